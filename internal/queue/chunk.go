@@ -1,0 +1,17 @@
+package queue
+
+// A Chunk is what one sender handed over at one moment: records that share
+// their origin. It is the unit that a door appends and that the archive keeps.
+type Chunk struct {
+	Tenant  uint32 // tenant.Tenant.Number
+	Input   string // the door: "http", "syslog-udp", "syslog-tcp", "syslog-tls"
+	Peer    string // address of the sender without port, "" where there is none
+	Source  string // source hint of the sender or the listener, "" for automatic
+	Key     string // id of the API key or collector, "" for plain syslog
+	Arrived int64  // nanoseconds since 1970
+
+	// Records are the framed inputs, unparsed, in order. Cut marks the indexes
+	// of those that were longer than the limit and were cut.
+	Records []string
+	Cut     []uint32
+}
