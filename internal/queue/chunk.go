@@ -15,3 +15,19 @@ type Chunk struct {
 	Records []string
 	Cut     []uint32
 }
+
+// Size returns about how many bytes c takes before compression.
+func (c *Chunk) Size() int {
+	n := 64
+	for _, r := range c.Records {
+		n += len(r) + 3
+	}
+	return n
+}
+
+// Placed is a chunk in its message: First is the index of its first record,
+// counted over all chunks of the message.
+type Placed struct {
+	*Chunk
+	First uint32
+}

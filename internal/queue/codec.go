@@ -1,0 +1,163 @@
+package queue
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// maxDecoded bounds what one message may unpack to: several times what Append
+// lets in, so that only a damaged or foreign message meets it.
+const maxDecoded = 64 << 20
+
+const codecVersion = 1
+
+// Codec packs chunks into the payload of one message and back. The archive uses
+// the same form, so that a batch is compressed once. One goroutine at a time.
+//
+// Form: a version byte, then one zstd frame over
+//
+//	uvarint chunks, and for each: uvarint tenant, first, arrived; strings input,
+//	peer, source, key; uvarint cuts and each cut; uvarint records, the length of
+//	each, then their bytes
+//
+// where a string is a uvarint length and its bytes.
+type Codec struct {
+	enc *zstd.Encoder
+	dec *zstd.Decoder
+	raw []byte
+}
+
+// NewCodec returns a Codec.
+func NewCodec() (*Codec, error) {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		return nil, fmt.Errorf("make encoder: %w", err)
+	}
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxDecoded), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		return nil, fmt.Errorf("make decoder: %w", err)
+	}
+	return &Codec{enc: enc, dec: dec}, nil
+}
+
+// Encode appends the payload for chunks to dst.
+func (c *Codec) Encode(dst []byte, chunks []Placed) []byte {
+	b := binary.AppendUvarint(c.raw[:0], uint64(len(chunks)))
+	for i := range chunks {
+		ch := chunks[i].Chunk
+		b = binary.AppendUvarint(b, uint64(ch.Tenant))
+		b = binary.AppendUvarint(b, uint64(chunks[i].First))
+		b = binary.AppendUvarint(b, uint64(ch.Arrived))
+		for _, s := range [...]string{ch.Input, ch.Peer, ch.Source, ch.Key} {
+			b = binary.AppendUvarint(b, uint64(len(s)))
+			b = append(b, s...)
+		}
+		b = binary.AppendUvarint(b, uint64(len(ch.Cut)))
+		for _, cut := range ch.Cut {
+			b = binary.AppendUvarint(b, uint64(cut))
+		}
+		b = binary.AppendUvarint(b, uint64(len(ch.Records)))
+		for _, r := range ch.Records {
+			b = binary.AppendUvarint(b, uint64(len(r)))
+		}
+		for _, r := range ch.Records {
+			b = append(b, r...)
+		}
+	}
+	c.raw = b
+	if cap(c.raw) > 8<<20 {
+		c.raw = nil // one huge batch must not hold its memory for ever
+	}
+	return c.enc.EncodeAll(b, append(dst, codecVersion))
+}
+
+var errCorrupt = errors.New("batch is damaged")
+
+// Decode unpacks a payload. The chunks' strings share one buffer of their own:
+// they stay valid after the next call.
+func (c *Codec) Decode(payload []byte) ([]Placed, error) {
+	if len(payload) == 0 || payload[0] != codecVersion {
+		return nil, fmt.Errorf("%w: unknown version", errCorrupt)
+	}
+	b, err := c.dec.DecodeAll(payload[1:], nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errCorrupt, err)
+	}
+	r := reader{s: unsafe.String(unsafe.SliceData(b), len(b))}
+	n := r.count()
+	chunks := make([]Placed, 0, min(n, 1024))
+	for range n {
+		ch := &Chunk{Tenant: uint32(r.uvarint())}
+		first := uint32(r.uvarint())
+		ch.Arrived = int64(r.uvarint())
+		ch.Input, ch.Peer, ch.Source, ch.Key = r.text(), r.text(), r.text(), r.text()
+		if cuts := r.count(); cuts > 0 {
+			ch.Cut = make([]uint32, cuts)
+			for i := range ch.Cut {
+				ch.Cut[i] = uint32(r.uvarint())
+			}
+		}
+		ch.Records = make([]string, r.count())
+		lengths := r
+		for range ch.Records {
+			r.uvarint()
+		}
+		for i := range ch.Records {
+			ch.Records[i] = r.take(lengths.uvarint())
+		}
+		if r.bad {
+			return nil, errCorrupt
+		}
+		chunks = append(chunks, Placed{ch, first})
+	}
+	if r.bad || r.s != "" {
+		return nil, errCorrupt
+	}
+	return chunks, nil
+}
+
+// reader takes values off the front of s; bad is set by the first that is not there.
+type reader struct {
+	s   string
+	bad bool
+}
+
+func (r *reader) uvarint() uint64 {
+	var v uint64
+	for i := 0; i < len(r.s) && i < binary.MaxVarintLen64; i++ {
+		c := r.s[i]
+		v |= uint64(c&0x7f) << (7 * i)
+		if c < 0x80 {
+			r.s = r.s[i+1:]
+			return v
+		}
+	}
+	r.s, r.bad = "", true
+	return 0
+}
+
+// count reads a number of things that take at least a byte each.
+func (r *reader) count() uint64 {
+	n := r.uvarint()
+	if n > uint64(len(r.s)) {
+		r.s, r.bad = "", true
+		return 0
+	}
+	return n
+}
+
+func (r *reader) take(n uint64) string {
+	if n > uint64(len(r.s)) {
+		r.s, r.bad = "", true
+		return ""
+	}
+	v := r.s[:n]
+	r.s = r.s[n:]
+	return v
+}
+
+func (r *reader) text() string { return r.take(r.uvarint()) }

@@ -1,0 +1,194 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/kyra-mdr/kyra/internal/fault"
+)
+
+func open(t *testing.T, cfg Config, after map[int]uint64) (*Queue, func()) {
+	t.Helper()
+	q, err := Open(t.Context(), cfg, after, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- q.Run(ctx) }()
+	var once sync.Once
+	stop := func() {
+		once.Do(func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			q.Close()
+		})
+	}
+	t.Cleanup(stop)
+	return q, stop
+}
+
+// collect reads until n records came.
+func collect(t *testing.T, q *Queue, partition int, after uint64, n int) (records []string, last uint64) {
+	t.Helper()
+	codec, err := NewCodec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	enough := errors.New("enough")
+	err = q.Consume(ctx, partition, after, func(m Message) error {
+		chunks, err := codec.Decode(m.Payload)
+		if err != nil {
+			return err
+		}
+		next := uint32(0)
+		for _, c := range chunks {
+			if c.First != next {
+				t.Errorf("message %d: chunk begins at %d, want %d", m.Seq, c.First, next)
+			}
+			next += uint32(len(c.Records))
+			records = append(records, c.Records...)
+		}
+		last = m.Seq
+		if len(records) >= n {
+			return enough
+		}
+		return nil
+	})
+	if !errors.Is(err, enough) {
+		t.Fatalf("got %d of %d records: %v", len(records), n, err)
+	}
+	return records, last
+}
+
+func TestAppendSurvivesRestart(t *testing.T) {
+	cfg := Config{Dir: t.TempDir(), Partitions: 2, MaxBytes: 64 << 20}
+	q, stop := open(t, cfg, nil)
+	var all sync.WaitGroup
+	for i := range 50 {
+		all.Go(func() {
+			if err := q.Append(t.Context(), &Chunk{Tenant: 1, Input: "http", Arrived: 5, Records: []string{fmt.Sprint("a", i), fmt.Sprint("b", i)}}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	p := q.Partition(1)
+	stop()
+	if err := q.Append(t.Context(), &Chunk{Tenant: 1, Records: []string{"late"}}); !errors.Is(err, fault.Unavailable) {
+		t.Errorf("append after stop: %v, want unavailable", err)
+	}
+
+	cfg.Partitions = 7 // must not move the tenants of an existing queue
+	q, stop = open(t, cfg, nil)
+	if q.Partitions() != 2 || q.Partition(1) != p {
+		t.Errorf("partitions %d, tenant 1 at %d, was at %d", q.Partitions(), q.Partition(1), p)
+	}
+	records, last := collect(t, q, p, 0, 100)
+	seen := map[string]bool{}
+	for _, r := range records {
+		seen[r] = true
+	}
+	if len(records) != 100 || len(seen) != 100 {
+		t.Errorf("%d records, %d distinct, want 100", len(records), len(seen))
+	}
+	if err := q.Trim(t.Context(), p, last); err != nil {
+		t.Fatal(err)
+	}
+	if n, _, err := q.Backlog(t.Context()); err != nil || n != 0 {
+		t.Errorf("backlog after trim is %d, %v", n, err)
+	}
+	if got, err := q.LastSeq(t.Context(), p); err != nil || got != last {
+		t.Errorf("last sequence after trim is %d, %v; want %d", got, err, last)
+	}
+	stop()
+}
+
+func TestLostQueueGoesOnBehindKnownSequence(t *testing.T) {
+	q, stop := open(t, Config{Dir: t.TempDir(), Partitions: 1, MaxBytes: 64 << 20}, map[int]uint64{0: 41})
+	if err := q.Append(t.Context(), &Chunk{Tenant: 1, Records: []string{"x"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, last := collect(t, q, 0, 41, 1); last != 42 {
+		t.Errorf("first message has sequence %d, want 42", last)
+	}
+	stop()
+}
+
+func TestFullQueueRefuses(t *testing.T) {
+	q, _ := open(t, Config{Dir: t.TempDir(), Partitions: 1, MaxBytes: 64 << 10}, nil)
+	big := make([]byte, 30<<10)
+	for i := range big {
+		big[i] = byte(i * i >> 3 * 7919 >> 2) // does not compress to nothing
+	}
+	var err error
+	for i := 0; i < 200 && err == nil; i++ {
+		err = q.Append(t.Context(), &Chunk{Tenant: 1, Records: []string{string(big) + fmt.Sprint(i)}})
+	}
+	if !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "full") {
+		t.Errorf("err = %v, want unavailable: full", err)
+	}
+}
+
+func TestCodecRoundTrip(t *testing.T) {
+	codec, err := NewCodec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		var want []Placed
+		first := uint32(0)
+		for range rapid.IntRange(0, 4).Draw(t, "chunks") {
+			c := &Chunk{
+				Tenant: rapid.Uint32().Draw(t, "tenant"), Input: rapid.String().Draw(t, "input"), Peer: rapid.String().Draw(t, "peer"),
+				Source: rapid.String().Draw(t, "source"), Key: rapid.String().Draw(t, "key"), Arrived: rapid.Int64Min(0).Draw(t, "arrived"),
+				Records: rapid.SliceOfN(rapid.String(), 1, 5).Draw(t, "records"),
+			}
+			if rapid.Bool().Draw(t, "cut") {
+				c.Cut = []uint32{0}
+			}
+			want = append(want, Placed{c, first})
+			first += uint32(len(c.Records))
+		}
+		got, err := codec.Decode(codec.Encode(nil, want))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(want) == 0 && len(got) == 0 {
+			return
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Fatal(d)
+		}
+	})
+}
+
+func FuzzDecode(f *testing.F) {
+	codec, err := NewCodec()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(codec.Encode(nil, []Placed{{&Chunk{Tenant: 1, Input: "http", Records: []string{"a", "bc"}}, 0}}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		chunks, err := codec.Decode(b)
+		if err != nil {
+			return
+		}
+		if _, err := codec.Decode(codec.Encode(nil, chunks)); err != nil {
+			t.Errorf("what was decoded does not survive encoding: %v", err)
+		}
+	})
+}
