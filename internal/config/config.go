@@ -1,0 +1,196 @@
+// Package config is the whole configuration of a server: defaults, then a
+// strict YAML file, then the environment, then the flags that the caller sets.
+// It checks values and reports every fault at once; it opens nothing.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Config holds every setting. Each works when absent: Default says how.
+type Config struct {
+	Data         string     `yaml:"data"`          // data folder: everything that KYRA keeps on this machine
+	Listen       string     `yaml:"listen"`        // address of the REST API
+	PublicURL    string     `yaml:"public_url"`    // how people reach Listen from outside, for links; default from Listen
+	TLS          TLS        `yaml:"tls"`           // certificate of Listen; plain HTTP where empty
+	Tenant       string     `yaml:"tenant"`        // name of the tenant that the first start makes and that plain syslog belongs to
+	Syslog       Syslog     `yaml:"syslog"`        // listeners for plain syslog
+	Database     Database   `yaml:"database"`      // alerts, incidents, rules, keys
+	Queue        Queue      `yaml:"queue"`         // what was acknowledged and is not yet processed
+	EventStore   EventStore `yaml:"eventstore"`    // the index of events
+	Retention    Retention  `yaml:"retention"`     // when events go
+	Log          Log        `yaml:"log"`           // KYRA's own log, on standard error
+	WebhookAllow []string   `yaml:"webhook_allow"` // networks that outbound calls may reach although they are internal
+}
+
+// TLS names a certificate and its key, PEM files.
+type TLS struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// Syslog says where plain syslog is taken in. An empty address is off.
+type Syslog struct {
+	UDP      string `yaml:"udp"`
+	TCP      string `yaml:"tcp"`
+	TLS      string `yaml:"tls"`       // RFC 5425
+	Cert     string `yaml:"cert"`      // for TLS, PEM
+	Key      string `yaml:"key"`       // for TLS, PEM
+	ClientCA string `yaml:"client_ca"` // if set, senders must show a certificate of this authority
+	TimeZone string `yaml:"time_zone"` // of times that carry none: "UTC", "Asia/Seoul"
+}
+
+// Database is the control database.
+type Database struct {
+	URL Secret `yaml:"url"` // postgres://…; empty: SQLite in the data folder
+}
+
+// Queue is the durable queue.
+type Queue struct {
+	URL        Secret `yaml:"url"`        // nats://…; empty: embedded in the data folder
+	Partitions int    `yaml:"partitions"` // used when the queue is made
+	MaxBytes   Size   `yaml:"max_bytes"`  // full beyond it: senders are told to wait
+	Replicas   int    `yaml:"replicas"`   // copies in a NATS cluster
+}
+
+// EventStore is the index of events.
+type EventStore struct {
+	Nodes    []string `yaml:"nodes"`    // host:port of stock storage nodes; empty: a child process with its data in the data folder
+	Username string   `yaml:"username"` // of external nodes
+	Password Secret   `yaml:"password"`
+	Memory   Size     `yaml:"memory"` // bound of the child's caches
+}
+
+// Retention bounds what is kept. It counts from arrival, never from event time.
+type Retention struct {
+	Days         int  `yaml:"days"`           // of tenants without a term of their own
+	MaxBytes     Size `yaml:"max_bytes"`      // of index and archive together; 0: as the disk allows
+	MinFreeBytes Size `yaml:"min_free_bytes"` // less free space than this: intake is refused until there is room
+}
+
+// Log is KYRA's own log.
+type Log struct {
+	Level  string `yaml:"level"`  // debug, info, warn, error
+	Format string `yaml:"format"` // text or json
+}
+
+// Default returns the settings of a server without a configuration.
+func Default() Config {
+	return Config{
+		Data:       "./kyra-data",
+		Listen:     "127.0.0.1:8080",
+		Tenant:     "default",
+		Syslog:     Syslog{UDP: "127.0.0.1:5514", TCP: "127.0.0.1:5514", TimeZone: "UTC"},
+		Queue:      Queue{Partitions: 2, MaxBytes: 8 << 30, Replicas: 1},
+		EventStore: EventStore{Memory: 256 << 20},
+		Retention:  Retention{Days: 365, MinFreeBytes: 1 << 30},
+		Log:        Log{Level: "info", Format: "text"},
+	}
+}
+
+// Load returns Default changed by the file (none where path is empty) and by
+// environment variables: KYRA_LISTEN, KYRA_SYSLOG_UDP, KYRA_QUEUE_MAX_BYTES and
+// so on, lists separated by commas. Call Validate when flags have been set.
+func Load(path string, environ []string) (Config, error) {
+	cfg := Default()
+	if path != "" {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return cfg, fmt.Errorf("read configuration: %w", err)
+		}
+		if len(strings.TrimSpace(string(data))) > 0 {
+			if err := yaml.UnmarshalWithOptions(data, &cfg, yaml.Strict()); err != nil {
+				return cfg, fmt.Errorf("configuration %s: %s", path, strings.TrimSpace(yaml.FormatError(err, false, true)))
+			}
+		}
+	}
+	if err := applyEnvironment(&cfg, environ); err != nil {
+		return cfg, err
+	}
+	return cfg, nil
+}
+
+// Validate returns every fault of c, each with the key that it is about.
+func (c *Config) Validate() error {
+	var faults []error
+	fault := func(key, format string, args ...any) {
+		faults = append(faults, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+	}
+	address := func(key, v string, required bool) {
+		if v == "" && !required {
+			return
+		}
+		if _, port, err := net.SplitHostPort(v); err != nil || port == "" {
+			fault(key, "%q is not of the form host:port", v)
+		}
+	}
+	if c.Data == "" {
+		fault("data", "must name a folder")
+	}
+	address("listen", c.Listen, true)
+	address("syslog.udp", c.Syslog.UDP, false)
+	address("syslog.tcp", c.Syslog.TCP, false)
+	address("syslog.tls", c.Syslog.TLS, false)
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		fault("tls", "needs both cert and key")
+	}
+	if c.Syslog.TLS != "" && (c.Syslog.Cert == "" || c.Syslog.Key == "") {
+		fault("syslog.tls", "needs syslog.cert and syslog.key")
+	}
+	if _, err := time.LoadLocation(c.Syslog.TimeZone); err != nil {
+		fault("syslog.time_zone", "%q is not a time zone: use a name such as UTC or Asia/Seoul", c.Syslog.TimeZone)
+	}
+	if c.Tenant == "" {
+		fault("tenant", "must not be empty")
+	}
+	if c.PublicURL != "" {
+		if u, err := url.Parse(c.PublicURL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			fault("public_url", "%q is not an http or https address", c.PublicURL)
+		}
+	}
+	if u := string(c.Database.URL); u != "" && !strings.HasPrefix(u, "postgres://") && !strings.HasPrefix(u, "postgresql://") {
+		fault("database.url", "must begin with postgres://, or be empty for SQLite in the data folder")
+	}
+	if c.Queue.Partitions < 1 || c.Queue.Partitions > 256 {
+		fault("queue.partitions", "is %d, allowed: 1 to 256", c.Queue.Partitions)
+	}
+	if c.Queue.Replicas < 1 || c.Queue.Replicas > 5 {
+		fault("queue.replicas", "is %d, allowed: 1 to 5", c.Queue.Replicas)
+	}
+	if c.Queue.MaxBytes < 16<<20 {
+		fault("queue.max_bytes", "is %s, allowed: 16MiB or more", c.Queue.MaxBytes)
+	}
+	for i, n := range c.EventStore.Nodes {
+		address(fmt.Sprintf("eventstore.nodes[%d]", i), n, true)
+	}
+	if c.EventStore.Memory < 32<<20 {
+		fault("eventstore.memory", "is %s, allowed: 32MiB or more", c.EventStore.Memory)
+	}
+	if c.Retention.Days < 1 || c.Retention.Days > 36500 {
+		fault("retention.days", "is %d, allowed: 1 to 36500", c.Retention.Days)
+	}
+	if c.Retention.MaxBytes < 0 || c.Retention.MinFreeBytes < 0 {
+		fault("retention", "sizes must not be negative")
+	}
+	if _, ok := levels[c.Log.Level]; !ok {
+		fault("log.level", "is %q, allowed: debug, info, warn, error", c.Log.Level)
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		fault("log.format", "is %q, allowed: text, json", c.Log.Format)
+	}
+	for i, n := range c.WebhookAllow {
+		if _, err := netip.ParsePrefix(n); err != nil {
+			fault(fmt.Sprintf("webhook_allow[%d]", i), "%q is not a network such as 10.0.0.0/8", n)
+		}
+	}
+	return errors.Join(faults...)
+}
