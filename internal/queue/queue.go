@@ -210,10 +210,14 @@ type Message struct {
 	Payload []byte // what Codec.Decode reads
 }
 
+// idleAfter is how long Consume waits for a message before it says so.
+const idleAfter = 500 * time.Millisecond
+
 // Consume calls f with each message of a partition after the given sequence,
 // in order, and waits for more, until ctx is done (then it returns nil) or f
-// fails (then it returns that error).
-func (q *Queue) Consume(ctx context.Context, partition int, after uint64, f func(Message) error) error {
+// fails (then it returns that error). It calls idle about twice a second while
+// no message comes.
+func (q *Queue) Consume(ctx context.Context, partition int, after uint64, f func(Message) error, idle func() error) error {
 	c, err := q.js.OrderedConsumer(ctx, streamName(partition), jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
 	})
@@ -228,9 +232,15 @@ func (q *Queue) Consume(ctx context.Context, partition int, after uint64, f func
 	defer stop()
 	defer messages.Stop()
 	for {
-		m, err := messages.Next()
+		m, err := messages.Next(jetstream.NextMaxWait(idleAfter))
 		if ctx.Err() != nil {
 			return nil
+		}
+		if errors.Is(err, nats.ErrTimeout) {
+			if err := idle(); err != nil {
+				return err
+			}
+			continue
 		}
 		if err != nil {
 			return fmt.Errorf("consume queue partition %d: %w", partition, err)

@@ -67,7 +67,7 @@ func collect(t *testing.T, q *Queue, partition int, after uint64, n int) (record
 			return enough
 		}
 		return nil
-	})
+	}, func() error { return nil })
 	if !errors.Is(err, enough) {
 		t.Fatalf("got %d of %d records: %v", len(records), n, err)
 	}
@@ -191,4 +191,24 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("what was decoded does not survive encoding: %v", err)
 		}
 	})
+}
+
+func TestConsumeTellsIdle(t *testing.T) {
+	q, _ := open(t, Config{Dir: t.TempDir(), Partitions: 1, MaxBytes: 64 << 20}, nil)
+	if err := q.Append(t.Context(), &Chunk{Tenant: 1, Records: []string{"x"}}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	seen, idle := 0, 0
+	err := q.Consume(ctx, 0, 0, func(Message) error { seen++; return nil }, func() error {
+		if idle++; idle == 1 {
+			return q.Append(ctx, &Chunk{Tenant: 1, Records: []string{"y"}})
+		}
+		cancel()
+		return nil
+	})
+	if err != nil || seen != 2 || idle != 2 {
+		t.Errorf("err %v, %d messages, idle %d times; want 2 and 2", err, seen, idle)
+	}
 }
