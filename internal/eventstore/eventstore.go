@@ -1,0 +1,156 @@
+// Package eventstore is the port to where events are kept and searched. It
+// says what a store promises, and two implementations keep it: victorialogs
+// for real, memory for tests; package storetest checks both. It holds no
+// evidence: the archive does, and a store can be built again from it.
+package eventstore
+
+import (
+	"context"
+
+	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/query"
+)
+
+// A Store keeps events of all tenants. Its methods may be called at the same
+// time from several goroutines.
+//
+// What comes back of an event: ID, Tenant, Time, and the fields exactly, values
+// of one name in their order, names sorted. Arrived is cut to microseconds. Raw
+// is exact for text; the raw text of JSON input (it begins with a brace) is
+// kept only where the event has no field message: the archive has it. Some
+// things are cut, and the event then has the tag fields_cut: see Limits.
+type Store interface {
+	// Append hands events over, of any tenants, times and order. nil means
+	// that the store answered for every one: they will be found soon (Search
+	// may miss them for about a second, or until Sync), but they are durable
+	// only after Sync. After an error some may have been stored: complete them
+	// by Present. The events' memory may be used again after the return.
+	Append(ctx context.Context, events []event.Event) error
+
+	// Sync makes all that was appended before it was called searchable and
+	// durable. After an error nothing is known to be durable, and Epoch tells
+	// whether something may be lost.
+	Sync(ctx context.Context) error
+
+	// Epoch is a number that changes when rows appended after the last
+	// successful Sync may have been lost: the store's process was started again.
+	Epoch() uint64
+
+	// Present returns the indexes of the queue message (partition, seq) that
+	// are stored already, looking at event times from ≤ t ≤ to. It sees all
+	// that Append answered for.
+	Present(ctx context.Context, tenant uint32, partition uint16, seq uint64, from, to int64) (map[uint32]struct{}, error)
+
+	// Search answers r. It never answers with less than it was asked without
+	// saying so in Result.Partial: a dead node, a time-out and a cancelled ctx
+	// are errors (fault.Unavailable or ctx's own), a filter the store cannot
+	// take is fault.Invalid.
+	Search(ctx context.Context, r Request) (*Result, error)
+
+	// Get returns one event, or fault.NotFound.
+	Get(ctx context.Context, tenant uint32, id event.ID) (*event.Event, error)
+
+	// Fields lists the field names that the events of r carry, most frequent
+	// first, with the number of events that carry each.
+	Fields(ctx context.Context, r FieldsRequest) ([]FieldInfo, error)
+
+	// Erase removes a tenant's events that arrived before arrivedBefore
+	// (nanoseconds) and returns how many there were. It returns when they are
+	// gone. It is dear: run it at night, for all at once.
+	Erase(ctx context.Context, tenant uint32, arrivedBefore int64) (int64, error)
+
+	// DropDay removes all events of all tenants whose time is in the UTC day,
+	// given as YYYYMMDD. A day that holds nothing is no error.
+	DropDay(ctx context.Context, day string) error
+
+	// Usage tells what the store holds.
+	Usage(ctx context.Context) (Usage, error)
+
+	// Close gives up what the Store holds. It does not Sync.
+	Close() error
+}
+
+// A Request asks for the newest events that match a filter.
+type Request struct {
+	Tenant   uint32
+	Filter   query.Node // nil: everything
+	From, To int64      // event time, nanoseconds since 1970: From ≤ t < To
+
+	// Limit is how many events to return, 0 to MaxLimit; 0: only counts.
+	Limit int
+
+	// Histogram asks for Buckets. NoTotal leaves out Total, which a later page
+	// need not count again; it is not allowed together with Histogram.
+	Histogram bool
+	NoTotal   bool
+
+	// Cursor is the Next of the page before, with the same tenant, filter and
+	// times. Total and Buckets always speak of all pages.
+	Cursor string
+}
+
+// A Result answers a Request.
+type Result struct {
+	Events []event.Event // newest first; equal times in descending order of ID
+	Total  uint64        // events that match, exact; 0 if NoTotal
+
+	// Buckets cover From to To without a hole, oldest first, all Step wide and
+	// aligned to a multiple of it, so the first and the last may reach outside.
+	// Counts add up to Total.
+	Buckets []Bucket
+	Step    int64 // nanoseconds
+
+	// Partial says what is missing, for people; "" means nothing is.
+	Partial string
+
+	// Next is the cursor of the next page, "" when this is the last.
+	Next string
+}
+
+// A Bucket is one bar of the histogram.
+type Bucket struct {
+	Time  int64 // begin, nanoseconds since 1970
+	Count uint64
+	// BySeverity splits Count, in the order of event.Severities. Events with
+	// none of the five count as info.
+	BySeverity [5]uint64
+}
+
+// A FieldsRequest asks which fields the matching events have.
+type FieldsRequest struct {
+	Tenant   uint32
+	Filter   query.Node // nil: everything
+	From, To int64      // as in Request
+
+	Names  []string // only these (aliases allowed); empty: all
+	Values int      // how many top values of each, 0 to MaxValues; only for at most MaxValueFields names
+	Limit  int      // at most so many names; 0: MaxFields
+}
+
+// FieldInfo tells about one field.
+type FieldInfo struct {
+	Name   string
+	Hits   uint64       // events that have it
+	Values []ValueCount // the most frequent, first; as written, cases apart
+}
+
+// ValueCount is one value of a field with the number of events that have it.
+type ValueCount struct {
+	Value string
+	Hits  uint64
+}
+
+// Usage is what a store holds.
+type Usage struct {
+	Rows  uint64
+	Bytes uint64   // on disk
+	Days  []string // YYYYMMDD, ascending
+}
+
+// Limits on requests.
+const (
+	MaxLimit       = 10_000
+	MaxValues      = 100
+	MaxValueFields = 100
+	MaxFields      = 1_000
+)
