@@ -1,0 +1,413 @@
+package sigma
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Parse reads the rules and correlations of a YAML text, which may hold several
+// documents. Errors are *Error. Keys that SIGMA does not know are ignored, but
+// for those under `kyra:`.
+func Parse(data []byte) ([]*Document, error) {
+	nodes, err := readYAML(data)
+	if err != nil {
+		return nil, err
+	}
+	if len(nodes) == 0 {
+		return nil, &Error{Message: "the text holds no rule"}
+	}
+	out := make([]*Document, 0, len(nodes))
+	for _, n := range nodes {
+		d, err := parseDocument(n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+var levels = []string{"informational", "low", "medium", "high", "critical"}
+
+var statuses = []string{"stable", "test", "experimental", "deprecated", "unsupported"}
+
+func parseDocument(n *node) (*Document, error) {
+	if n.kind != mapNode {
+		return nil, n.errorf("a rule must be a map, not %s", n.what())
+	}
+	d := &Document{Line: n.line}
+	r := reader{}
+	for i := range n.keys {
+		e := &n.keys[i]
+		switch e.key {
+		case "id":
+			d.ID = r.text(e)
+		case "name":
+			d.Name = r.text(e)
+		case "title":
+			d.Title = r.text(e)
+		case "status":
+			d.Status = r.oneOf(e, statuses)
+		case "level":
+			d.Level = r.oneOf(e, levels)
+		case "description":
+			d.Description = r.text(e)
+		case "author":
+			d.Author = strings.Join(r.texts(e), ", ")
+		case "license":
+			d.License = r.text(e)
+		case "date":
+			d.Date = r.text(e)
+		case "modified":
+			d.Modified = r.text(e)
+		case "references":
+			d.References = r.texts(e)
+		case "tags":
+			d.Tags = r.texts(e)
+		case "falsepositives":
+			d.FalsePositives = r.texts(e)
+		case "fields":
+			d.Fields = r.texts(e)
+		case "logsource":
+			d.LogSource = r.logSource(e)
+		case "kyra":
+			d.Kyra = r.kyra(e)
+		case "filter":
+			return nil, e.errorf("filter documents are not supported: put the exception into the rule")
+		}
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	if d.Title == "" {
+		return nil, n.errorf("the rule has no title")
+	}
+	detection, correlation := n.get("detection"), n.get("correlation")
+	switch {
+	case detection != nil && correlation != nil:
+		return nil, n.errorf("a document is a rule or a correlation, not both")
+	case correlation != nil:
+		c, err := parseCorrelation(correlation)
+		if err != nil {
+			return nil, err
+		}
+		for i := range n.keys {
+			if n.keys[i].key == "generate" {
+				c.Generate = r.boolean(&n.keys[i])
+			}
+		}
+		d.Correlation = c
+		return d, r.error()
+	case detection == nil:
+		return nil, n.errorf("the rule has no detection")
+	}
+	if n.get("logsource") == nil {
+		return nil, n.errorf("the rule has no logsource")
+	}
+	return d, d.parseDetection(detection)
+}
+
+func (d *Document) parseDetection(n *node) error {
+	if n.kind != mapNode {
+		return n.errorf("detection must be a map, not %s", n.what())
+	}
+	var searches []search
+	var condition *node
+	for i := range n.keys {
+		e := &n.keys[i]
+		switch e.key {
+		case "condition":
+			condition = e.value
+			continue
+		case "timeframe":
+			return e.errorf("timeframe is no longer Sigma: write a correlation with a timespan instead")
+		}
+		x, err := d.parseSearch(e.key, e.value)
+		if err != nil {
+			return err
+		}
+		searches = append(searches, search{e.key, x})
+	}
+	slices.SortFunc(searches, func(a, b search) int { return strings.Compare(a.name, b.name) })
+	if condition == nil {
+		return n.errorf("detection has no condition")
+	}
+	conditions := []*node{condition}
+	if condition.kind == listNode {
+		conditions = condition.items
+	}
+	var kids []*expr
+	for _, c := range conditions {
+		if c.kind != scalarNode {
+			return c.errorf("a condition must be text, not %s", c.what())
+		}
+		x, err := parseCondition(c.text, searches)
+		if err != nil {
+			return c.errorf("%s", err.Error())
+		}
+		kids = append(kids, x)
+	}
+	if len(kids) == 0 {
+		return condition.errorf("detection has no condition")
+	}
+	d.root = join(orExpr, kids)
+	return nil
+}
+
+// parseSearch reads a named part of a detection: a map is "all of these", a list
+// "one of these", text a keyword.
+func (d *Document) parseSearch(name string, n *node) (*expr, error) {
+	switch n.kind {
+	case mapNode:
+		var kids []*expr
+		for i := range n.keys {
+			x, err := d.parseItem(&n.keys[i])
+			if err != nil {
+				return nil, err
+			}
+			kids = append(kids, x)
+		}
+		if len(kids) == 0 {
+			return nil, n.errorf("search %q is empty", name)
+		}
+		return join(andExpr, kids), nil
+	case listNode:
+		var kids []*expr
+		for _, item := range n.items {
+			x, err := d.parseSearch(name, item)
+			if err != nil {
+				return nil, err
+			}
+			kids = append(kids, x)
+		}
+		if len(kids) == 0 {
+			return nil, n.errorf("search %q is empty", name)
+		}
+		return join(orExpr, kids), nil
+	case nullNode:
+		return nil, n.errorf("search %q is empty", name)
+	}
+	return d.parseItem(&entry{value: n, line: n.line, column: n.column})
+}
+
+func (d *Document) parseItem(e *entry) (*expr, error) {
+	it, err := parseItem(e)
+	if err != nil {
+		return nil, err
+	}
+	before := len(d.Placeholders)
+	d.Placeholders = it.placeholders(d.Placeholders)
+	if len(d.Placeholders) > before || len(it.placeholders(nil)) > 0 {
+		return &expr{kind: pendingExpr, item: it}, nil
+	}
+	return it.lower(nil), nil
+}
+
+// Fill returns d with each placeholder replaced by the entries of its list. It
+// is an error if a list is missing or empty, or if too much comes out.
+func (d *Document) Fill(lists map[string][]string) (*Document, error) {
+	if len(d.Placeholders) == 0 {
+		return d, nil
+	}
+	var missing []string
+	for _, p := range d.Placeholders {
+		if len(lists[p]) == 0 {
+			missing = append(missing, p)
+		}
+	}
+	if len(missing) > 0 {
+		return nil, &Error{Line: d.Line, Column: 1, Message: "the rule needs the list " + strings.Join(missing, " and the list ")}
+	}
+	if err := d.root.checkFill(lists); err != nil {
+		return nil, &Error{Line: d.Line, Column: 1, Message: err.Error()}
+	}
+	out := *d
+	out.Placeholders = nil
+	out.root = d.root.filled(lists)
+	return &out, nil
+}
+
+func (x *expr) checkFill(lists map[string][]string) error {
+	if x.kind == pendingExpr {
+		for _, v := range x.item.values {
+			for _, p := range v.patterns {
+				if _, ok := p.fill(lists); !ok {
+					return fmt.Errorf("the lists make more than %d values of one", maxAlternatives)
+				}
+			}
+		}
+	}
+	for _, k := range x.kids {
+		if err := k.checkFill(lists); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A reader reads typed values and keeps the first error.
+type reader struct{ err *Error }
+
+func (r *reader) error() error {
+	if r.err == nil {
+		return nil
+	}
+	return r.err
+}
+
+func (r *reader) fail(err *Error) {
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+func (r *reader) text(e *entry) string {
+	switch e.value.kind {
+	case scalarNode:
+		return strings.TrimSpace(e.value.text)
+	case nullNode:
+		return ""
+	}
+	r.fail(e.value.errorf("%s must be text, not %s", e.key, e.value.what()))
+	return ""
+}
+
+// texts reads a list of texts; one text counts as a list of one.
+func (r *reader) texts(e *entry) []string {
+	switch e.value.kind {
+	case scalarNode:
+		return []string{strings.TrimSpace(e.value.text)}
+	case nullNode:
+		return nil
+	case mapNode:
+		r.fail(e.value.errorf("%s must be a list, not a map", e.key))
+		return nil
+	}
+	var out []string
+	for _, n := range e.value.items {
+		switch n.kind {
+		case scalarNode:
+			out = append(out, strings.TrimSpace(n.text))
+		case nullNode:
+		default:
+			r.fail(n.errorf("an entry of %s must be text, not %s", e.key, n.what()))
+		}
+	}
+	return out
+}
+
+func (r *reader) oneOf(e *entry, allowed []string) string {
+	s := strings.ToLower(r.text(e))
+	if s != "" && !slices.Contains(allowed, s) {
+		r.fail(e.value.errorf("%s must be one of %s, not %q", e.key, strings.Join(allowed, ", "), s))
+	}
+	return s
+}
+
+func (r *reader) boolean(e *entry) bool {
+	switch strings.ToLower(r.text(e)) {
+	case "true", "yes":
+		return true
+	case "false", "no":
+		return false
+	}
+	r.fail(e.value.errorf("%s must be true or false", e.key))
+	return false
+}
+
+func (r *reader) logSource(e *entry) LogSource {
+	var l LogSource
+	if e.value.kind != mapNode {
+		r.fail(e.value.errorf("logsource must be a map, not %s", e.value.what()))
+		return l
+	}
+	for i := range e.value.keys {
+		k := &e.value.keys[i]
+		switch k.key {
+		case "product":
+			l.Product = strings.ToLower(r.text(k))
+		case "category":
+			l.Category = strings.ToLower(r.text(k))
+		case "service":
+			l.Service = strings.ToLower(r.text(k))
+		}
+	}
+	if l == (LogSource{}) {
+		r.fail(e.value.errorf("logsource names neither product, category nor service"))
+	}
+	return l
+}
+
+// kyra reads the extension block. It is ours, so that a key that is unknown is a
+// slip of the pen.
+func (r *reader) kyra(e *entry) Kyra {
+	var k Kyra
+	if e.value.kind != mapNode {
+		r.fail(e.value.errorf("kyra must be a map, not %s", e.value.what()))
+		return k
+	}
+	for i := range e.value.keys {
+		x := &e.value.keys[i]
+		switch x.key {
+		case "source":
+			k.Source = r.text(x)
+		case "description":
+			k.Description = r.text(x)
+			if err := checkTemplate(k.Description); err != nil {
+				r.fail(x.value.errorf("description: %s", err.Error()))
+			}
+		case "entity":
+			k.Entity = r.texts(x)
+		case "entities":
+			k.Entities = r.texts(x)
+		default:
+			r.fail(x.errorf("kyra: unknown key %q: possible are source, description, entity, entities", x.key))
+		}
+	}
+	return k
+}
+
+// TemplateFields returns the fields that a description template names, without
+// count, in order of appearance.
+func TemplateFields(template string) []string {
+	var out []string
+	for rest := template; ; {
+		_, after, ok := strings.Cut(rest, "{")
+		if !ok {
+			return out
+		}
+		name, tail, ok := strings.Cut(after, "}")
+		if !ok {
+			return out
+		}
+		if name != "count" && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+		rest = tail
+	}
+}
+
+func checkTemplate(s string) error {
+	open := false
+	start := 0
+	for i, c := range s {
+		switch {
+		case c == '{' && !open:
+			open, start = true, i
+		case c == '{':
+			return fmt.Errorf("a %q stands inside another", "{")
+		case c == '}' && !open:
+			return fmt.Errorf("a %q has no %q before it", "}", "{")
+		case c == '}':
+			if strings.TrimSpace(s[start+1:i]) != s[start+1:i] || i == start+1 {
+				return fmt.Errorf("%q names no field", s[start:i+1])
+			}
+			open = false
+		}
+	}
+	if open {
+		return fmt.Errorf("a %q has no %q after it", "{", "}")
+	}
+	return nil
+}

@@ -1,0 +1,160 @@
+// Package sigma is the Sigma language: it reads rules and correlations, checks
+// them, compiles any number of rules into one matcher, and holds a plain
+// evaluator that says what the matcher must answer. It never reads a file, a
+// clock or the network, and knows nothing of log sources: the caller routes.
+package sigma
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// MaxDocument is the greatest size of the text that Parse takes, in bytes.
+const MaxDocument = 1 << 20
+
+// MaxValue is how much of one value is looked at, in bytes: a longer value is
+// matched as if it ended there.
+const MaxValue = 64 << 10
+
+// An Error says what is wrong with a rule and where, counted from 1. Line 0
+// means the whole text.
+type Error struct {
+	Line, Column int
+	Message      string
+}
+
+func (e *Error) Error() string {
+	if e.Line == 0 {
+		return e.Message
+	}
+	return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Message)
+}
+
+// A Document is one detection rule, or one correlation where Correlation is set.
+// It is immutable after Parse.
+type Document struct {
+	ID, Name, Title, Status string
+	Level                   string // informational, low, medium, high, critical; "" where the rule names none
+	Description             string
+	Author, License         string
+	Date, Modified          string // as written
+	References, Tags        []string
+	FalsePositives, Fields  []string
+	LogSource               LogSource
+	Kyra                    Kyra
+	Correlation             *Correlation
+	Placeholders            []string // lists that Compile needs in Options.Lists, in order of appearance
+	Line                    int      // where the document begins in the text
+	root                    *expr    // nil for a correlation
+}
+
+// LogSource says which events a rule is about.
+type LogSource struct{ Product, Category, Service string }
+
+// String returns "product/category/service" with "*" for what is open.
+func (l LogSource) String() string {
+	part := func(s string) string {
+		if s == "" {
+			return "*"
+		}
+		return s
+	}
+	return part(l.Product) + "/" + part(l.Category) + "/" + part(l.Service)
+}
+
+// Kyra is the extension block `kyra:` of a rule: how a match becomes an alert.
+type Kyra struct {
+	Source      string   // the alert's source; "" = that of the event
+	Description string   // template with {count} and {field}; "" = the rule's title
+	Entity      []string // fields that make the merge key
+	Entities    []string // fields that the alert lists as entities
+}
+
+// The kinds of correlation of the specification.
+const (
+	EventCount      = "event_count"
+	ValueCount      = "value_count"
+	Temporal        = "temporal"
+	TemporalOrdered = "temporal_ordered"
+	ValueSum        = "value_sum"
+	ValueAvg        = "value_avg"
+	ValuePercentile = "value_percentile"
+	ValueMedian     = "value_median"
+)
+
+// A Correlation counts or orders what other rules match, per group and window.
+type Correlation struct {
+	Type      string
+	Rules     []string // ids or names, at least one
+	GroupBy   []string // fields or aliases; empty = one group
+	Timespan  time.Duration
+	Condition Threshold
+	Aliases   map[string]map[string]string // alias → rule → field
+	Generate  bool                         // base rules alert by themselves as well
+}
+
+// A Threshold compares a count with a number.
+type Threshold struct {
+	Op    string   // gt, gte, lt, lte, eq, neq; "" where the type needs none
+	Value float64  // the number
+	Field []string // value_count and the like: what is counted
+}
+
+// Holds tells whether n satisfies the threshold.
+func (t Threshold) Holds(n float64) bool { return compareNumbers(t.Op, n, t.Value) }
+
+// Tactics returns the ATT&CK tactics of the tags in short form, such as
+// "credential-access", in order.
+func (d *Document) Tactics() []string {
+	var out []string
+	for _, t := range d.attack() {
+		if !isTechnique(t) && !isAttackObject(t) {
+			out = append(out, strings.ReplaceAll(t, "_", "-"))
+		}
+	}
+	return out
+}
+
+// Techniques returns the ATT&CK techniques of the tags, such as "T1110.001", in
+// order.
+func (d *Document) Techniques() []string {
+	var out []string
+	for _, t := range d.attack() {
+		if isTechnique(t) {
+			out = append(out, strings.ToUpper(t))
+		}
+	}
+	return out
+}
+
+func (d *Document) attack() []string {
+	var out []string
+	for _, t := range d.Tags {
+		if rest, ok := strings.CutPrefix(strings.ToLower(t), "attack."); ok && rest != "" {
+			out = append(out, rest)
+		}
+	}
+	return out
+}
+
+func isTechnique(s string) bool {
+	return len(s) >= 5 && s[0] == 't' && strings.Trim(s[1:], "0123456789.") == ""
+}
+
+// isAttackObject tells groups (g0016), software (s0002) and the like from tactics.
+func isAttackObject(s string) bool {
+	return len(s) >= 4 && strings.ContainsRune("gscm", rune(s[0])) && strings.Trim(s[1:], "0123456789") == ""
+}
+
+// Severity returns the level as one of event.Severities; a rule without a level
+// is medium.
+func (d *Document) Severity() string {
+	switch d.Level {
+	case "informational":
+		return "info"
+	case "":
+		return "medium"
+	}
+	return d.Level
+}
