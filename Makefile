@@ -1,0 +1,69 @@
+# Everything a developer needs; CI runs `make test check`.
+SHELL := /bin/bash
+GO    ?= go
+LINT  := bin/golangci-lint
+DATA  ?= ./kyra-data
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+.PHONY: build
+build: ## build bin/kyra
+	$(GO) build -trimpath -o bin/kyra ./cmd/kyra
+
+.PHONY: run
+run: build ## build and start a server with everything embedded, data in $(DATA)
+	bin/kyra serve --data $(DATA)
+
+.PHONY: demo
+demo: build ## replay a recorded attack into a throw-away server and tell what it found
+	bin/kyra demo
+
+.PHONY: test
+test: ## run all tests (PostgreSQL ones where its server is installed)
+	$(GO) test ./...
+
+.PHONY: check
+check: format vet lint generate-check race smoke ## all that CI checks
+
+.PHONY: format
+format:
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not formatted: $$out"; exit 1; }
+
+.PHONY: vet
+vet:
+	$(GO) vet ./...
+
+.PHONY: lint
+lint: $(LINT) ## run the linters of .golangci.yml
+	$(LINT) run
+
+$(LINT): tools/go.mod tools/go.sum
+	cd tools && $(GO) build -o ../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: race
+race: ## run all tests under the race detector
+	$(GO) test -race ./...
+
+.PHONY: smoke
+smoke: build ## start the built binary as a new user would, on real input
+	scripts/smoke bin/kyra
+
+.PHONY: crash
+crash: ## kill a loaded server ten times and count what is left (about three minutes)
+	KYRA_TEST_CRASH=long $(GO) test -count=1 -v -run TestCrash -timeout 20m ./internal/app
+
+.PHONY: bench
+bench: ## measure; results go into docs/performance.md by hand, with machine and date
+	scripts/bench
+
+.PHONY: generate
+generate: ## write again what is generated from code
+	$(GO) generate ./...
+
+.PHONY: generate-check
+generate-check: generate
+	@git diff --exit-code --stat -- . || { echo "generated files are stale: run make generate and commit"; exit 1; }
