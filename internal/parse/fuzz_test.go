@@ -1,0 +1,52 @@
+package parse
+
+import (
+	"testing"
+
+	"github.com/kyra-mdr/kyra/internal/event"
+)
+
+// FuzzParse reads anything, under any hint, as the doors deliver it.
+func FuzzParse(f *testing.F) {
+	hints := []string{"", "unknown-product"}
+	for _, info := range Parsers() {
+		hints = append(hints, info.Name)
+		for _, sample := range info.Samples {
+			f.Add(sample.Line, uint8(0))
+		}
+	}
+	for _, c := range headerCases {
+		f.Add(c.line, uint8(0))
+	}
+	p := New(Options{RepeatSources: 8})
+	f.Fuzz(func(t *testing.T, raw string, hint uint8) {
+		var e event.Event
+		r := Record{Raw: raw, Arrived: arrival, Peer: "192.0.2.1", Source: hints[int(hint)%len(hints)]}
+		p.Parse(&r, &e)
+		checkInvariants(t, raw, &e)
+	})
+}
+
+// fuzzOne fuzzes one content parser through its hint.
+func fuzzOne(f *testing.F, name string) {
+	for _, info := range Parsers() {
+		if info.Name == name {
+			for _, sample := range info.Samples {
+				f.Add(sample.Line)
+			}
+		}
+	}
+	p := New(Options{RepeatSources: 8})
+	f.Fuzz(func(t *testing.T, raw string) {
+		var e event.Event
+		p.Parse(&Record{Raw: raw, Arrived: arrival, Source: name}, &e)
+		checkInvariants(t, raw, &e)
+	})
+}
+
+func FuzzJSON(f *testing.F)   { fuzzOne(f, "json") }
+func FuzzPAM(f *testing.F)    { fuzzOne(f, "pam") }
+func FuzzShadow(f *testing.F) { fuzzOne(f, "shadow-utils") }
+func FuzzSSHD(f *testing.F)   { fuzzOne(f, "sshd") }
+func FuzzSu(f *testing.F)     { fuzzOne(f, "su") }
+func FuzzSudo(f *testing.F)   { fuzzOne(f, "sudo") }

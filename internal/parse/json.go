@@ -1,0 +1,403 @@
+package parse
+
+import (
+	"strings"
+
+	"github.com/kyra-mdr/kyra/internal/event"
+)
+
+func jsonParser() content {
+	return content{
+		Info: Info{
+			Name:    "json",
+			Sources: []string{"json"},
+			About:   "any JSON object: nested names joined by dots, arrays as several values, ECS and OpenTelemetry names understood, a syslog line inside read as such",
+			Samples: []Sample{
+				{`{"@timestamp":"2026-03-04T05:06:07.25Z","log.level":"error","message":"login failed","user":{"name":"bob"},"source":{"ip":"1.2.3.4","port":"0443"},"n":9223372036854775807}`, []string{
+					"source=json", "severity=medium", "level=error", "message=login failed", "user=bob", "src_ip=1.2.3.4", "src_port=443", "n=9223372036854775807",
+					"user.name=bob", "time_quality=exact",
+				}},
+				{`{"@timestamp":"2026-11-23T08:16:36.084522+00:00", "host":"vm", "program":"sshd", "message":"Invalid user webmaster from 173.234.31.186\r"}`, []string{
+					"source=sshd", "host=vm", "program=sshd", "user=webmaster", "src_ip=173.234.31.186", "outcome=failure", "message=Invalid user webmaster from 173.234.31.186",
+				}},
+				{`{"message":"<86>Nov 23 08:16:36 vm sshd[42]: Failed password for root from 1.2.3.4 port 5 ssh2","host":{"name":"agent7"}}`, []string{
+					"source=sshd", "host=vm", "pid=42", "user=root", "severity=high",
+				}},
+				{`{"time":1772600767123,"severity":"HIGH","a":{"b":[1,2,{"c":"x"}]},"id":"77","empty":"","none":null}`, []string{
+					"severity=high", "a.b=1", "a.b.c=x", "fields.id=77",
+				}},
+				{`{"time":1772600767.5,"msg":"tab\there \u00e9","tags":["a","b"],"count":9}`, []string{"message=tab\there é", "tags=a", "fields.count=9"}},
+			},
+		},
+		strict: true,
+		parse:  parseJSON,
+	}
+}
+
+// role says what a JSON field means to every kind of record.
+type role byte
+
+const (
+	roleNone     role = iota
+	roleText          // a canonical field
+	roleInt           // a canonical field that is numeric
+	roleAddress       // a canonical field that is an address
+	roleTime          // when it happened
+	roleMessage       // its text
+	roleHost          // which machine
+	roleProgram       // which program
+	rolePID           //
+	roleLevel         // how grave
+	roleSeverity      // how grave, perhaps in our own words
+	roleSource        // which product
+	roleReserved      // a name that only KYRA gives
+)
+
+// A jsonName is what is known of a field name, found once for each name.
+type jsonName struct {
+	name      string // interned
+	canonical string
+	role      role
+	rank      byte // of several fields with one role the highest counts
+	marks     shape
+}
+
+// shape is a set of names that records of known products have.
+type shape uint32
+
+// jsonFound gathers what the fields of one record say.
+type jsonFound struct {
+	shape                            shape
+	timeRank, messageRank, levelRank byte
+	message                          string
+	hasMessage                       bool
+}
+
+// maxJSONFields bounds the fields of one event; the rest stays in raw.
+const maxJSONFields = 1000
+
+// nameOf returns what is known about a field name.
+func (j *jsonScanner) nameOf(name string) jsonName {
+	if n, ok := j.names[name]; ok {
+		return n
+	}
+	n := describeName(name)
+	if len(j.names) < 8192 && len(name) <= 256 {
+		n.name = strings.Clone(name)
+		if n.role == roleReserved {
+			n.canonical = event.NativePrefix + n.name
+		}
+		j.names[n.name] = n
+	}
+	return n
+}
+
+func describeName(name string) jsonName {
+	n := jsonName{name: name, marks: shapeOf(name)}
+	if known, ok := jsonRole(name); ok {
+		n.canonical, n.role, n.rank = known.canonical, known.role, known.rank
+		return n
+	}
+	c := name
+	if strings.IndexByte(name, '.') >= 0 {
+		c = event.Resolve(name)
+	}
+	switch {
+	case !event.IsCanonical(c):
+	case event.Numeric(c):
+		n.canonical, n.role = c, roleInt
+	case event.Address(c):
+		n.canonical, n.role = c, roleAddress
+	default:
+		n.canonical, n.role = c, roleText
+	}
+	return n
+}
+
+// jsonRole knows the names that mean the same in most products.
+func jsonRole(name string) (jsonName, bool) {
+	switch name {
+	case "@timestamp":
+		return jsonName{role: roleTime, rank: 9}, true
+	case "timestamp", "eventTime", "UtcTime", "SystemTime", "Event.System.TimeCreated.SystemTime", "Event.System.TimeCreated.#attributes.SystemTime":
+		return jsonName{role: roleTime, rank: 8}, true
+	case "ts", "time", "TimeCreated", "published", "event.created", "event.start", "timeUnixNano", "_time", "__REALTIME_TIMESTAMP", "time_iso8601":
+		return jsonName{role: roleTime, rank: 7}, true
+	case "datetime", "EventTime", "ISODATE", "LogTimestamp", "msec", "time_local", "creationTime", "CreationTime", "date":
+		return jsonName{role: roleTime, rank: 6}, true
+	case "EventReceivedTime", "observed_timestamp", "observedTimeUnixNano":
+		return jsonName{role: roleTime, rank: 2}, true
+	case "message", "body", "body.stringValue":
+		return jsonName{role: roleMessage, rank: 9}, true
+	case "msg", "Message", "MESSAGE", "event.original":
+		return jsonName{role: roleMessage, rank: 8}, true
+	case "log":
+		return jsonName{role: roleMessage, rank: 5}, true
+	case "host", "host.name", "host.hostname", "hostname", "HOST", "Hostname", "Computer", "_HOSTNAME", "computer_name",
+		"Event.System.Computer", "winlog.computer_name", "resource.host.name", "devname":
+		return jsonName{canonical: event.Host, role: roleHost}, true
+	case "program", "PROGRAM", "appname", "app_name", "ident", "SYSLOG_IDENTIFIER", "log.syslog.appname", "process.name", "syslog.appname", "service.name":
+		return jsonName{canonical: event.Program, role: roleProgram}, true
+	case "pid", "PID", "_PID", "procid", "process.pid":
+		return jsonName{canonical: event.PID, role: rolePID}, true
+	case "level", "log.level", "loglevel", "lvl", "levelname", "severity_text", "severityText", "PRIORITY", "Severity":
+		return jsonName{canonical: event.Level, role: roleLevel, rank: 5}, true
+	case "severity":
+		return jsonName{canonical: event.Severity, role: roleSeverity}, true
+	case "source", "event.module":
+		return jsonName{canonical: event.Source, role: roleSource}, true
+	case event.IngestTime, event.EventID, event.RawText, event.TimeQuality, event.PeerIP, event.CollectorID, event.Count,
+		event.SyslogFacility, event.SyslogSeverity:
+		return jsonName{role: roleReserved, canonical: event.NativePrefix + name}, true
+	case "client_ip", "clientIp", "clientip", "remote_ip", "remote_addr", "ip_address", "ipAddress", "srcip", "source.address", "client.address", "client.ip", "network.peer.address":
+		return jsonName{canonical: event.SrcIP, role: roleAddress}, true
+	case "dstip", "dest_ip", "destination.address", "server.address":
+		return jsonName{canonical: event.DstIP, role: roleAddress}, true
+	case "srcport", "client.port", "remote_port":
+		return jsonName{canonical: event.SrcPort, role: roleInt}, true
+	case "dstport", "dest_port", "server.port":
+		return jsonName{canonical: event.DstPort, role: roleInt}, true
+	case "username", "user_name", "userName", "enduser.id":
+		return jsonName{canonical: event.User, role: roleText}, true
+	case "useragent", "userAgent", "http_user_agent":
+		return jsonName{canonical: event.UserAgent, role: roleText}, true
+	case "status_code", "http.status_code":
+		return jsonName{canonical: event.HTTPStatus, role: roleInt}, true
+	case "request_method", "http.method":
+		return jsonName{canonical: event.HTTPMethod, role: roleText}, true
+	case "url.full":
+		return jsonName{canonical: event.URL, role: roleText}, true
+	case "http_referer", "http_referrer":
+		return jsonName{canonical: event.Referrer, role: roleText}, true
+	}
+	return jsonName{}, false
+}
+
+// parseJSON reads an object and gives its fields their meaning.
+func parseJSON(l *line) bool {
+	if l.text == "" || l.text[0] != '{' {
+		return false
+	}
+	j := &l.p.json
+	j.found = jsonFound{}
+	mark := len(l.e.Fields)
+	if !j.scan(l.text) {
+		l.e.Fields = l.e.Fields[:mark]
+		l.failed = true
+		if l.header == "none" && l.source == "" { // broken, yet nothing else
+			l.know("json", "the text begins as a JSON object but is none")
+			l.source = "json"
+			return true
+		}
+		return false
+	}
+	found := &j.found
+	whole := l.text
+	if found.hasMessage {
+		l.text = trimTail(found.message)
+	}
+	if known := productOf(found.shape); known != nil && known(l) {
+		return true
+	}
+	if found.hasMessage && l.depth == 0 {
+		l.depth++
+		l.inner()
+		l.depth--
+	}
+	if l.source == "" {
+		l.source = "json"
+	}
+	if l.text == "" && !found.hasMessage {
+		l.text = whole
+	}
+	return true
+}
+
+// inner reads a log line that a shipper wrapped in JSON.
+func (l *line) inner() {
+	reg := &l.p.registry
+	if l.program == "" {
+		host, source := l.host, l.source
+		text := l.text
+		scanHeader(l)
+		if l.program == "" && l.header != "rfc5424" { // no header: the text as it was
+			l.text, l.host = text, host
+		}
+		l.source = source
+	}
+	if l.text == "" {
+		return
+	}
+	before := l.source
+	l.source = ""
+	switch own := reg.programs[l.p.lower(l.program)]; {
+	case l.pamLine() && l.try(reg.pam, ""):
+		l.source = "pam"
+		if own != nil {
+			l.source = own.Sources[0]
+		}
+	case own != nil && l.try(own, ""):
+	default:
+		if c, _ := l.sniff(); c != nil && c != reg.json {
+			l.try(c, "")
+		} else if l.program != "" && before == "" && l.header != "none" {
+			l.source = l.p.lower(l.program)
+		}
+	}
+	if l.source == "" || before != "" {
+		l.source = before
+	}
+	l.know("json", "the text begins as a JSON object")
+}
+
+// jsonField takes one scalar of a JSON object.
+func (l *line) jsonField(name, value string, kind jsonKind) {
+	j := &l.p.json
+	if len(l.e.Fields) >= maxJSONFields {
+		l.fieldsCut = true
+		return
+	}
+	if name == "" {
+		name = "_"
+	}
+	n := j.nameOf(name)
+	name = n.name
+	found := &j.found
+	found.shape |= n.marks
+	switch n.role {
+	case roleNone:
+		l.e.Add(name, value)
+		return
+	case roleText:
+		l.e.Add(n.canonical, value)
+	case roleInt:
+		v, ok := canonicalInt(value)
+		if ok {
+			l.e.Add(n.canonical, v)
+		}
+		if name == n.canonical && v != value {
+			l.native("", name, value)
+		}
+	case roleAddress:
+		a, ok := address(value)
+		if !ok {
+			var port string
+			if a, port = addressPort(value); port != "" {
+				if a, ok = address(a); ok && n.canonical == event.SrcIP {
+					l.addInt(event.SrcPort, port)
+				}
+			}
+		}
+		if ok {
+			l.e.Add(n.canonical, a)
+		} else if n.canonical == event.SrcIP && value != "" && value != "-" && strings.IndexByte(value, ' ') < 0 {
+			l.e.Add(event.SrcHost, value)
+		}
+		if name == n.canonical && (!ok || a != value) {
+			l.native("", name, value)
+		}
+	case roleTime:
+		if n.rank > found.timeRank && kind != jsonBool {
+			if t, q, ok := l.timeText(value); ok {
+				l.setTime(t, q)
+				found.timeRank = n.rank
+			}
+		}
+		l.native("", name, value)
+		return
+	case roleMessage:
+		if n.rank > found.messageRank {
+			found.message, found.messageRank, found.hasMessage = value, n.rank, true
+		}
+		if name == event.Message { // the core field
+			return
+		}
+	case roleHost:
+		if l.host == "" || name == event.Host || name == "host.name" {
+			l.host = value
+		}
+		if name == event.Host {
+			return
+		}
+	case roleProgram:
+		if l.program == "" || name == event.Program {
+			l.setProgram(value)
+		}
+		if name == event.Program {
+			return
+		}
+	case rolePID:
+		l.pid = value
+		if name == event.PID {
+			if _, ok := canonicalInt(value); !ok {
+				l.native("", name, value)
+			}
+			return
+		}
+	case roleLevel:
+		if n.rank > found.levelRank {
+			found.levelRank = n.rank
+			l.jsonLevel(value, kind)
+		}
+		if name == event.Level {
+			return
+		}
+	case roleSeverity:
+		low := l.p.lower(value)
+		if s := severity(event.SeverityRank(low)); s != unsaid {
+			l.atLeast(s)
+			if low == value {
+				return
+			}
+		} else if kind == jsonString {
+			l.atLeast(levelSeverity(value))
+		}
+		l.native("", name, value)
+		return
+	case roleSource:
+		if isShortName(value) {
+			l.source = value
+			if name == event.Source {
+				return
+			}
+		}
+		l.native("", name, value)
+		return
+	case roleReserved:
+		l.e.Add(n.canonical, value)
+		return
+	}
+	if name != n.canonical {
+		l.e.Add(name, value)
+	}
+}
+
+// jsonLevel takes a level in words or as syslog's number.
+func (l *line) jsonLevel(value string, kind jsonKind) {
+	if len(value) == 1 && value[0] >= '0' && value[0] <= '7' && kind == jsonString { // journald's PRIORITY
+		l.level = syslogLevels[value[0]-'0']
+		l.atLeast(syslogSeverity(int(value[0] - '0')))
+		return
+	}
+	l.setLevel(value)
+}
+
+// isShortName tells a product's short name from other text.
+func isShortName(s string) bool {
+	if s == "" || len(s) > 64 || !isLetter(s[0]) {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if !(c >= 'a' && c <= 'z') && !isDigit(c) && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// shapeOf marks names by which known products are recognised.
+func shapeOf(string) shape { return 0 }
+
+// productOf returns the reader of a known product's records, or nil.
+func productOf(shape) func(*line) bool { return nil }

@@ -1,0 +1,198 @@
+package parse
+
+import (
+	"strings"
+
+	"github.com/kyra-mdr/kyra/internal/event"
+)
+
+// A Sample is one real line and fields that it must give, "name=value" each. It
+// documents the parser and is its first test.
+type Sample struct {
+	Line   string
+	Fields []string
+}
+
+// Info describes one content parser.
+type Info struct {
+	Name     string   // what Record.Source may name
+	Sources  []string // values of the field source that it gives; hints too
+	Programs []string // syslog programs that lead to it, lower case
+	About    string   // the products and lines it knows, in one sentence
+	Samples  []Sample
+}
+
+// Parsers lists the content parsers in alphabetical order of their code.
+func Parsers() []Info {
+	all := contents()
+	infos := make([]Info, len(all))
+	for i, c := range all {
+		infos[i] = c.Info
+	}
+	return infos
+}
+
+// A content is one content parser.
+type content struct {
+	Info
+	// strict says that a record whose hint names this parser and that it cannot
+	// read is broken; others write free text too.
+	strict bool
+	// parse reads l.text. It returns false, with nothing added, if that is not
+	// content of this kind.
+	parse func(*line) bool
+}
+
+func contents() []content {
+	return []content{
+		jsonParser(),
+		pamParser(),
+		shadowParser(),
+		sshdParser(),
+		suParser(),
+		sudoParser(),
+	}
+}
+
+// registry finds content parsers without trying them in turn.
+type registry struct {
+	programs map[string]*content
+	hints    map[string]*content
+	json     *content
+	pam      *content
+}
+
+func newRegistry() registry {
+	all := contents()
+	reg := registry{programs: map[string]*content{}, hints: map[string]*content{}}
+	for i := range all {
+		c := &all[i]
+		for _, program := range c.Programs {
+			reg.programs[program] = c
+		}
+		reg.hints[c.Name] = c
+		for _, source := range c.Sources {
+			reg.hints[source] = c
+		}
+	}
+	reg.json, reg.pam = reg.hints["json"], reg.hints["pam"]
+	return reg
+}
+
+// isFamily tells hints that name a kind of system and leave the choice to us.
+func isFamily(hint string) bool {
+	switch hint {
+	case "", "auto", "linux", "unix", "bsd", "macos", "syslog", "text", "raw", "plain":
+		return true
+	}
+	return false
+}
+
+// content chooses and runs the content parser for l.text.
+func (l *line) content() {
+	if l.repeated() {
+		return
+	}
+	reg := &l.p.registry
+	hint := l.r.Source
+	own := reg.programs[l.p.lower(l.program)]
+	forced := reg.hints[hint]
+	if own == nil && forced != nil || own != nil && own == forced {
+		if l.try(forced, "the sender's hint names it") {
+			if hint != forced.Name && l.source == forced.Sources[0] || l.source == "" {
+				l.source = hint
+			}
+			return
+		}
+		l.failed = forced.strict && l.text != "" && !l.pamLine()
+	}
+	if l.pamLine() && l.try(reg.pam, "the text is PAM's") {
+		l.pam = true
+		l.source = "pam"
+		if own != nil {
+			l.source = own.Sources[0]
+		}
+		return
+	}
+	if own != nil && own != forced && l.try(own, "the program name leads to it") {
+		return
+	}
+	if c, why := l.sniff(); c != nil && l.try(c, why) {
+		if !isFamily(hint) && l.generic() {
+			l.source = hint
+		}
+		return
+	}
+	l.know("text", "nothing knows the text")
+	switch {
+	case !isFamily(hint):
+		l.source = hint
+	case l.program != "":
+		l.source = l.p.lower(l.program)
+	case l.header == "none" || l.header == "time":
+		l.source = "text"
+	default:
+		l.source = "syslog"
+	}
+}
+
+// try runs c and settles the source.
+func (l *line) try(c *content, why string) bool {
+	mark := len(l.e.Fields)
+	if !c.parse(l) {
+		l.e.Fields = l.e.Fields[:mark]
+		return false
+	}
+	if l.parser == "" {
+		l.know(c.Name, why)
+	}
+	if l.source == "" && len(c.Sources) > 0 {
+		l.source = c.Sources[0]
+	}
+	return true
+}
+
+// generic tells whether the source says no more than the format.
+func (l *line) generic() bool { return l.source == "json" || l.source == "kv" }
+
+// pamLine tells lines of the PAM library, which any program may write.
+func (l *line) pamLine() bool {
+	return strings.HasPrefix(l.text, "pam_") || strings.HasPrefix(l.tagged, "pam_") ||
+		strings.HasPrefix(l.text, "PAM ") && !strings.HasPrefix(l.text, "PAM service(")
+}
+
+// sniff chooses a content parser by the text alone.
+func (l *line) sniff() (*content, string) {
+	s := l.text
+	if s == "" {
+		return nil, ""
+	}
+	reg := &l.p.registry
+	switch s[0] {
+	case '{':
+		return reg.json, "the text begins as a JSON object"
+	case '@':
+		if rest, ok := strings.CutPrefix(s, "@cee:"); ok {
+			l.text = skipSpaces(rest)
+			return reg.json, "the text begins with @cee:"
+		}
+	}
+	return nil, ""
+}
+
+// native adds a field under the source's own name, "id.name" where id is given.
+// Where that is a canonical name already taken for something else it stands
+// under event.NativePrefix.
+func (l *line) native(id, name, value string) {
+	var short [128]byte
+	b := short[:0]
+	if id != "" {
+		b = append(append(b, id...), '.')
+	} else if event.IsCanonical(name) {
+		b = append(b, event.NativePrefix...)
+	} else {
+		l.add(name, value)
+		return
+	}
+	l.add(l.p.names.of(append(b, name...)), value)
+}

@@ -1,0 +1,94 @@
+package parse
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/kyra-mdr/kyra/internal/event"
+)
+
+// arrival is when the samples arrive.
+var arrival = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC).UnixNano()
+
+// TestSamples reads every sample of every parser as it would come in, and checks
+// the fields that stand beside it.
+func TestSamples(t *testing.T) {
+	for _, c := range contents() {
+		if len(c.Samples) < 2 {
+			t.Errorf("%s has %d samples, want two at least", c.Name, len(c.Samples))
+		}
+		for _, sample := range c.Samples {
+			p := New(Options{})
+			var e event.Event
+			got := p.ParseExplain(&Record{Raw: sample.Line, Arrived: arrival, Peer: "192.0.2.1", Source: sampleHint(&c, sample)}, &e)
+			checkInvariants(t, sample.Line, &e)
+			for _, want := range sample.Fields {
+				name, value, _ := strings.Cut(want, "=")
+				if !hasValue(&e, name, value) {
+					t.Errorf("%s: %q\n  %s is %q, want %q\n  header %s, parser %s: %s", c.Name, sample.Line, name, e.Get(name), value, got.Header, got.Parser, got.Why)
+				}
+			}
+		}
+	}
+}
+
+// sampleHint is "" but for parsers that only a hint can lead to.
+func sampleHint(*content, Sample) string { return "" }
+
+func hasValue(e *event.Event, name, value string) bool {
+	found := false
+	for _, f := range e.Fields {
+		if f.Name == name {
+			if f.Value == value {
+				return true
+			}
+			found = true
+		}
+	}
+	return !found && value == ""
+}
+
+// checkInvariants checks what holds for every event that Parse gives.
+func checkInvariants(t *testing.T, raw string, e *event.Event) {
+	t.Helper()
+	if e.Raw != raw {
+		t.Fatalf("raw is %q, want %q", e.Raw, raw)
+	}
+	seen := map[string]int{}
+	for _, f := range e.Fields {
+		seen[f.Name]++
+		if f.Name == "" || !utf8.ValidString(f.Name) || !utf8.ValidString(f.Value) || strings.IndexByte(f.Value, 0) >= 0 {
+			t.Fatalf("%q: field %q=%q is not clean text", raw, f.Name, f.Value)
+		}
+		if event.Numeric(f.Name) {
+			if v, ok := canonicalInt(f.Value); !ok || v != f.Value {
+				t.Fatalf("%q: numeric %s is %q", raw, f.Name, f.Value)
+			}
+		}
+		if event.Address(f.Name) {
+			if a, ok := address(f.Value); !ok || a != f.Value {
+				t.Fatalf("%q: address %s is %q", raw, f.Name, f.Value)
+			}
+		}
+	}
+	for _, name := range []string{event.Source, event.Severity, event.Message, event.TimeQuality} {
+		if seen[name] != 1 {
+			t.Fatalf("%q: %s occurs %d times in %v", raw, name, seen[name], e.Fields)
+		}
+	}
+	for _, name := range []string{event.Host, event.Program, event.PID, event.Dataset, event.Category, event.Action, event.Outcome} {
+		if seen[name] > 1 {
+			t.Fatalf("%q: %s occurs %d times in %v", raw, name, seen[name], e.Fields)
+		}
+	}
+	if e.Get(event.Source) == "" || event.SeverityRank(e.Get(event.Severity)) == 0 {
+		t.Fatalf("%q: source %q, severity %q", raw, e.Get(event.Source), e.Get(event.Severity))
+	}
+	for _, name := range []string{event.Timestamp, event.IngestTime, event.EventID, event.RawText} {
+		if seen[name] != 0 {
+			t.Fatalf("%q: %s is a field", raw, name)
+		}
+	}
+}
