@@ -17,8 +17,9 @@ import (
 // What comes back of an event: ID, Tenant, Time, and the fields exactly, values
 // of one name in their order, names sorted. Arrived is cut to microseconds. Raw
 // is exact for text; the raw text of JSON input (it begins with a brace) is
-// kept only where the event has no field message: the archive has it. Some
-// things are cut, and the event then has the tag fields_cut: see Limits.
+// kept only where the event has no field message: the archive has it. Of an
+// event larger than MaxEventBytes values are cut from the end, and it gets the
+// tag fields_cut. A Time outside MinTime to MaxTime is moved to the nearer one.
 type Store interface {
 	// Append hands events over, of any tenants, times and order. nil means
 	// that the store answered for every one: they will be found soon (Search
@@ -85,13 +86,14 @@ type Request struct {
 	NoTotal   bool
 
 	// Cursor is the Next of the page before, with the same tenant, filter and
-	// times. Total and Buckets always speak of all pages.
+	// times. Total and Buckets always speak of all pages. A page may be shorter
+	// than Limit, where events are large, and still have a Next.
 	Cursor string
 }
 
 // A Result answers a Request.
 type Result struct {
-	Events []event.Event // newest first; equal times in descending order of ID
+	Events []event.Event // newest first; equal times in descending order of ID.String
 	Total  uint64        // events that match, exact; 0 if NoTotal
 
 	// Buckets cover From to To without a hole, oldest first, all Step wide and
@@ -146,6 +148,16 @@ type Usage struct {
 	Bytes uint64   // on disk
 	Days  []string // YYYYMMDD, ascending
 }
+
+// MinTime and MaxTime are the first and the last event time that is kept,
+// nanoseconds since 1970: the years 1970 to 2070.
+const (
+	MinTime int64 = 0
+	MaxTime int64 = 3187295999999999999
+)
+
+// MaxEventBytes is how large names, values and text of one event may be.
+const MaxEventBytes = 1_900_000
 
 // Limits on requests.
 const (
