@@ -1,0 +1,89 @@
+package ingest
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kyra-mdr/kyra/internal/fault"
+	"github.com/kyra-mdr/kyra/internal/queue"
+)
+
+// A sink takes chunks as the queue does, and can be full.
+type sink struct {
+	mu     sync.Mutex
+	chunks []*queue.Chunk
+	err    error // what Append answers
+	after  int   // chunks that are taken before err
+	delay  time.Duration
+	more   chan struct{} // one token when something came
+}
+
+func newSink() *sink { return &sink{more: make(chan struct{}, 1)} }
+
+func (s *sink) Append(ctx context.Context, c *queue.Chunk) error {
+	if s.delay > 0 && !sleep(ctx, s.delay) {
+		return ctx.Err()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil && len(s.chunks) >= s.after {
+		return s.err
+	}
+	s.chunks = append(s.chunks, c)
+	wake(s.more)
+	return nil
+}
+
+func (s *sink) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+func (s *sink) taken() []*queue.Chunk {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*queue.Chunk(nil), s.chunks...)
+}
+
+func (s *sink) records() []string {
+	var all []string
+	for _, c := range s.taken() {
+		all = append(all, c.Records...)
+	}
+	return all
+}
+
+// await waits until n records have come.
+func (s *sink) await(t *testing.T, n int) []string {
+	t.Helper()
+	timeout := time.After(20 * time.Second)
+	for {
+		if got := s.records(); len(got) >= n {
+			return got
+		}
+		select {
+		case <-s.more:
+		case <-timeout:
+			t.Fatalf("%d records after 20 s, want %d", len(s.records()), n)
+		}
+	}
+}
+
+var errFull = fault.New(fault.Unavailable, "queue is full")
+
+func testLog(t *testing.T) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func statsOf(g *Gate, input string) InputStats {
+	for _, s := range g.Stats() {
+		if s.Input == input {
+			return s
+		}
+	}
+	return InputStats{}
+}

@@ -1,0 +1,159 @@
+package ingest
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// SyslogConfig says where to listen for syslog. An empty address is not listened
+// on; a zero limit means its documented default.
+type SyslogConfig struct {
+	UDP string // "host:port"
+	TCP string
+	TLS string
+
+	// TLSConfig holds the certificate, and the client CAs if senders must show one.
+	TLSConfig *tls.Config
+
+	// Tenant is whose logs these are. It is asked for each chunk, so that a
+	// changed plan takes effect.
+	Tenant func() Tenant
+	Source string // source hint for all messages, "" for automatic
+
+	MaxConnections int           // TCP and TLS together; default 1,024
+	MaxBuffered    int64         // bytes held for unfinished long messages of all connections; default 64 MiB
+	IdleTimeout    time.Duration // a connection without a byte; default 1 h, as some senders do not notice the end
+	MessageTimeout time.Duration // from the first byte of a message to its last; default 60 s
+	DrainTimeout   time.Duration // to deliver what was received when stopping; default 10 s
+}
+
+// linger is how long a connection gathers messages into one chunk.
+const linger = 3 * time.Millisecond
+
+// drainRead is how long input that is on its way is still read when stopping.
+const drainRead = 100 * time.Millisecond
+
+// Syslog listens for syslog over UDP, TCP and TLS. TCP and TLS senders are held
+// back by not reading when the queue is full or the quota is used up. UDP senders
+// cannot be: what the queue cannot take waits, up to a bound, and what is lost is
+// counted, in the kernel's buffer too.
+type Syslog struct {
+	gate      *Gate
+	cfg       SyslogConfig
+	udp       *net.UDPConn
+	tcp, tls  net.Listener
+	open      atomic.Int64
+	buffered  atomic.Int64 // memory of connections that hold long messages
+	connected errgroup.Group
+}
+
+// ListenSyslog binds the addresses of cfg. Call Run to serve them.
+func (g *Gate) ListenSyslog(ctx context.Context, cfg SyslogConfig) (*Syslog, error) {
+	cfg.MaxConnections = cmp.Or(cfg.MaxConnections, 1024)
+	cfg.MaxBuffered = cmp.Or(cfg.MaxBuffered, 64<<20)
+	cfg.IdleTimeout = cmp.Or(cfg.IdleTimeout, time.Hour)
+	cfg.MessageTimeout = cmp.Or(cfg.MessageTimeout, time.Minute)
+	cfg.DrainTimeout = cmp.Or(cfg.DrainTimeout, 10*time.Second)
+	s := &Syslog{gate: g, cfg: cfg}
+	if err := s.listen(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Syslog) listen(ctx context.Context) error {
+	lc := net.ListenConfig{KeepAlive: 30 * time.Second}
+	if s.cfg.UDP != "" {
+		conn, err := lc.ListenPacket(ctx, "udp", s.cfg.UDP)
+		if err != nil {
+			return fmt.Errorf("listen for syslog over UDP: %w", err)
+		}
+		s.udp = conn.(*net.UDPConn) //nolint:forcetypeassert // network "udp" gives no other
+		if err := prepareUDP(s.udp); err != nil {
+			return fmt.Errorf("prepare UDP socket: %w", err)
+		}
+	}
+	if s.cfg.TCP != "" {
+		ln, err := lc.Listen(ctx, "tcp", s.cfg.TCP)
+		if err != nil {
+			return fmt.Errorf("listen for syslog over TCP: %w", err)
+		}
+		s.tcp = ln
+	}
+	if s.cfg.TLS != "" {
+		if s.cfg.TLSConfig == nil {
+			return errors.New("listen for syslog over TLS: no certificate")
+		}
+		ln, err := lc.Listen(ctx, "tcp", s.cfg.TLS)
+		if err != nil {
+			return fmt.Errorf("listen for syslog over TLS: %w", err)
+		}
+		s.tls = ln
+	}
+	return nil
+}
+
+// Close closes the sockets. Run does it by itself.
+func (s *Syslog) Close() {
+	if s.udp != nil {
+		_ = s.udp.Close()
+	}
+	for _, ln := range []net.Listener{s.tcp, s.tls} {
+		if ln != nil {
+			_ = ln.Close()
+		}
+	}
+}
+
+// UDPAddr is the bound address, nil if there is none.
+func (s *Syslog) UDPAddr() net.Addr {
+	if s.udp == nil {
+		return nil
+	}
+	return s.udp.LocalAddr()
+}
+
+// TCPAddr is the bound address, nil if there is none.
+func (s *Syslog) TCPAddr() net.Addr { return addrOf(s.tcp) }
+
+// TLSAddr is the bound address, nil if there is none.
+func (s *Syslog) TLSAddr() net.Addr { return addrOf(s.tls) }
+
+func addrOf(ln net.Listener) net.Addr {
+	if ln == nil {
+		return nil
+	}
+	return ln.Addr()
+}
+
+// Run serves until ctx is done. Then it accepts nothing more, delivers what was
+// received, and returns nil. It may be called once.
+func (s *Syslog) Run(ctx context.Context) error {
+	defer s.Close()
+	// What is delivered outlives ctx by the time to drain.
+	deliver, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	all, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(s.cfg.DrainTimeout, cancel) })()
+
+	if s.udp != nil {
+		all.Go(func() error { return s.runUDP(ctx, deliver) })
+	}
+	if s.tcp != nil {
+		all.Go(func() error { return s.accept(ctx, deliver, s.tcp, InputSyslogTCP, nil) })
+	}
+	if s.tls != nil {
+		all.Go(func() error { return s.accept(ctx, deliver, s.tls, InputSyslogTLS, s.cfg.TLSConfig) })
+	}
+	err := all.Wait()
+	return errors.Join(err, s.connected.Wait())
+}
