@@ -41,7 +41,8 @@ type Names struct{ ids map[string]int32 }
 // NewNames returns an empty set of names.
 func NewNames() *Names { return &Names{ids: map[string]int32{}} }
 
-func (n *Names) add(name string) int32 {
+// Add numbers name, if it is new, and returns its number.
+func (n *Names) Add(name string) int32 {
 	id, ok := n.ids[name]
 	if !ok {
 		id = int32(len(n.ids))
@@ -254,12 +255,12 @@ func (b *builder) routeNames() {
 	var routes []route
 	for f, field := range b.fieldNames {
 		for rank, name := range b.options.candidates(field) {
-			routes = append(routes, route{m.names.add(name), target{int32(f), int32(rank)}})
+			routes = append(routes, route{m.names.Add(name), target{int32(f), int32(rank)}})
 		}
 	}
 	var hidden []int32
 	for _, name := range b.options.Hidden {
-		hidden = append(hidden, m.names.add(name))
+		hidden = append(hidden, m.names.Add(name))
 	}
 	m.targets = make([][]target, len(m.names.ids))
 	m.hidden = make([]bool, len(m.names.ids))

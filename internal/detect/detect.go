@@ -1,0 +1,398 @@
+// Package detect runs rules on the stream of events: it routes an event to the
+// rules of its log source, counts what correlations ask for on event time, and
+// hands out findings, at most one for each rule and entity in a batch. It never
+// stores, alerts or tells anyone, and reads no clock: the same events in the same
+// order always give the same findings.
+package detect
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/sigma"
+)
+
+// A Rule is a document of the catalogue in a version.
+type Rule struct {
+	Document *sigma.Document
+	Version  int64
+}
+
+// A Problem says why a rule is left out of a Ruleset.
+type Problem struct {
+	Index   int    // in the rules given to Compile
+	Rule    string // id, else title
+	Kind    ProblemKind
+	Message string
+}
+
+// A ProblemKind classifies problems.
+type ProblemKind string
+
+// The kinds of problems.
+const (
+	NeedsList   ProblemKind = "needs_list"  // a placeholder has no list
+	Unsupported ProblemKind = "unsupported" // a correlation that this engine does not do
+	Unresolved  ProblemKind = "unresolved"  // a correlation names a rule that is not there
+	Duplicate   ProblemKind = "duplicate"   // another rule has its id
+)
+
+// Options are the choices of a rule set. The zero value is good.
+type Options struct {
+	Lists  map[string][]string // for placeholders
+	Sample []event.Event       // traffic to expect: rules are found by what is rare in it
+}
+
+// A Ruleset is the compiled rules of one tenant. It is immutable but for its
+// counters and safe for several goroutines.
+type Ruleset struct {
+	rules        []rule
+	correlations []correlation
+	groups       []group
+	names        *sigma.Names
+	router       router
+}
+
+// A group is the rules of one log source.
+type group struct {
+	source  logSource
+	matcher *sigma.Matcher
+	rules   []int32 // the matcher's rule → rule
+	events  atomic.Uint64
+}
+
+// A rule is a document with what its findings need.
+type rule struct {
+	document *sigma.Document
+	version  int64
+	alerts   bool  // makes findings of its own
+	group    int32 // -1: a correlation
+	report   report
+	feeds    []feed
+	matches  atomic.Uint64
+	ignored  atomic.Uint64
+	evicted  atomic.Uint64
+}
+
+// A feed says how matches of a rule go into a correlation.
+type feed struct {
+	correlation int32
+	position    int32      // of the rule in the correlation's list
+	groupBy     []fieldRef // under the correlation's names
+	counted     []fieldRef // value_count
+	report      report     // the correlation's, resolved for this rule's events
+}
+
+// A fieldRef is a field with the names under which an event may have it.
+type fieldRef struct {
+	name       string
+	candidates []string
+}
+
+func (f *fieldRef) lookup(e *event.Event) (string, bool) {
+	for _, name := range f.candidates {
+		if v, ok := e.Lookup(name); ok {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+// Compile builds the rule set of rules. What cannot be used is left out and
+// reported.
+func Compile(rules []Rule) (*Ruleset, []Problem) { return Options{}.Compile(rules) }
+
+// Compile is the function Compile with options.
+func (o Options) Compile(rules []Rule) (*Ruleset, []Problem) {
+	c := compiler{options: o, set: &Ruleset{names: sigma.NewNames()}, byName: map[string]int32{}}
+	c.admit(rules)
+	c.groupRules()
+	c.link()
+	c.set.router = newRouter(loadTable(), c.set.groups, c.set.names)
+	return c.set, c.problems
+}
+
+type compiler struct {
+	options  Options
+	set      *Ruleset
+	problems []Problem
+	byName   map[string]int32 // id and name → rule
+	index    []int            // rule → index in the input
+	groups   map[sigma.LogSource]int32
+	docs     [][]*sigma.Document // by group
+}
+
+func (c *compiler) problem(i int, d *sigma.Document, kind ProblemKind, format string, args ...any) {
+	name := d.ID
+	if name == "" {
+		name = d.Title
+	}
+	c.problems = append(c.problems, Problem{i, name, kind, fmt.Sprintf(format, args...)})
+}
+
+// admit takes the rules in that can be compiled.
+func (c *compiler) admit(rules []Rule) {
+	type admitted struct {
+		Rule
+		index int
+	}
+	var good []admitted
+	seen := map[string]bool{}
+	for i, r := range rules {
+		d := r.Document
+		if d.ID != "" && seen[d.ID] {
+			c.problem(i, d, Duplicate, "another rule has the id %s", d.ID)
+			continue
+		}
+		if d.Correlation == nil {
+			filled, err := d.Fill(c.options.Lists)
+			if err != nil {
+				c.problem(i, d, NeedsList, "%s", err.Error())
+				continue
+			}
+			r.Document = filled
+		} else if reason := unsupported(d.Correlation); reason != "" {
+			c.problem(i, d, Unsupported, "%s", reason)
+			continue
+		}
+		seen[d.ID] = d.ID != ""
+		good = append(good, admitted{r, i})
+	}
+	c.set.rules = make([]rule, len(good))
+	for i, r := range good {
+		x := &c.set.rules[i]
+		x.document, x.version, x.alerts, x.group = r.Document, r.Version, true, -1
+		c.index = append(c.index, r.index)
+		for _, name := range []string{r.Document.ID, r.Document.Name} {
+			if name != "" {
+				c.byName[name] = int32(i)
+			}
+		}
+	}
+}
+
+// groupRules puts rules of one log source into one matcher.
+func (c *compiler) groupRules() {
+	c.groups = map[sigma.LogSource]int32{}
+	var members [][]int32
+	var sources []sigma.LogSource
+	for i := range c.set.rules {
+		r := &c.set.rules[i]
+		if r.document.Correlation != nil {
+			continue
+		}
+		g, ok := c.groups[r.document.LogSource]
+		if !ok {
+			g = int32(len(members))
+			c.groups[r.document.LogSource] = g
+			members = append(members, nil)
+			sources = append(sources, r.document.LogSource)
+			c.docs = append(c.docs, nil)
+		}
+		r.group = g
+		members[g] = append(members[g], int32(i))
+		c.docs[g] = append(c.docs[g], r.document)
+	}
+	c.set.groups = make([]group, len(members))
+	for g := range c.set.groups {
+		x := &c.set.groups[g]
+		x.source = loadTable().resolve(sources[g])
+		x.rules = members[g]
+		m, err := sigma.Compile(c.docs[g], sigma.Options{
+			Fields: x.source.candidates,
+			Hidden: hiddenFields(),
+			Names:  c.set.names,
+			Sample: c.options.Sample,
+		})
+		if err != nil { // admit has checked all that Compile refuses
+			panic(fmt.Sprintf("detect: %v", err))
+		}
+		x.matcher = m
+	}
+}
+
+// link resolves what rules report and which correlations they feed.
+func (c *compiler) link() {
+	for i := range c.set.rules {
+		r := &c.set.rules[i]
+		if r.group >= 0 {
+			r.report = newReport(r.document, &c.set.groups[r.group].source)
+		}
+	}
+	quiet := map[int32]bool{}
+	for i := range c.set.rules {
+		r := &c.set.rules[i]
+		if r.document.Correlation == nil {
+			continue
+		}
+		r.alerts = false
+		bases, reason := c.bases(r.document.Correlation)
+		if reason != "" {
+			c.problem(c.index[i], r.document, Unresolved, "%s", reason)
+			continue
+		}
+		id := int32(len(c.set.correlations))
+		c.set.correlations = append(c.set.correlations, newCorrelation(int32(i), r, bases))
+		for position, base := range bases {
+			if !slices.Contains(bases[:position], base) {
+				c.feed(id, int32(position), base, r.document)
+			}
+			if !r.document.Correlation.Generate {
+				quiet[base] = true
+			}
+		}
+	}
+	for base := range quiet {
+		c.set.rules[base].alerts = false
+	}
+}
+
+func (c *compiler) bases(k *sigma.Correlation) ([]int32, string) {
+	var out []int32
+	for _, name := range k.Rules {
+		base, ok := c.byName[name]
+		if !ok {
+			return nil, fmt.Sprintf("it refers to the rule %q, which is not among the active ones", name)
+		}
+		if c.set.rules[base].group < 0 {
+			return nil, fmt.Sprintf("it refers to %q, which is a correlation itself: that is not supported", name)
+		}
+		out = append(out, base)
+	}
+	return out, ""
+}
+
+func (c *compiler) feed(id, position, base int32, d *sigma.Document) {
+	b := &c.set.rules[base]
+	source := &c.set.groups[b.group].source
+	k := d.Correlation
+	ref := func(name string) fieldRef {
+		field := name
+		for _, rule := range []string{b.document.ID, b.document.Name} {
+			if f, ok := k.Aliases[name][rule]; ok && rule != "" {
+				field = f
+			}
+		}
+		return fieldRef{name, source.candidates(field)}
+	}
+	f := feed{correlation: id, position: position, report: newReport(d, source)}
+	for _, name := range k.GroupBy {
+		f.groupBy = append(f.groupBy, ref(name))
+	}
+	for _, name := range k.Condition.Field {
+		f.counted = append(f.counted, ref(name))
+	}
+	if len(d.Kyra.Entity) == 0 {
+		f.report.key = nil // the group is the key
+	}
+	b.feeds = append(b.feeds, f)
+}
+
+// unsupported says why this engine does not do a correlation, or "".
+func unsupported(k *sigma.Correlation) string {
+	switch k.Type {
+	case sigma.EventCount, sigma.ValueCount:
+		if k.Condition.Op != "gt" && k.Condition.Op != "gte" {
+			return fmt.Sprintf("condition %s can only be known when a window has ended: only gt and gte are supported", k.Condition.Op)
+		}
+	case sigma.Temporal, sigma.TemporalOrdered:
+		if len(k.Rules) > 64 {
+			return "a temporal correlation can name at most 64 rules"
+		}
+	default:
+		return fmt.Sprintf("correlations of type %s are not supported", k.Type)
+	}
+	return ""
+}
+
+// A correlation is a rule over the matches of others.
+type correlation struct {
+	rule int32
+	window
+	identity string // of its state: changes with the rule
+}
+
+func newCorrelation(id int32, r *rule, bases []int32) correlation {
+	k := r.document.Correlation
+	out := correlation{
+		rule:     id,
+		window:   window{span: int64(k.Timespan)},
+		identity: fmt.Sprintf("%s@%d", cmp.Or(r.document.ID, r.document.Title), r.version),
+	}
+	switch k.Type {
+	case sigma.Temporal, sigma.TemporalOrdered:
+		out.values, out.ordered = true, k.Type == sigma.TemporalOrdered
+		distinct := map[int32]bool{}
+		for _, b := range bases {
+			distinct[b] = true
+			out.positions = append(out.positions, strconv.Itoa(slices.Index(bases, b)))
+		}
+		out.threshold = int64(len(distinct))
+	default:
+		out.values = k.Type == sigma.ValueCount
+		v := math.Ceil(k.Condition.Value)
+		if k.Condition.Op == "gt" {
+			v = math.Floor(k.Condition.Value) + 1
+		}
+		out.threshold = int64(max(1, v))
+	}
+	return out
+}
+
+// RuleStats counts what a rule did since its rule set was compiled.
+type RuleStats struct {
+	ID          string
+	Title       string
+	Version     int64
+	Evaluations uint64 // events of its log source; of a correlation: matches of its base rules
+	Matches     uint64 // of a correlation: events that it reported
+	Ignored     uint64 // of a correlation: matches without a group field
+	Evicted     uint64 // of a correlation: groups forgotten for want of room
+}
+
+// Stats returns the counters of all rules.
+func (rs *Ruleset) Stats() []RuleStats {
+	out := make([]RuleStats, len(rs.rules))
+	for i := range rs.rules {
+		r := &rs.rules[i]
+		out[i] = RuleStats{ID: r.document.ID, Title: r.document.Title, Version: r.version, Matches: r.matches.Load(), Ignored: r.ignored.Load(), Evicted: r.evicted.Load()}
+		if r.group >= 0 {
+			out[i].Evaluations = rs.groups[r.group].events.Load()
+		}
+	}
+	for _, k := range rs.correlations {
+		for _, base := range rs.bases(k) {
+			out[k.rule].Evaluations += rs.rules[base].matches.Load()
+		}
+	}
+	return out
+}
+
+func (rs *Ruleset) bases(k correlation) []int32 {
+	var out []int32
+	for i := range rs.rules {
+		if slices.ContainsFunc(rs.rules[i].feeds, func(f feed) bool { return rs.correlations[f.correlation].rule == k.rule }) {
+			out = append(out, int32(i))
+		}
+	}
+	return out
+}
+
+// Rules returns how many rules are compiled, correlations among them.
+func (rs *Ruleset) Rules() int { return len(rs.rules) }
+
+// Groups returns how many log sources the rules have.
+func (rs *Ruleset) Groups() int { return len(rs.groups) }
+
+// ruleRef names r in findings.
+func (r *rule) ruleRef() alert.RuleRef {
+	d := r.document
+	return alert.RuleRef{ID: d.ID, Name: strings.TrimSpace(d.Title), Author: d.Author, Version: r.version}
+}

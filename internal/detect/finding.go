@@ -1,0 +1,236 @@
+package detect
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/sigma"
+)
+
+// A report says what the findings of a rule take from its events.
+type report struct {
+	prototype  alert.Finding // what is the same in all of them
+	source     string        // "" = that of the event
+	key        []fieldRef    // all that the event has make the key
+	keyIsFirst bool          // only the first that the event has
+	entities   []fieldRef
+	values     []fieldRef
+}
+
+// maxText bounds keys, entities and values that findings carry, in bytes.
+const maxText = 1024
+
+func newReport(d *sigma.Document, source *logSource) report {
+	refs := func(names []string) []fieldRef {
+		var out []fieldRef
+		for _, n := range names {
+			out = append(out, fieldRef{n, source.candidates(n)})
+		}
+		return out
+	}
+	r := report{
+		source:   d.Kyra.Source,
+		key:      refs(d.Kyra.Entity),
+		entities: refs(d.Kyra.Entities),
+		prototype: alert.Finding{
+			Rule:        alert.RuleRef{ID: d.ID, Name: d.Title, Author: d.Author},
+			Title:       d.Title,
+			Severity:    d.Severity(),
+			Description: d.Kyra.Description,
+		},
+	}
+	if len(d.Kyra.Entity) == 0 {
+		r.key, r.keyIsFirst = refs([]string{event.SrcIP, event.User, event.Host}), true
+	}
+	if len(d.Kyra.Entities) == 0 {
+		r.entities = refs([]string{event.SrcIP, event.User, event.Host, event.DstIP})
+	}
+	if r.prototype.Description == "" { // braces in foreign text must not become fields
+		r.prototype.Description = strings.NewReplacer("{", "(", "}", ")").Replace(d.Title)
+	}
+	r.values = refs(sigma.TemplateFields(r.prototype.Description))
+	if t := d.Tactics(); len(t) > 0 {
+		r.prototype.Tactic = t[0]
+	}
+	if t := d.Techniques(); len(t) > 0 {
+		r.prototype.Technique = t[0]
+	}
+	return r
+}
+
+// keyOf appends the key that e has, such as "src_ip=10.0.1.55".
+func (r *report) keyOf(e *event.Event, dst []byte) []byte {
+	for i := range r.key {
+		if v, ok := r.key[i].lookup(e); ok && v != "" {
+			dst = appendKey(dst, r.key[i].name, v)
+			if r.keyIsFirst {
+				break
+			}
+		}
+	}
+	return dst
+}
+
+func appendKey(dst []byte, name, value string) []byte {
+	if len(dst) > 0 {
+		dst = append(dst, ',')
+	}
+	dst = append(dst, name...)
+	dst = append(dst, '=')
+	return append(dst, short(value)...)
+}
+
+// short cuts s to what findings carry.
+func short(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	n := maxText
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+// A detail is what a finding takes from one event.
+type detail struct {
+	id       event.ID
+	source   string
+	entities []alert.Entity
+	values   []string // by field of the template; "" = none
+}
+
+// detailOf copies what r needs of e.
+func (r *report) detailOf(e *event.Event) *detail {
+	d := &detail{id: e.ID, source: r.source}
+	if d.source == "" {
+		d.source = strings.Clone(short(e.Get(event.Source)))
+	}
+	for i := range r.entities {
+		f := &r.entities[i]
+		for _, v := range valuesOf(e, f) {
+			if t := entityType(f.name, v); t != "" && v != "" {
+				d.entities = append(d.entities, alert.Entity{Type: t, Field: event.Resolve(f.name), Value: strings.Clone(short(v))})
+			}
+		}
+	}
+	for i := range r.values {
+		v, _ := r.values[i].lookup(e)
+		d.values = append(d.values, strings.Clone(short(v)))
+	}
+	return d
+}
+
+// valuesOf returns all values of a field.
+func valuesOf(e *event.Event, f *fieldRef) []string {
+	for _, name := range f.candidates {
+		var out []string
+		for i := range e.Fields {
+			if e.Fields[i].Name == name {
+				out = append(out, e.Fields[i].Value)
+			}
+		}
+		if len(out) > 0 {
+			return out
+		}
+	}
+	return nil
+}
+
+// entityType tells what a value of a field is, "" where that is none of the types
+// that alerts list.
+func entityType(field, value string) string {
+	switch name := event.Resolve(field); name {
+	case event.SrcHost, event.DstHost, event.Host, event.RelatedHost:
+		if _, err := netip.ParseAddr(value); err == nil {
+			return "ip"
+		}
+		return "host"
+	case event.User, event.TargetUser, event.SrcUser, event.RelatedUser:
+		return "user"
+	case event.Domain, event.DNSQuery, event.TLSSNI:
+		return "domain"
+	case event.HashMD5, event.HashSHA256, event.JA3:
+		return "hash"
+	case event.FilePath, event.RegistryPath:
+		return "file"
+	case event.ProcessPath, event.ParentPath, event.Program, event.Cmdline:
+		return "process"
+	default:
+		if event.Address(name) {
+			return "ip"
+		}
+		return nativeEntityType(strings.ToLower(name), value)
+	}
+}
+
+// nativeEntityType guesses from the name of a field that is not ours.
+func nativeEntityType(name, value string) string {
+	if _, err := netip.ParseAddr(value); err == nil {
+		return "ip"
+	}
+	for _, g := range []struct{ part, kind string }{
+		{"hash", "hash"}, {"md5", "hash"}, {"sha256", "hash"}, {"filename", "file"}, {"targetobject", "file"},
+		{"image", "process"}, {"process", "process"}, {"commandline", "process"},
+		{"user", "user"}, {"account", "user"}, {"actor", "user"},
+		{"host", "host"}, {"computer", "host"}, {"domain", "domain"}, {"queryname", "domain"},
+	} {
+		if strings.Contains(name, g.part) {
+			return g.kind
+		}
+	}
+	return ""
+}
+
+// findingKey tells the findings of a batch apart.
+type findingKey struct {
+	tenant uint32
+	set    *Ruleset
+	rule   int32
+	key    string
+}
+
+// A pendingFinding grows until the batch ends.
+type pendingFinding struct {
+	alert.Finding
+	fields []fieldRef
+}
+
+// add joins n happenings at a time to f; d may be nil.
+func (f *pendingFinding) add(at, n int64, d *detail) {
+	if f.Count == 0 {
+		f.First, f.Last = at, at
+	}
+	f.First, f.Last = min(f.First, at), max(f.Last, at)
+	f.Count += n
+	if d == nil {
+		return
+	}
+	if f.Source == "" {
+		f.Source = d.source
+	}
+	if len(f.Events) < alert.MaxEvents {
+		f.Events = append(f.Events, d.id)
+	}
+	for _, e := range d.entities {
+		if len(f.Entities) < alert.MaxValues && !slices.Contains(f.Entities, e) {
+			f.Entities = append(f.Entities, e)
+		}
+	}
+	for i, v := range d.values {
+		if v == "" || i >= len(f.fields) {
+			continue
+		}
+		name := f.fields[i].name
+		if have := f.Values[name]; len(have) < alert.MaxValues && !slices.Contains(have, v) {
+			if f.Values == nil {
+				f.Values = map[string][]string{}
+			}
+			f.Values[name] = append(have, v)
+		}
+	}
+}
