@@ -1,0 +1,586 @@
+package alert
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/fault"
+	"github.com/kyra-mdr/kyra/internal/rule"
+	"github.com/kyra-mdr/kyra/internal/sqldb"
+)
+
+// A Filter chooses alerts; zero fields choose all. Fields join by and, the values of
+// one field by or.
+type Filter struct {
+	Severities []string // of event.Severities
+	Statuses   []Status
+	Search     string // stands literally, in any case, in title or description
+	Sources    []string
+	Mitre      string // technique ("T1110" finds T1110.001 too), tactic ("TA0006", "credential-access")
+	RuleID     string
+	Entity     string // value of one of its entities, in any case
+	AssignedTo string
+	Incident   string // incident id
+
+	CreatedFrom, CreatedTo time.Time // from inclusive, to exclusive
+	UpdatedSince           time.Time // inclusive
+}
+
+// Sorts lists what List can sort by, the default first.
+var Sorts = []string{"createdAt", "updatedAt", "lastSeen", "severity", "status", "title"}
+
+// A Query asks for one page.
+type Query struct {
+	Filter
+	Sort       string // of Sorts, "" for the default
+	Ascending  bool
+	Page, Size int // Page from 0; Size 1 to 100, 0 for 20
+}
+
+// A Page is part of a list.
+type Page struct {
+	Alerts []Alert // never nil
+	Total  int64   // alerts that the filter chooses
+	Capped bool    // Total is where counting stopped: there are at least that many
+}
+
+const (
+	maxSize = 100
+	// countCap is where counting stops that no counter answers.
+	countCap = 10_000
+	// smallSet is a filter so narrow that its rows are best looked at one by one.
+	smallSet = 5_000
+)
+
+// List returns one page, newest first by default; equal ones are told apart by their
+// age, so that pages neither repeat nor skip.
+func (s *Service) List(ctx context.Context, tenant uint32, q Query) (*Page, error) {
+	if err := q.check(); err != nil {
+		return nil, err
+	}
+	var p *Page
+	err := s.db.View(ctx, func(tx *sqldb.DB) error {
+		l := lister{tx: tx, tenant: tenant, q: q, sets: q.sets()}
+		counts, err := totals(ctx, tx, tenant)
+		if err != nil {
+			return err
+		}
+		l.counts = counts
+		switch {
+		case q.Search != "":
+			p, err = s.search(ctx, &l)
+		case q.plain():
+			p, err = l.plain(ctx)
+		default:
+			p, err = l.filtered(ctx)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, wrap("list alerts", err)
+	}
+	return p, nil
+}
+
+// Stream yields every alert that the filter chooses, newest first, from one
+// snapshot and in constant memory; at most one error, at the end.
+func (s *Service) Stream(ctx context.Context, tenant uint32, f Filter) iter.Seq2[Alert, error] {
+	return func(yield func(Alert, error) bool) {
+		q := Query{Filter: f}
+		if err := q.check(); err != nil {
+			yield(Alert{}, err)
+			return
+		}
+		stopped := errors.New("stopped")
+		err := s.db.View(ctx, func(tx *sqldb.DB) error {
+			l := lister{tx: tx, tenant: tenant, q: q, sets: q.sets()}
+			var b builder
+			l.where(&b, false)
+			from := " FROM alert a "
+			if q.Search != "" {
+				from += "JOIN alert_text t ON t.seq = a.seq "
+				b.w(" AND instr(t.folded, ", b.p(l.folded()), ") > 0")
+			}
+			for a, err := range sqldb.Stream(ctx, tx, scanAlert, `SELECT `+alertColumns+from+b.String()+` ORDER BY a.created_at DESC, a.seq DESC`, b.args...) {
+				if err != nil {
+					return err
+				}
+				if !yield(a, nil) {
+					return stopped
+				}
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, stopped) {
+			yield(Alert{}, wrap("export alerts", err))
+		}
+	}
+}
+
+func (q *Query) check() error {
+	if q.Size == 0 {
+		q.Size = 20
+	}
+	if q.Sort == "" {
+		q.Sort = Sorts[0]
+	}
+	switch {
+	case q.Size < 1 || q.Size > maxSize:
+		return fault.New(fault.Invalid, "Allowed: 1 to %d", maxSize).In("size")
+	case q.Page < 0 || q.Page > 1<<40:
+		return fault.New(fault.Invalid, "Allowed: 0 or more").In("page")
+	case !slices.Contains(Sorts, q.Sort):
+		return fault.New(fault.Invalid, "Allowed: %s", strings.Join(Sorts, ", ")).In("sort")
+	}
+	for i, sev := range q.Severities {
+		sev, err := ParseSeverity(sev)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			q.Severities = slices.Clone(q.Severities)
+		}
+		q.Severities[i] = sev
+	}
+	for i, st := range q.Statuses {
+		st, err := ParseStatus(string(st))
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			q.Statuses = slices.Clone(q.Statuses)
+		}
+		q.Statuses[i] = st
+	}
+	slices.Sort(q.Severities)
+	q.Severities = slices.Compact(q.Severities)
+	slices.Sort(q.Statuses)
+	q.Statuses = slices.Compact(q.Statuses)
+	q.Search = clean(q.Search)
+	for _, text := range append([]*string{&q.Mitre, &q.RuleID, &q.Entity, &q.AssignedTo, &q.Incident}, pointers(q.Sources)...) {
+		if strings.ContainsRune(*text, 0) || strings.ToValidUTF8(*text, "") != *text {
+			return fault.New(fault.Invalid, "Text must be valid UTF-8 without NUL")
+		}
+	}
+	return nil
+}
+
+func pointers(list []string) []*string {
+	all := make([]*string, len(list))
+	for i := range list {
+		all[i] = &list[i]
+	}
+	return all
+}
+
+// plain tells whether severity and status are all that is asked: counters then know
+// the total.
+func (q *Query) plain() bool {
+	return q.Search == "" && len(q.Sources) == 0 && q.Mitre == "" && q.RuleID == "" && q.Entity == "" && q.AssignedTo == "" && q.Incident == "" &&
+		q.CreatedFrom.IsZero() && q.CreatedTo.IsZero() && q.UpdatedSince.IsZero()
+}
+
+// A set is the alerts of one severity and one status, "" for any: each has an index
+// in order of creation.
+type set struct {
+	severity string
+	status   Status
+}
+
+// sets returns what the filter's severities and statuses are made of.
+func (q *Query) sets() []set {
+	severities, statuses := q.Severities, q.Statuses
+	if len(severities) == 0 {
+		severities = []string{""}
+	}
+	if len(statuses) == 0 {
+		statuses = []Status{""}
+	}
+	var all []set
+	for _, sev := range severities {
+		for _, st := range statuses {
+			all = append(all, set{sev, st})
+		}
+	}
+	return all
+}
+
+func (s set) has(severity string, status Status) bool {
+	return (s.severity == "" || s.severity == severity) && (s.status == "" || s.status == status)
+}
+
+// lister answers one query in one snapshot.
+type lister struct {
+	tx     *sqldb.DB
+	tenant uint32
+	q      Query
+	sets   []set
+	counts []count
+}
+
+func (l *lister) count(sets []set) int64 {
+	var n int64
+	for _, c := range l.counts {
+		if slices.ContainsFunc(sets, func(s set) bool { return s.has(c.severity, c.status) }) {
+			n += c.n
+		}
+	}
+	return n
+}
+
+func (l *lister) offset() int64 { return int64(l.q.Page) * int64(l.q.Size) }
+
+func (l *lister) folded() string { return strings.ToLower(l.q.Search) }
+
+// builder gathers a statement's text and arguments.
+type builder struct {
+	strings.Builder
+	args []any
+}
+
+func (b *builder) w(parts ...string) {
+	for _, p := range parts {
+		b.WriteString(p)
+	}
+}
+
+// p binds v and returns its place.
+func (b *builder) p(v any) string {
+	b.args = append(b.args, v)
+	return "$" + strconv.Itoa(len(b.args))
+}
+
+func (s set) where(b *builder, tenant uint32) {
+	b.w("WHERE a.tenant = ", b.p(int64(tenant)))
+	if s.severity != "" {
+		b.w(" AND a.severity = ", b.p(s.severity))
+	}
+	if s.status != "" {
+		b.w(" AND a.status = ", b.p(string(s.status)))
+	}
+}
+
+// where writes the whole filter but for the search. With hide, severity and status
+// are written so that no index on them is taken: the sort's index is to be walked.
+func (l *lister) where(b *builder, hide bool) {
+	switch {
+	case hide:
+		b.w("WHERE a.tenant = ", b.p(int64(l.tenant)))
+		in(b, "a.severity || ''", l.q.Severities)
+		in(b, "a.status || ''", l.q.Statuses)
+	case len(l.sets) == 1:
+		l.sets[0].where(b, l.tenant)
+	default:
+		b.w("WHERE a.tenant = ", b.p(int64(l.tenant)))
+		in(b, "a.severity", l.q.Severities)
+		in(b, "a.status", l.q.Statuses)
+	}
+	l.rest(b)
+}
+
+// rest writes the filter without severity, status and search.
+func (l *lister) rest(b *builder) {
+	f := &l.q.Filter
+	in(b, "a.source", f.Sources)
+	if f.Mitre != "" {
+		mitre(b, f.Mitre)
+	}
+	if f.RuleID != "" {
+		b.w(" AND a.rule_id = ", b.p(f.RuleID))
+	}
+	if f.Entity != "" {
+		b.w(" AND a.seq IN (SELECT e.seq FROM alert_entity e WHERE e.tenant = ", b.p(int64(l.tenant)), " AND e.value = ", b.p(strings.ToLower(bound(f.Entity))), ")")
+	}
+	if f.AssignedTo != "" {
+		b.w(" AND a.assigned_to <> '' AND a.assigned_to = ", b.p(f.AssignedTo))
+	}
+	if f.Incident != "" {
+		b.w(" AND a.incident_id <> '' AND a.incident_id = ", b.p(f.Incident))
+	}
+	if !f.CreatedFrom.IsZero() {
+		b.w(" AND a.created_at >= ", b.p(ceilMicro(f.CreatedFrom)))
+	}
+	if !f.CreatedTo.IsZero() {
+		b.w(" AND a.created_at < ", b.p(ceilMicro(f.CreatedTo)))
+	}
+	if !f.UpdatedSince.IsZero() {
+		b.w(" AND a.updated_at >= ", b.p(ceilMicro(f.UpdatedSince)))
+	}
+}
+
+// ceilMicro is the first stored moment not before t.
+func ceilMicro(t time.Time) int64 {
+	n := t.UnixMicro()
+	if t.Nanosecond()%1000 != 0 {
+		n++
+	}
+	return n
+}
+
+func in[S ~string](b *builder, column string, values []S) {
+	if len(values) == 0 {
+		return
+	}
+	b.w(" AND ", column, " IN (")
+	for i, v := range values {
+		if i > 0 {
+			b.w(", ")
+		}
+		b.w(b.p(string(v)))
+	}
+	b.w(")")
+}
+
+func mitre(b *builder, id string) {
+	technique := strings.ToUpper(id)
+	// '/' follows '.': this is every sub-technique.
+	b.w(" AND (a.technique = ", b.p(technique), " OR (a.technique >= ", b.p(technique+"."), " AND a.technique < ", b.p(technique+"/"), ")")
+	b.w(" OR a.tactic = ", b.p(rule.Tactic(id)), ")")
+}
+
+// order is the sort as SQL, ending in what makes it total.
+func (q *Query) order() string {
+	dir := " DESC"
+	if q.Ascending {
+		dir = " ASC"
+	}
+	rank := func(column string, values []string) string {
+		var b strings.Builder
+		b.WriteString("CASE " + column)
+		for i, v := range values {
+			fmt.Fprintf(&b, " WHEN '%s' THEN %d", v, i)
+		}
+		return b.String() + " END"
+	}
+	switch q.Sort {
+	case "updatedAt":
+		return "a.updated_at" + dir + ", a.seq" + dir
+	case "lastSeen":
+		return "a.last_seen" + dir + ", a.seq" + dir
+	case "title":
+		return "a.title" + dir + ", a.created_at" + dir + ", a.seq" + dir
+	case "severity":
+		ranks := slices.Clone(event.Severities)
+		slices.Reverse(ranks)
+		return rank("a.severity", ranks) + dir + ", a.created_at" + dir + ", a.seq" + dir
+	case "status":
+		ranks := make([]string, len(Statuses))
+		for i, st := range Statuses {
+			ranks[i] = string(st)
+		}
+		return rank("a.status", ranks) + dir + ", a.created_at" + dir + ", a.seq" + dir
+	default:
+		return "a.created_at" + dir + ", a.seq" + dir
+	}
+}
+
+// plain answers a query of severity and status alone: the total from counters, the
+// page's place too where the order is by creation.
+func (l *lister) plain(ctx context.Context) (*Page, error) {
+	p := &Page{Alerts: []Alert{}, Total: l.count(l.sets)}
+	if l.offset() >= p.Total {
+		return p, nil
+	}
+	var err error
+	switch l.q.Sort {
+	case "createdAt":
+		p.Alerts, err = l.byCreation(ctx, l.sets, l.offset(), int64(l.q.Size))
+	case "severity":
+		groups := slices.Clone(event.Severities)
+		p.Alerts, err = grouped(ctx, l, groups, func(sev string, s set) bool { return s.severity == "" || s.severity == sev }, func(sev string, s set) set { return set{sev, s.status} })
+	case "status":
+		groups := slices.Clone(Statuses)
+		slices.Reverse(groups)
+		p.Alerts, err = grouped(ctx, l, groups, func(st Status, s set) bool { return s.status == "" || s.status == st }, func(st Status, s set) set { return set{s.severity, st} })
+	default:
+		p.Alerts, err = l.page(ctx)
+	}
+	return p, err
+}
+
+// grouped lists group after group, in descending order of groups, within each by
+// creation. Counters tell which groups a page lies in.
+func grouped[G any](ctx context.Context, l *lister, groups []G, in func(G, set) bool, narrow func(G, set) set) ([]Alert, error) {
+	if l.q.Ascending {
+		slices.Reverse(groups)
+	}
+	all := []Alert{}
+	skip, want := l.offset(), int64(l.q.Size)
+	for _, g := range groups {
+		var sets []set
+		for _, s := range l.sets {
+			if in(g, s) {
+				sets = append(sets, narrow(g, s))
+			}
+		}
+		n := l.count(sets)
+		if skip >= n {
+			skip -= n
+			continue
+		}
+		part, err := l.byCreation(ctx, sets, skip, want)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, part...)
+		skip, want = 0, want-int64(len(part))
+		if want == 0 {
+			break
+		}
+	}
+	return all, nil
+}
+
+// page answers by the filter and order as they are; the planner chooses the index.
+func (l *lister) page(ctx context.Context) ([]Alert, error) {
+	var b builder
+	// A narrow set is gathered by its own index and then sorted: walking the sort's
+	// index would read all alerts to find few.
+	if n := l.count(l.sets); n <= smallSet && l.q.Sort != "createdAt" {
+		b.w(`SELECT `, alertColumns, ` FROM (SELECT a.seq FROM alert a `)
+		l.where(&b, false)
+		b.w(` ORDER BY a.created_at DESC, a.seq DESC LIMIT `, b.p(n), `) s JOIN alert a ON a.seq = s.seq`)
+	} else {
+		b.w(`SELECT `, alertColumns, ` FROM alert a `)
+		l.where(&b, l.q.Sort != "createdAt" || len(l.sets) > 1)
+	}
+	b.w(` ORDER BY `, l.q.order(), ` LIMIT `, b.p(l.q.Size), ` OFFSET `, b.p(l.offset()))
+	return sqldb.All(ctx, l.tx, scanAlert, b.String(), b.args...)
+}
+
+// filtered answers a query with filters that no counter knows.
+func (l *lister) filtered(ctx context.Context) (*Page, error) {
+	var b builder
+	b.w(`SELECT count(*) FROM (SELECT 1 FROM alert a `)
+	l.where(&b, false)
+	b.w(` LIMIT `, b.p(countCap+1), `) s`)
+	n, err := sqldb.One(ctx, l.tx, sqldb.Value[int64], b.String(), b.args...)
+	if err != nil {
+		return nil, err
+	}
+	p := &Page{Alerts: []Alert{}, Total: min(n, countCap), Capped: n > countCap}
+	if l.offset() >= n && !p.Capped {
+		return p, nil
+	}
+	p.Alerts, err = l.page(ctx)
+	return p, err
+}
+
+// byCreation returns size alerts of the sets, in order of creation, after skipping
+// offset of them. Counters of days and hours tell in which hour that is, so that
+// rows are skipped within one hour only; past the middle it counts from the end.
+func (l *lister) byCreation(ctx context.Context, sets []set, offset, size int64) ([]Alert, error) {
+	total := l.count(sets)
+	size = min(size, total-offset)
+	if size <= 0 {
+		return []Alert{}, nil
+	}
+	ascending, flip := l.q.Ascending, offset > total/2
+	if flip {
+		ascending, offset = !ascending, total-offset-size
+	}
+	bound, before, err := l.hour(ctx, sets, offset, ascending)
+	if err != nil {
+		return nil, err
+	}
+	offset -= before
+	dir, cmp := " DESC", " < "
+	if ascending {
+		dir, cmp = " ASC", " >= "
+	}
+	var b builder
+	b.w(`SELECT `, alertColumns, ` FROM (`)
+	for i, s := range sets {
+		if i > 0 {
+			b.w(` UNION ALL `)
+		}
+		// Each set is walked by its own index, and no further than needed.
+		b.w(`SELECT * FROM (SELECT a.seq, a.created_at FROM alert a `)
+		s.where(&b, l.tenant)
+		if bound != nil {
+			b.w(` AND a.created_at`, cmp, b.p(*bound))
+		}
+		b.w(` ORDER BY a.created_at`, dir, `, a.seq`, dir, ` LIMIT `, b.p(offset+size), `) s`, strconv.Itoa(i))
+	}
+	b.w(`) k JOIN alert a ON a.seq = k.seq ORDER BY k.created_at`, dir, `, k.seq`, dir, ` LIMIT `, b.p(size), ` OFFSET `, b.p(offset))
+	list, err := sqldb.All(ctx, l.tx, scanAlert, b.String(), b.args...)
+	if flip {
+		slices.Reverse(list)
+	}
+	return list, err
+}
+
+// hour finds the bound of created_at that the row at offset lies next to: before it
+// when descending, at or after it when ascending; and how many rows lie beyond it.
+func (l *lister) hour(ctx context.Context, sets []set, offset int64, ascending bool) (bound *int64, before int64, err error) {
+	const near = 500 // not worth looking up
+	if offset < near {
+		return nil, 0, nil
+	}
+	type bucket struct{ at, n int64 }
+	scan := func(rows *sql.Rows, v *bucket) error { return rows.Scan(&v.at, &v.n) }
+	dir := " DESC"
+	if ascending {
+		dir = " ASC"
+	}
+	buckets := func(table, column, extra string) (string, []any) {
+		var b builder
+		b.w(`SELECT c.`, column, `, CAST(sum(c.n) AS BIGINT) FROM `, table, ` c WHERE c.tenant = `, b.p(int64(l.tenant)), extra)
+		if s := sets[0]; len(sets) > 1 || s != (set{}) {
+			b.w(` AND (`)
+			for i, s := range sets {
+				if i > 0 {
+					b.w(` OR `)
+				}
+				b.w(`(1 = 1`)
+				if s.severity != "" {
+					b.w(` AND c.severity = `, b.p(s.severity))
+				}
+				if s.status != "" {
+					b.w(` AND c.status = `, b.p(string(s.status)))
+				}
+				b.w(`)`)
+			}
+			b.w(`)`)
+		}
+		b.w(` GROUP BY c.`, column, ` ORDER BY c.`, column, dir)
+		return b.String(), b.args
+	}
+	// place walks the buckets to the one that holds the row at offset.
+	place := func(table, column, extra string) (int64, error) {
+		query, args := buckets(table, column, extra)
+		last := int64(-1)
+		for v, err := range sqldb.Stream(ctx, l.tx, scan, query, args...) {
+			if err != nil {
+				return 0, err
+			}
+			last = v.at
+			if before+v.n > offset {
+				return v.at, nil
+			}
+			before += v.n
+		}
+		return 0, fmt.Errorf("alert counters end at %s %d, before row %d", column, last, offset)
+	}
+	day, err := place("alert_day", "day", "")
+	if err != nil {
+		return nil, 0, err
+	}
+	hour, err := place("alert_hour", "hour", fmt.Sprintf(" AND c.hour >= %d AND c.hour < %d", day*24, day*24+24))
+	if err != nil {
+		return nil, 0, err
+	}
+	at := (hour + 1) * hourMicros
+	if ascending {
+		at = hour * hourMicros
+	}
+	return &at, before, nil
+}

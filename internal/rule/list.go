@@ -1,0 +1,176 @@
+package rule
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/fault"
+	"github.com/kyra-mdr/kyra/internal/sqldb"
+)
+
+// A Filter chooses rules; zero fields choose all. Fields join by and, the values of
+// one field by or.
+type Filter struct {
+	Search     string // stands literally, in any case, in name, description, a tactic or a technique
+	Severities []string
+	Statuses   []Status
+	Mitre      string // technique ("T1110" finds T1110.001 too) or tactic, as Tactic reads it
+	Source     string
+	Builtin    *bool
+}
+
+// Sorts lists what List can sort by, the default first.
+var Sorts = []string{"createdAt", "updatedAt", "name", "severity", "status", "lastMatchAt", "matches24h"}
+
+// A Query asks for one page.
+type Query struct {
+	Filter
+	Sort       string // of Sorts, "" for the default
+	Ascending  bool
+	Page, Size int // Page from 0; Size 1 to 100, 0 for 20
+}
+
+// A Page is part of a list.
+type Page struct {
+	Rules []Rule // never nil
+	Total int64
+}
+
+// selectRule reads the rules that tenant $1 sees, matches counted from hour $2. A
+// tenant's own rule hides a built-in one of its id, which an update may bring.
+func selectRule(more string) string {
+	return `SELECT r.tenant, r.id, r.version, r.name, r.description, r.author, r.severity, r.type, r.source, r.tactics, r.techniques,
+		COALESCE(s.status, r.status), r.created_at, CASE WHEN s.updated_at > r.updated_at THEN s.updated_at ELSE r.updated_at END, m.last_at,
+		COALESCE((SELECT CAST(sum(h.n) AS BIGINT) FROM rule_match h WHERE h.tenant = $1 AND h.rule_id = r.id AND h.hour >= $2), 0)` + more + fromRule
+}
+
+const fromRule = ` FROM rule r
+	LEFT JOIN rule_status s ON s.tenant = $1 AND s.rule_id = r.id
+	LEFT JOIN rule_seen m ON m.tenant = $1 AND m.rule_id = r.id
+	WHERE (r.tenant = $1 OR r.tenant = 0 AND NOT EXISTS (SELECT 1 FROM rule o WHERE o.tenant = $1 AND o.id = r.id AND $1 <> 0))`
+
+func (r *Rule) scan(rows *sql.Rows, more ...any) error {
+	var tenant int64
+	var tactics, techniques string
+	err := rows.Scan(append([]any{
+		&tenant, &r.ID, &r.Version, &r.Name, &r.Description, &r.Author, &r.Severity, &r.Type, &r.Source, &tactics, &techniques,
+		&r.Status, sqldb.Micros(&r.CreatedAt), sqldb.Micros(&r.UpdatedAt), sqldb.MicrosOrNull(&r.LastMatchAt), &r.Matches24h,
+	}, more...)...)
+	r.Builtin, r.Tactics, r.Techniques = tenant == builtin, strings.Fields(tactics), strings.Fields(techniques)
+	return err
+}
+
+// List returns one page of the rules that the tenant sees, the newest first by
+// default, equal ones by id.
+func (s *Service) List(ctx context.Context, tenant uint32, q Query) (*Page, error) {
+	where, args, err := q.where(tenant, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	p := &Page{}
+	err = s.db.View(ctx, func(tx *sqldb.DB) error {
+		var err error
+		// $2 is used in the page only; a parameter that nothing uses has no type.
+		if p.Total, err = sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT count(*)`+fromRule+where+` AND $2 <> 0`, args...); err != nil {
+			return err
+		}
+		limit := fmt.Sprintf(" ORDER BY %s LIMIT %d OFFSET %d", q.order(), q.Size, q.Page*q.Size)
+		p.Rules, err = sqldb.All(ctx, tx, func(rows *sql.Rows, r *Rule) error { return r.scan(rows) }, selectRule("")+where+limit, args...)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list rules: %w", err)
+	}
+	return p, nil
+}
+
+func (q *Query) where(tenant uint32, now time.Time) (string, []any, error) {
+	if q.Size == 0 {
+		q.Size = 20
+	}
+	if q.Sort == "" {
+		q.Sort = Sorts[0]
+	}
+	const maxSize = 100
+	switch {
+	case q.Size < 1 || q.Size > maxSize:
+		return "", nil, fault.New(fault.Invalid, "Allowed: 1 to %d", maxSize).In("size")
+	case q.Page < 0 || q.Page > 1<<40:
+		return "", nil, fault.New(fault.Invalid, "Allowed: 0 or more").In("page")
+	case !slices.Contains(Sorts, q.Sort):
+		return "", nil, fault.New(fault.Invalid, "Allowed: %s", strings.Join(Sorts, ", ")).In("sort")
+	}
+	var b strings.Builder
+	args := []any{int64(tenant), hourOf(now) - 23}
+	bind := func(v any) string {
+		args = append(args, v)
+		return "$" + strconv.Itoa(len(args))
+	}
+	in := func(column string, values []string) {
+		for i, v := range values {
+			values[i] = bind(v)
+		}
+		if len(values) > 0 {
+			b.WriteString(" AND " + column + " IN (" + strings.Join(values, ", ") + ")")
+		}
+	}
+	text := func(s string) string { return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD") }
+	var severities, statuses []string
+	for _, sev := range q.Severities {
+		sev = strings.ToLower(sev)
+		if event.SeverityRank(sev) == 0 {
+			return "", nil, fault.New(fault.Invalid, "Allowed: %s", strings.Join(event.Severities, ", ")).In("severity")
+		}
+		severities = append(severities, sev)
+	}
+	for _, st := range q.Statuses {
+		st, err := ParseStatus(string(st))
+		if err != nil {
+			return "", nil, err
+		}
+		statuses = append(statuses, string(st))
+	}
+	in("r.severity", severities)
+	in("COALESCE(s.status, r.status)", statuses)
+	if q.Search != "" {
+		b.WriteString(" AND instr(r.folded, " + bind(strings.ToLower(text(q.Search))) + ") > 0")
+	}
+	if q.Mitre != "" {
+		technique := strings.ToUpper(strings.TrimSpace(text(q.Mitre)))
+		b.WriteString(" AND (instr(r.techniques, " + bind(" "+technique+" ") + ") > 0 OR instr(r.techniques, " + bind(" "+technique+".") + ") > 0 OR instr(r.tactics, " + bind(" "+Tactic(text(q.Mitre))+" ") + ") > 0)")
+	}
+	if q.Source != "" {
+		b.WriteString(" AND r.source = " + bind(text(q.Source)))
+	}
+	if q.Builtin != nil {
+		not := "<>"
+		if *q.Builtin {
+			not = "="
+		}
+		b.WriteString(" AND r.tenant " + not + " 0")
+	}
+	return b.String(), args, nil
+}
+
+func (q *Query) order() string {
+	dir := " DESC"
+	if q.Ascending {
+		dir = " ASC"
+	}
+	column := map[string]string{
+		"createdAt":   "r.created_at",
+		"updatedAt":   "14",
+		"name":        "lower(r.name)",
+		"severity":    "CASE r.severity WHEN 'critical' THEN 5 WHEN 'high' THEN 4 WHEN 'medium' THEN 3 WHEN 'low' THEN 2 ELSE 1 END",
+		"status":      "CASE COALESCE(s.status, r.status) WHEN 'ACTIVE' THEN 1 WHEN 'INACTIVE' THEN 2 ELSE 3 END",
+		"lastMatchAt": "COALESCE(m.last_at, 0)",
+		"matches24h":  "16",
+	}[q.Sort]
+	return column + dir + ", r.id" + dir
+}

@@ -1,0 +1,102 @@
+package rule
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kyra-mdr/kyra/internal/fault"
+)
+
+// Meta is what the catalogue must know of a rule's text.
+type Meta struct {
+	ID          string // "" lets Create give one
+	Name        string // the title
+	Description string
+	Author      string
+	Severity    string   // one of event.Severities
+	Type        string   // "detection" or "correlation"
+	Source      string   // product short name that it looks at, "" for any
+	Tactics     []string // short form: "credential-access"
+	Techniques  []string // "T1110", "T1110.001"
+}
+
+// A Rule is one rule as a tenant sees it.
+type Rule struct {
+	Meta
+	Builtin     bool
+	Status      Status
+	Version     int64 // from 1, rises with each change of the text
+	CreatedAt   time.Time
+	UpdatedAt   time.Time  // of the text, or of the tenant's status if later
+	LastMatchAt *time.Time // server time; nil before the first
+	Matches24h  int64      // in the last 24 hours, to the hour
+}
+
+// Detail is a rule with its text.
+type Detail struct {
+	Rule
+	YAML string
+}
+
+// A Version is a text that a rule had.
+type Version struct {
+	Version int64
+	At      time.Time
+	Actor   string
+	YAML    string
+}
+
+// Active is a rule that is on for a tenant.
+type Active struct {
+	ID      string
+	Version int64
+	YAML    string
+	Builtin bool
+}
+
+// A Builtin is a rule that comes with KYRA.
+type Builtin struct {
+	Meta
+	YAML   string
+	Status Status // "" means Active; a tenant may decide otherwise
+}
+
+// A Status tells whether a rule is on.
+type Status string
+
+// The statuses.
+const (
+	On    Status = "ACTIVE"
+	Off   Status = "INACTIVE"
+	Draft Status = "DRAFT" // not finished: kept, never matched
+)
+
+// Statuses lists the statuses.
+var Statuses = []Status{On, Off, Draft}
+
+// ParseStatus reads a status in any case.
+func ParseStatus(s string) (Status, error) {
+	st := Status(strings.ToUpper(s))
+	if !slices.Contains(Statuses, st) {
+		return "", fault.New(fault.Invalid, "Allowed: ACTIVE, INACTIVE, DRAFT").In("status")
+	}
+	return st, nil
+}
+
+// blanks writes words with blanks between and around them.
+func blanks(words []string) string {
+	if len(words) == 0 {
+		return " "
+	}
+	return " " + strings.Join(words, " ") + " "
+}
+
+// foldedOf is what a search of rules looks in.
+func foldedOf(m *Meta) string {
+	parts := []string{m.Name, m.Description}
+	for _, t := range m.Tactics {
+		parts = append(parts, t, strings.ReplaceAll(t, "-", " "), TacticID(t))
+	}
+	return strings.ToLower(strings.Join(append(parts, m.Techniques...), "\x1f"))
+}
