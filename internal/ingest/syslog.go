@@ -38,8 +38,24 @@ type SyslogConfig struct {
 // linger is how long a connection gathers messages into one chunk.
 const linger = 3 * time.Millisecond
 
-// drainRead is how long input that is on its way is still read when stopping.
-const drainRead = 100 * time.Millisecond
+// When stopping, what is on its way is still read: until nothing comes for
+// drainPause, but no longer than drainRead, as some senders never pause.
+const (
+	drainPause = 100 * time.Millisecond
+	drainRead  = 2 * time.Second
+)
+
+// A drain is the deadline of the reads after a stop.
+type drain struct{ last time.Time }
+
+// next returns the deadline of the next read, and false when it is enough.
+func (d *drain) next() (time.Time, bool) {
+	now := time.Now()
+	if d.last.IsZero() {
+		d.last = now.Add(drainRead)
+	}
+	return now.Add(drainPause), now.Before(d.last)
+}
 
 // Syslog listens for syslog over UDP, TCP and TLS. TCP and TLS senders are held
 // back by not reading when the queue is full or the quota is used up. UDP senders

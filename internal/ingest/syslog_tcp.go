@@ -93,7 +93,7 @@ func (c *connection) serve(ctx, deliver context.Context, secure *tls.Config) str
 	defer func() { c.account(0) }()
 	// A stop wakes the reader up: it takes what is on the way and ends.
 	socket := c.conn
-	defer context.AfterFunc(ctx, func() { _ = socket.SetReadDeadline(time.Now().Add(drainRead)) })()
+	defer context.AfterFunc(ctx, func() { _ = socket.SetReadDeadline(time.Now().Add(drainPause)) })()
 	if secure != nil {
 		conn := tls.Server(socket, secure)
 		shake, cancel := context.WithTimeout(deliver, handshakeTimeout)
@@ -114,12 +114,17 @@ func (c *connection) serve(ctx, deliver context.Context, secure *tls.Config) str
 
 // read takes messages until the sender is done, has timed out, or ctx is done.
 func (c *connection) read(ctx, deliver context.Context) string {
+	var stopping drain
 	for {
 		deadline, why := c.deadline()
 		_ = c.conn.SetReadDeadline(deadline)
 		if ctx.Err() != nil {
 			// The deadline just set may have replaced that of the stop.
-			_ = c.conn.SetReadDeadline(time.Now().Add(drainRead))
+			var more bool
+			if deadline, more = stopping.next(); !more {
+				return "stop"
+			}
+			_ = c.conn.SetReadDeadline(deadline)
 			why = "stop"
 		}
 		n, err := c.conn.Read(c.framer.Space())
@@ -133,19 +138,15 @@ func (c *connection) read(ctx, deliver context.Context) string {
 			if !c.account(int64(c.framer.Size())) {
 				return "memory"
 			}
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if why == "" && ctx.Err() == nil {
-				c.flush(deliver)
-				continue
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			if errors.Is(err, io.EOF) {
+				return "eof"
 			}
-			if ctx.Err() != nil {
-				return "stop"
-			}
-			return why
-		case errors.Is(err, io.EOF):
-			return "eof"
-		default:
 			return "error"
+		case why == "":
+			c.flush(deliver)
+		case why == "stop" || ctx.Err() == nil:
+			return why
 		}
 	}
 }

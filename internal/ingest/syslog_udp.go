@@ -37,7 +37,7 @@ type udpGather struct {
 // runUDP reads until ctx is done and delivers all it has read.
 func (s *Syslog) runUDP(ctx, deliver context.Context) error {
 	g := &udpGather{filled: make(chan struct{}, 1), taken: make(chan struct{}, 1)}
-	defer context.AfterFunc(ctx, func() { _ = s.udp.SetReadDeadline(time.Now().Add(drainRead)) })()
+	defer context.AfterFunc(ctx, func() { _ = s.udp.SetReadDeadline(time.Now().Add(drainPause)) })()
 	var both errgroup.Group
 	both.Go(func() error {
 		defer close(g.filled)
@@ -58,12 +58,22 @@ func (s *Syslog) readUDP(ctx, deliver context.Context, g *udpGather) error {
 	buf := make([]byte, 64<<10)
 	control := make([]byte, 128)
 	var lost uint32 // as the kernel counts
-	for {
+	var stopping drain
+	for draining := false; ; {
+		if draining = ctx.Err() != nil; draining {
+			deadline, more := stopping.next()
+			if !more {
+				return nil
+			}
+			_ = s.udp.SetReadDeadline(deadline)
+		}
 		n, m, _, from, err := s.udp.ReadMsgUDPAddrPort(buf, control)
 		switch {
 		case err == nil:
-		case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil, errors.Is(err, net.ErrClosed):
+		case errors.Is(err, net.ErrClosed), draining && errors.Is(err, os.ErrDeadlineExceeded):
 			return nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			continue // the stop has come
 		default:
 			// What a datagram does to the socket concerns no other datagram.
 			s.gate.cfg.Log.DebugContext(ctx, "read syslog datagram", "error", err)
