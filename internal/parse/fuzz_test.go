@@ -50,3 +50,12 @@ func FuzzShadow(f *testing.F) { fuzzOne(f, "shadow-utils") }
 func FuzzSSHD(f *testing.F)   { fuzzOne(f, "sshd") }
 func FuzzSu(f *testing.F)     { fuzzOne(f, "su") }
 func FuzzSudo(f *testing.F)   { fuzzOne(f, "sudo") }
+
+func FuzzApache(f *testing.F)    { fuzzOne(f, "apache") }
+func FuzzCEF(f *testing.F)       { fuzzOne(f, "cef") }
+func FuzzCron(f *testing.F)      { fuzzOne(f, "cron") }
+func FuzzKV(f *testing.F)        { fuzzOne(f, "kv") }
+func FuzzLEEF(f *testing.F)      { fuzzOne(f, "leef") }
+func FuzzNetfilter(f *testing.F) { fuzzOne(f, "iptables") }
+func FuzzNginx(f *testing.F)     { fuzzOne(f, "nginx") }
+func FuzzSystemd(f *testing.F)   { fuzzOne(f, "systemd") }

@@ -26,6 +26,30 @@ func jsonParser() content {
 				{`{"time":1772600767123,"severity":"HIGH","a":{"b":[1,2,{"c":"x"}]},"id":"77","empty":"","none":null}`, []string{
 					"severity=high", "a.b=1", "a.b.c=x", "fields.id=77",
 				}},
+				{`{"EventID":4625,"Channel":"Security","Hostname":"DC1","EventTime":"2026-03-04 05:06:07","TargetUserName":"bob","TargetDomainName":"CORP","IpAddress":"::ffff:10.0.0.9","IpPort":"50111","SubStatus":"0xc000006a","LogonType":3,"Message":"An account failed to log on."}`, []string{
+					"source=windows_security", "host=DC1", "event_code=4625", "category=authentication", "action=login", "outcome=failure", "reason=bad password",
+					"user=bob", "user_domain=CORP", "src_ip=10.0.0.9", "src_port=50111", "severity=medium", "LogonType=3", "message=An account failed to log on.",
+				}},
+				{`{"winlog":{"channel":"Microsoft-Windows-Sysmon/Operational","event_id":"1","computer_name":"ws7","event_data":{"Image":"C:\\Windows\\cmd.exe","User":"CORP\\eve","CommandLine":"cmd /c x"}}}`, []string{
+					"source=windows_sysmon", "host=ws7", "event_code=1", "category=process", "action=process_start", `Image=C:\Windows\cmd.exe`, `process_path=C:\Windows\cmd.exe`,
+					"user=eve", "user_domain=CORP", "cmdline=cmd /c x", "EventID=1", `winlog.event_data.User=CORP\eve`,
+				}},
+				{`{"Event":{"System":{"Provider":{"#attributes":{"Name":"Microsoft-Windows-Sysmon"}},"EventID":17,"TimeCreated":{"#attributes":{"SystemTime":"2026-04-17T05:24:53.088849Z"}},"Channel":"Microsoft-Windows-Sysmon/Operational","Computer":"ws8"},"EventData":{"PipeName":"\\REDSUN","User":"a\\b"}}}`, []string{
+					"source=windows_sysmon", "host=ws8", "EventID=17", "Provider_Name=Microsoft-Windows-Sysmon", `PipeName=\REDSUN`, "time_quality=exact",
+				}},
+				{`{"timestamp":"2026-03-04T05:06:07.000001+0000","flow_id":77,"event_type":"alert","src_ip":"203.0.113.9","src_port":4000,"dest_ip":"10.0.0.5","dest_port":80,"proto":"TCP","alert":{"action":"allowed","signature_id":2001,"signature":"ET SCAN","category":"Scan","severity":1}}`, []string{
+					"source=suricata", "dataset=alert", "category=intrusion_detection", "rule_id=2001", "rule_name=ET SCAN", "severity=high", "src_ip=203.0.113.9", "dst_ip=10.0.0.5",
+					"dst_port=80", "proto=tcp", "action=allow",
+				}},
+				{`{"_path":"dns","ts":1588205199.82437,"uid":"Cv","id.orig_h":"10.0.1.6","id.orig_p":54243,"id.resp_h":"10.0.0.4","id.resp_p":53,"proto":"udp","query":"a.local","qtype_name":"A","answers":["10.0.0.4","10.0.0.5"]}`, []string{
+					"source=zeek", "dataset=dns", "category=dns", "src_ip=10.0.1.6", "dst_port=53", "dns_query=a.local", "dns_answer=10.0.0.5", "session_id=Cv", "id.orig_h=10.0.1.6",
+				}},
+				{`{"eventTime":"2026-03-04T05:06:07Z","eventSource":"signin.amazonaws.com","eventName":"ConsoleLogin","awsRegion":"us-east-1","sourceIPAddress":"203.0.113.9","recipientAccountId":"1","userIdentity":{"type":"IAMUser","userName":"pedro"},"responseElements":{"ConsoleLogin":"Failure"}}`, []string{
+					"source=aws_cloudtrail", "cloud_provider=aws", "cloud_account=1", "action=login", "outcome=failure", "user=pedro", "src_ip=203.0.113.9", "severity=medium", "event_code=ConsoleLogin",
+				}},
+				{`{"level":"info","ts":1693840791.7564995,"logger":"http.log.access","msg":"handled request","request":{"remote_ip":"172.17.0.1","remote_port":"44790","client_ip":"127.0.0.1","proto":"HTTP/1.0","method":"GET","host":"e.org","uri":"/a?b","headers":{"User-Agent":["curl/7"]}},"size":9,"status":404}`, []string{
+					"source=caddy", "dataset=caddy.access", "src_ip=127.0.0.1", "http_method=GET", "url_path=/a", "http_status=404", "user_agent=curl/7", "domain=e.org", "outcome=failure",
+				}},
 				{`{"time":1772600767.5,"msg":"tab\there \u00e9","tags":["a","b"],"count":9}`, []string{"message=tab\there é", "tags=a", "fields.count=9"}},
 			},
 		},
@@ -50,6 +74,8 @@ const (
 	roleLevel         // how grave
 	roleSeverity      // how grave, perhaps in our own words
 	roleSource        // which product
+	roleDataset       // which part of a product
+	roleProtocol      // tcp, udp, …
 	roleReserved      // a name that only KYRA gives
 )
 
@@ -57,6 +83,7 @@ const (
 type jsonName struct {
 	name      string // interned
 	canonical string
+	own       string // the product's name where a shipper gave it an envelope
 	role      role
 	rank      byte // of several fields with one role the highest counts
 	marks     shape
@@ -93,7 +120,7 @@ func (j *jsonScanner) nameOf(name string) jsonName {
 }
 
 func describeName(name string) jsonName {
-	n := jsonName{name: name, marks: shapeOf(name)}
+	n := jsonName{name: name, own: unwrapped(name), marks: shapeOf(name)}
 	if known, ok := jsonRole(name); ok {
 		n.canonical, n.role, n.rank = known.canonical, known.role, known.rank
 		return n
@@ -123,7 +150,9 @@ func jsonRole(name string) (jsonName, bool) {
 		return jsonName{role: roleTime, rank: 8}, true
 	case "ts", "time", "TimeCreated", "published", "event.created", "event.start", "timeUnixNano", "_time", "__REALTIME_TIMESTAMP", "time_iso8601":
 		return jsonName{role: roleTime, rank: 7}, true
-	case "datetime", "EventTime", "ISODATE", "LogTimestamp", "msec", "time_local", "creationTime", "CreationTime", "date":
+	case "eventtime":
+		return jsonName{role: roleTime, rank: 7}, true
+	case "datetime", "EventTime", "TimeGenerated", "ISODATE", "LogTimestamp", "msec", "time_local", "creationTime", "CreationTime", "date":
 		return jsonName{role: roleTime, rank: 6}, true
 	case "EventReceivedTime", "observed_timestamp", "observedTimeUnixNano":
 		return jsonName{role: roleTime, rank: 2}, true
@@ -146,6 +175,10 @@ func jsonRole(name string) (jsonName, bool) {
 		return jsonName{canonical: event.Severity, role: roleSeverity}, true
 	case "source", "event.module":
 		return jsonName{canonical: event.Source, role: roleSource}, true
+	case "dataset", "event.dataset":
+		return jsonName{canonical: event.Dataset, role: roleDataset}, true
+	case "proto", "network.transport", "protocol_name", "IPProtocol":
+		return jsonName{canonical: event.Proto, role: roleProtocol}, true
 	case event.IngestTime, event.EventID, event.RawText, event.TimeQuality, event.PeerIP, event.CollectorID, event.Count,
 		event.SyslogFacility, event.SyslogSeverity:
 		return jsonName{role: roleReserved, canonical: event.NativePrefix + name}, true
@@ -159,6 +192,18 @@ func jsonRole(name string) (jsonName, bool) {
 		return jsonName{canonical: event.DstPort, role: roleInt}, true
 	case "username", "user_name", "userName", "enduser.id":
 		return jsonName{canonical: event.User, role: roleText}, true
+	case "srcintf":
+		return jsonName{canonical: event.InIface, role: roleText}, true
+	case "dstintf":
+		return jsonName{canonical: event.OutIface, role: roleText}, true
+	case "policyid":
+		return jsonName{canonical: event.RuleID, role: roleText}, true
+	case "policyname":
+		return jsonName{canonical: event.RuleName, role: roleText}, true
+	case "sentbyte":
+		return jsonName{canonical: event.SrcBytes, role: roleInt}, true
+	case "rcvdbyte":
+		return jsonName{canonical: event.DstBytes, role: roleInt}, true
 	case "useragent", "userAgent", "http_user_agent":
 		return jsonName{canonical: event.UserAgent, role: roleText}, true
 	case "status_code", "http.status_code":
@@ -192,11 +237,11 @@ func parseJSON(l *line) bool {
 		return false
 	}
 	found := &j.found
-	whole := l.text
 	if found.hasMessage {
 		l.text = trimTail(found.message)
 	}
-	if known := productOf(found.shape); known != nil && known(l) {
+	if known := productOf(found.shape); known != nil {
+		known(l, mark)
 		return true
 	}
 	if found.hasMessage && l.depth == 0 {
@@ -206,9 +251,6 @@ func parseJSON(l *line) bool {
 	}
 	if l.source == "" {
 		l.source = "json"
-	}
-	if l.text == "" && !found.hasMessage {
-		l.text = whole
 	}
 	return true
 }
@@ -267,9 +309,35 @@ func (l *line) jsonField(name, value string, kind jsonKind) {
 	switch n.role {
 	case roleNone:
 		l.e.Add(name, value)
+		if n.own != "" {
+			l.jsonField(n.own, value, kind)
+		}
 		return
 	case roleText:
-		l.e.Add(n.canonical, value)
+		switch n.canonical {
+		case event.Category, event.Action, event.Outcome: // one of each
+			if _, ok := l.e.Lookup(n.canonical); ok {
+				if name == n.canonical {
+					l.native("", name, value)
+					return
+				}
+				break
+			}
+			l.e.Add(n.canonical, value)
+		default:
+			l.e.Add(n.canonical, value)
+		}
+	case roleDataset:
+		if l.dataset == "" || name == event.Dataset {
+			l.dataset = value
+		}
+		if name == event.Dataset {
+			return
+		}
+	case roleProtocol:
+		if value != "" {
+			l.e.Add(n.canonical, l.protocol(value))
+		}
 	case roleInt:
 		v, ok := canonicalInt(value)
 		if ok {
@@ -369,6 +437,9 @@ func (l *line) jsonField(name, value string, kind jsonKind) {
 	}
 	if name != n.canonical {
 		l.e.Add(name, value)
+		if n.own != "" {
+			l.jsonField(n.own, value, kind)
+		}
 	}
 }
 
@@ -395,9 +466,3 @@ func isShortName(s string) bool {
 	}
 	return true
 }
-
-// shapeOf marks names by which known products are recognised.
-func shapeOf(string) shape { return 0 }
-
-// productOf returns the reader of a known product's records, or nil.
-func productOf(shape) func(*line) bool { return nil }

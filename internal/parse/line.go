@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/kyra-mdr/kyra/internal/event"
@@ -29,7 +30,8 @@ type line struct {
 	severity               severity // at least this
 	message                string   // "" means text
 	hasMessage             bool
-	pam                    bool // a line of PAM inside another program
+	guessed                bool // the source is one of several that write this form
+	web                    bool // a web server's line: the program is its source
 	invalid                bool
 	failed                 bool // claims a format that it breaks
 	fieldsCut              bool
@@ -165,6 +167,7 @@ func (l *line) finish() {
 	if l.host == "" {
 		l.host = l.r.Peer
 	}
+	l.settleProgram()
 	l.add(event.Host, l.host)
 	l.add(event.Program, l.program)
 	l.addInt(event.PID, l.pid)
@@ -189,6 +192,21 @@ func (l *line) finish() {
 	e.Fields[1].Value = l.severity.String()
 	e.Fields[2].Value = l.message
 	e.Fields[3].Value = l.quality
+}
+
+// settleProgram names the program of lines that carry no tag of their own: a
+// file's lines have the program that the sender named.
+func (l *line) settleProgram() {
+	if l.web {
+		l.program = cmp.Or(l.program, l.source)
+		if l.dataset == "" {
+			l.dataset = accessDataset(l.p, l.source)
+		}
+		return
+	}
+	if l.program == "" && !isFamily(l.r.Source) && l.source == l.r.Source && l.parser != "json" && l.parser != "kv" {
+		l.program = l.source
+	}
 }
 
 var syslogLevels = [8]string{"emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"}

@@ -45,12 +45,20 @@ type content struct {
 
 func contents() []content {
 	return []content{
+		apacheParser(),
+		cefParser(),
+		cronParser(),
 		jsonParser(),
+		kvParser(),
+		leefParser(),
+		netfilterParser(),
+		nginxParser(),
 		pamParser(),
 		shadowParser(),
 		sshdParser(),
 		suParser(),
 		sudoParser(),
+		systemdParser(),
 	}
 }
 
@@ -58,8 +66,8 @@ func contents() []content {
 type registry struct {
 	programs map[string]*content
 	hints    map[string]*content
-	json     *content
-	pam      *content
+
+	apache, cef, json, kv, leef, netfilter, nginx, pam *content
 }
 
 func newRegistry() registry {
@@ -75,7 +83,8 @@ func newRegistry() registry {
 			reg.hints[source] = c
 		}
 	}
-	reg.json, reg.pam = reg.hints["json"], reg.hints["pam"]
+	reg.apache, reg.cef, reg.json, reg.kv = reg.hints["apache"], reg.hints["cef"], reg.hints["json"], reg.hints["kv"]
+	reg.leef, reg.netfilter, reg.nginx, reg.pam = reg.hints["leef"], reg.hints["iptables"], reg.hints["nginx"], reg.hints["pam"]
 	return reg
 }
 
@@ -107,7 +116,6 @@ func (l *line) content() {
 		l.failed = forced.strict && l.text != "" && !l.pamLine()
 	}
 	if l.pamLine() && l.try(reg.pam, "the text is PAM's") {
-		l.pam = true
 		l.source = "pam"
 		if own != nil {
 			l.source = own.Sources[0]
@@ -118,7 +126,7 @@ func (l *line) content() {
 		return
 	}
 	if c, why := l.sniff(); c != nil && l.try(c, why) {
-		if !isFamily(hint) && l.generic() {
+		if !isFamily(hint) && (l.generic() || l.guessed) {
 			l.source = hint
 		}
 		return
@@ -138,9 +146,9 @@ func (l *line) content() {
 
 // try runs c and settles the source.
 func (l *line) try(c *content, why string) bool {
-	mark := len(l.e.Fields)
+	mark, text := len(l.e.Fields), l.text
 	if !c.parse(l) {
-		l.e.Fields = l.e.Fields[:mark]
+		l.e.Fields, l.text = l.e.Fields[:mark], text
 		return false
 	}
 	if l.parser == "" {
@@ -176,6 +184,34 @@ func (l *line) sniff() (*content, string) {
 			l.text = skipSpaces(rest)
 			return reg.json, "the text begins with @cee:"
 		}
+	case '[':
+		if len(s) > 28 && s[4] == ' ' && isWeekday(s[1:]) {
+			return reg.apache, "the text begins with Apache's bracketed time"
+		}
+	}
+	if len(s) > 27 && s[4] == '/' && s[7] == '/' && s[10] == ' ' && isDigit(s[0]) {
+		if i := strings.IndexByte(s, '#'); i > 0 && i < 64 {
+			return reg.nginx, "the text begins with nginx's date and time"
+		}
+	}
+	if i := strings.IndexByte(s, '['); i > 4 && len(s) > i+28 && s[i+3] == '/' && s[i+7] == '/' && s[i-1] == ' ' {
+		return reg.nginx, "an access log's bracketed time stands in it"
+	}
+	if i := strings.Index(s, "EF:"); i > 0 && i < 256 && i+4 < len(s) && isDigit(s[i+3]) {
+		switch {
+		case s[i-1] == 'C' && (i == 1 || s[i-2] == ' '):
+			l.text = s[i-1:]
+			return reg.cef, "CEF: stands in it"
+		case s[i-1] == 'E' && i > 1 && s[i-2] == 'L' && (i == 2 || s[i-3] == ' '):
+			l.text = s[i-2:]
+			return reg.leef, "LEEF: stands in it"
+		}
+	}
+	if i := strings.Index(s, "IN="); i >= 0 && strings.Contains(s[i:], " OUT=") {
+		return reg.netfilter, "IN= and OUT= stand in it"
+	}
+	if kvStart(s) {
+		return reg.kv, "the text begins with key=value pairs"
 	}
 	return nil, ""
 }
@@ -191,8 +227,8 @@ func (l *line) native(id, name, value string) {
 	} else if event.IsCanonical(name) {
 		b = append(b, event.NativePrefix...)
 	} else {
-		l.add(name, value)
+		l.e.Add(name, value)
 		return
 	}
-	l.add(l.p.names.of(append(b, name...)), value)
+	l.e.Add(l.p.names.of(append(b, name...)), value)
 }

@@ -71,7 +71,7 @@ func parseSudo(l *line) bool {
 			rest = ""
 		}
 		key, value, ok := strings.Cut(part, "=")
-		if !ok || strings.IndexByte(key, ' ') >= 0 {
+		if !ok || !isUpper(key) {
 			reason = strings.TrimSuffix(part, " ;")
 			continue
 		}
@@ -113,4 +113,14 @@ func parseSudo(l *line) bool {
 	l.add(event.Reason, reason)
 	l.add(event.User, user)
 	return true
+}
+
+// isUpper tells whether s is made of capital letters, as sudo's keys are.
+func isUpper(s string) bool {
+	for i := range len(s) {
+		if s[i] < 'A' || s[i] > 'Z' {
+			return false
+		}
+	}
+	return s != ""
 }

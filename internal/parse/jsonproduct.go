@@ -1,0 +1,338 @@
+package parse
+
+import (
+	"strings"
+
+	"github.com/kyra-mdr/kyra/internal/event"
+)
+
+// The readers below give the records of known products their meaning. The
+// record's own fields are in l.e.Fields from index from on; a reader may add to
+// them but not change them.
+
+// outcomeOf adds an outcome that a product states in its own words.
+func (l *line) outcomeOf(ok bool) {
+	if ok {
+		l.put(event.Outcome, "success")
+	} else {
+		l.put(event.Outcome, "failure")
+	}
+}
+
+// put sets a field of which there is one, and moves a value of the record's own
+// that differs to the native namespace.
+func (l *line) put(name, value string) {
+	for i := range l.e.Fields {
+		f := &l.e.Fields[i]
+		if f.Name == name {
+			if old := f.Value; old != value {
+				f.Value = value
+				l.native("", name, old)
+			}
+			return
+		}
+	}
+	l.add(name, value)
+}
+
+// suricata reads EVE records.
+func suricata(l *line, from int) {
+	own := l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)]
+	l.source = "suricata"
+	l.add(event.Vendor, "OISF")
+	action := ""
+	for _, f := range own {
+		switch f.Name {
+		case "event_type":
+			l.dataset = f.Value
+			l.put(event.Category, suricataCategory(f.Value))
+		case "alert.signature_id":
+			l.add(event.RuleID, f.Value)
+		case "alert.signature":
+			l.add(event.RuleName, f.Value)
+			l.say(f.Value)
+		case "alert.category":
+			l.add(event.RuleCategory, f.Value)
+		case "alert.severity":
+			switch f.Value {
+			case "1":
+				l.atLeast(high)
+			case "2":
+				l.atLeast(medium)
+			case "3":
+				l.atLeast(low)
+			}
+		case "alert.action":
+			action = f.Value
+		case "http.http_method":
+			l.add(event.HTTPMethod, f.Value)
+		case "http.url":
+			l.addURL(f.Value)
+		case "http.hostname":
+			l.add(event.Domain, f.Value)
+		case "http.http_user_agent":
+			l.add(event.UserAgent, f.Value)
+		case "http.http_refer":
+			l.add(event.Referrer, f.Value)
+		case "http.status":
+			l.addInt(event.HTTPStatus, f.Value)
+		case "dns.rrname", "dns.queries.rrname":
+			l.add(event.DNSQuery, f.Value)
+		case "dns.rrtype", "dns.queries.rrtype":
+			l.add(event.DNSType, f.Value)
+		case "dns.answers.rdata":
+			l.add(event.DNSAnswer, f.Value)
+		case "tls.sni":
+			l.add(event.TLSSNI, f.Value)
+		case "tls.ja3.hash":
+			l.add(event.JA3, f.Value)
+		case "fileinfo.filename":
+			l.add(event.FilePath, f.Value)
+		case "fileinfo.sha256":
+			l.add(event.HashSHA256, f.Value)
+		case "flow_id":
+			l.add(event.SessionID, f.Value)
+		}
+	}
+	if action == "blocked" {
+		l.put(event.Action, "drop")
+		l.put(event.Outcome, "failure")
+	} else if action != "" {
+		l.put(event.Action, "allow")
+		l.put(event.Outcome, "success")
+	}
+}
+
+func suricataCategory(kind string) string {
+	switch kind {
+	case "alert":
+		return "intrusion_detection"
+	case "dns":
+		return "dns"
+	case "http":
+		return "web"
+	case "fileinfo":
+		return "file"
+	default:
+		return "network"
+	}
+}
+
+// zeek reads Zeek's JSON logs, whose dotted names some shippers write with
+// underscores.
+func zeek(l *line, from int) {
+	own := l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)]
+	l.source = "zeek"
+	category := "network"
+	for _, f := range own {
+		switch f.Name {
+		case "_path", "@stream":
+			l.dataset = f.Value
+			switch f.Value {
+			case "dns":
+				category = "dns"
+			case "http":
+				category = "web"
+			case "notice":
+				category = "intrusion_detection"
+				l.atLeast(medium)
+			}
+		case "@system":
+			l.host = f.Value
+		case "uid":
+			l.add(event.SessionID, f.Value)
+		case "id.orig_h", "id_orig_h":
+			l.addPeer(event.SrcIP, event.SrcHost, f.Value)
+		case "id.orig_p", "id_orig_p":
+			l.addInt(event.SrcPort, f.Value)
+		case "id.resp_h", "id_resp_h":
+			l.addPeer(event.DstIP, event.DstHost, f.Value)
+		case "id.resp_p", "id_resp_p":
+			l.addInt(event.DstPort, f.Value)
+		case "service":
+			l.add(event.AppProto, f.Value)
+		case "orig_bytes":
+			l.addInt(event.SrcBytes, f.Value)
+		case "resp_bytes":
+			l.addInt(event.DstBytes, f.Value)
+		case "query":
+			l.add(event.DNSQuery, f.Value)
+		case "qtype_name":
+			l.add(event.DNSType, f.Value)
+		case "answers":
+			l.add(event.DNSAnswer, f.Value)
+		case "method":
+			l.add(event.HTTPMethod, f.Value)
+		case "uri":
+			l.addURL(f.Value)
+		case "status_code":
+		case "server_name":
+			l.add(event.TLSSNI, f.Value)
+		case "ja3":
+		case "auth_success":
+			l.put(event.Action, "login")
+			l.outcomeOf(f.Value == "true" || f.Value == "T")
+		case "note":
+			l.add(event.RuleName, f.Value)
+		}
+	}
+	l.put(event.Category, category)
+}
+
+// cloudTrail reads AWS CloudTrail records.
+func cloudTrail(l *line, from int) {
+	own := l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)]
+	l.source = "aws_cloudtrail"
+	l.add(event.CloudProvider, "aws")
+	var name, kind, user, arn, identity, failure, login, mfa string
+	for _, f := range own {
+		switch f.Name {
+		case "eventSource":
+			l.add(event.CloudService, f.Value)
+		case "eventName":
+			name = f.Value
+		case "awsRegion":
+			l.add(event.CloudRegion, f.Value)
+		case "recipientAccountId":
+			l.add(event.CloudAccount, f.Value)
+		case "sourceIPAddress":
+			l.addPeer(event.SrcIP, event.SrcHost, f.Value)
+		case "userIdentity.userName", "userIdentity.sessionContext.sessionIssuer.userName":
+			if user == "" {
+				user = f.Value
+			}
+		case "userIdentity.arn":
+			arn = f.Value
+		case "userIdentity.type":
+			kind = f.Value
+		case "userIdentity.principalId":
+			identity = f.Value
+		case "errorCode":
+			failure = f.Value
+		case "responseElements.ConsoleLogin":
+			login = f.Value
+		case "additionalEventData.MFAUsed":
+			mfa = f.Value
+		case "requestParameters.userName":
+			l.add(event.TargetUser, f.Value)
+		}
+	}
+	switch {
+	case kind == "Root":
+		user = "root"
+	case user == "" && arn != "":
+		user = arn[strings.LastIndexByte(arn, '/')+1:]
+	case user == "":
+		user = identity
+	}
+	l.add(event.User, user)
+	l.add(event.UserID, identity)
+	category, action := "configuration", name
+	if name == "ConsoleLogin" {
+		category, action = "authentication", "login"
+		if mfa == "Yes" {
+			l.add(event.AuthMethod, "mfa")
+		}
+	}
+	ok := failure == "" && login != "Failure"
+	l.put(event.Category, category)
+	l.put(event.Action, action)
+	l.outcomeOf(ok)
+	if !ok {
+		l.add(event.Reason, failure)
+		l.atLeast(low)
+		if name == "ConsoleLogin" {
+			l.atLeast(medium)
+			if kind == "Root" {
+				l.atLeast(high)
+			}
+		}
+	}
+	l.add(event.EventCode, name)
+}
+
+// caddy reads Caddy's access log.
+func caddy(l *line, from int) {
+	own := l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)]
+	client, remote := "", ""
+	for _, f := range own {
+		switch f.Name {
+		case "request.client_ip":
+			client = f.Value
+		case "request.remote_ip", "request.remote_addr":
+			remote = f.Value
+		case "request.remote_port":
+			l.addInt(event.SrcPort, f.Value)
+		case "request.method":
+			l.add(event.HTTPMethod, f.Value)
+		case "request.uri":
+			l.addURL(f.Value)
+		case "request.host":
+			l.add(event.Domain, f.Value)
+		case "request.proto":
+			l.add(event.HTTPVersion, strings.TrimPrefix(f.Value, "HTTP/"))
+		case "request.headers.User-Agent":
+			l.add(event.UserAgent, f.Value)
+		case "request.headers.Referer":
+			l.add(event.Referrer, f.Value)
+		case "status":
+			l.accessStatus(f.Value)
+		case "size":
+			l.addInt(event.DstBytes, f.Value)
+		case "user_id":
+			l.add(event.User, f.Value)
+		}
+	}
+	if client == "" {
+		client, _ = addressPort(remote)
+	}
+	l.addSource(client, "")
+	l.put(event.Category, "web")
+	l.source, l.web = "caddy", true
+}
+
+// accessStatus adds an access log's status and what it says of the request.
+func (l *line) accessStatus(status string) {
+	l.addInt(event.HTTPStatus, status)
+	l.put(event.Action, "request")
+	l.outcomeOf(len(status) != 3 || status[0] < '4')
+}
+
+// nginxJSON reads an access log that nginx writes as JSON under the names of its
+// variables.
+func nginxJSON(l *line, from int) {
+	own := l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)]
+	request, uri, method := "", "", ""
+	for _, f := range own {
+		switch f.Name {
+		case "remote_user":
+			l.addNonDash(event.User, f.Value)
+		case "request":
+			request = f.Value
+		case "request_uri":
+			uri = f.Value
+		case "request_method":
+			method = f.Value
+		case "status":
+			l.accessStatus(f.Value)
+		case "body_bytes_sent":
+			l.addInt(event.DstBytes, f.Value)
+		case "host", "http_host", "server_name":
+			if _, ok := l.e.Lookup(event.Domain); !ok {
+				l.addNonDash(event.Domain, f.Value)
+			}
+		}
+	}
+	if request != "" {
+		if method == "" {
+			accessRequest(l, request)
+		} else if _, rest := cutField(request); rest != "" {
+			url, _ := cutField(rest)
+			l.addURL(url)
+		}
+	} else if uri != "" {
+		l.addURL(uri)
+	}
+	l.put(event.Category, "web")
+	l.source, l.web = "nginx", true
+}
