@@ -1,0 +1,158 @@
+package pipeline
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/fault"
+	"github.com/kyra-mdr/kyra/internal/retention"
+	"github.com/kyra-mdr/kyra/internal/source"
+	"github.com/kyra-mdr/kyra/internal/sqldb"
+)
+
+// state is what parser and detector remember between batches.
+type state struct {
+	Parser   []byte `json:"parser"`
+	Detector []byte `json:"detector"`
+}
+
+// mark is where a partition stands in the database.
+type mark struct {
+	partition int
+	base      uint64
+	detected  uint64
+	state     *state // at base; nil where there is none yet
+}
+
+// snapshot is what a checkpoint writes beside the sequence.
+type snapshot struct {
+	state  state
+	counts *counts
+}
+
+// counts gathers what happened since the last checkpoint.
+type counts struct {
+	bySource map[sourceHour]*source.Count
+	days     map[retention.Day]int64 // day of event time → newest arrival
+	last     *source.Count           // of the previous event: they come in runs
+	lastKey  sourceHour
+}
+
+type sourceHour struct {
+	tenant uint32
+	source string
+	hour   int64
+}
+
+func newCounts() *counts {
+	return &counts{bySource: map[sourceHour]*source.Count{}, days: map[retention.Day]int64{}}
+}
+
+func (c *counts) add(e *event.Event) {
+	at := sourceHour{e.Tenant, e.Get(event.Source), e.Arrived / int64(time.Hour)}
+	if c.last == nil || at != c.lastKey {
+		n := c.bySource[at]
+		if n == nil {
+			at.source = strings.Clone(at.source) // else it would hold its whole batch
+			n = &source.Count{Tenant: at.tenant, Source: at.source, Arrived: e.Arrived}
+			c.bySource[at] = n
+		}
+		c.last, c.lastKey = n, sourceHour{at.tenant, n.Source, at.hour}
+	}
+	c.last.Received++
+	c.last.Stored++
+	if d := retention.DayOf(e.Time); c.days[d] < e.Arrived {
+		c.days[d] = e.Arrived
+	}
+}
+
+func listMarks(ctx context.Context, db *sqldb.DB) ([]mark, error) {
+	marks, err := sqldb.All(ctx, db, scanMark, `SELECT partition_no, base_seq, detected_seq, state FROM checkpoint ORDER BY partition_no`)
+	if err != nil {
+		return nil, fmt.Errorf("read checkpoints: %w", err)
+	}
+	return marks, nil
+}
+
+func loadMark(ctx context.Context, db *sqldb.DB, partition int) (mark, error) {
+	m, err := sqldb.One(ctx, db, scanMark, `SELECT partition_no, base_seq, detected_seq, state FROM checkpoint WHERE partition_no = $1`, partition)
+	if errors.Is(err, fault.NotFound) {
+		return mark{partition: partition}, nil
+	}
+	if err != nil {
+		return mark{}, fmt.Errorf("read checkpoint: %w", err)
+	}
+	return m, nil
+}
+
+func scanMark(rows *sql.Rows, m *mark) error {
+	var base, detected int64
+	var packed []byte
+	if err := rows.Scan(&m.partition, &base, &detected, &packed); err != nil {
+		return err
+	}
+	m.base, m.detected = uint64(base), uint64(detected)
+	if len(packed) == 0 {
+		return nil
+	}
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		return err
+	}
+	defer dec.Close()
+	text, err := dec.DecodeAll(packed, nil)
+	if err != nil {
+		return fmt.Errorf("unpack checkpoint: %w", err)
+	}
+	m.state = &state{}
+	return json.Unmarshal(text, m.state)
+}
+
+func saveDetected(ctx context.Context, tx *sqldb.DB, partition int, seq uint64) error {
+	_, err := sqldb.Exec(ctx, tx, `INSERT INTO checkpoint (partition_no, base_seq, detected_seq) VALUES ($1, 0, $2)
+		ON CONFLICT (partition_no) DO UPDATE SET detected_seq = CASE WHEN checkpoint.detected_seq > excluded.detected_seq THEN checkpoint.detected_seq ELSE excluded.detected_seq END`,
+		partition, int64(seq))
+	return err
+}
+
+func saveCheckpoint(ctx context.Context, tx *sqldb.DB, sources *source.Service, partition int, seq uint64, s *snapshot, now time.Time) error {
+	text, err := json.Marshal(s.state)
+	if err != nil {
+		return err
+	}
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	if err != nil {
+		return err
+	}
+	packed := enc.EncodeAll(text, nil)
+	if err := enc.Close(); err != nil {
+		return err
+	}
+	_, err = sqldb.Exec(ctx, tx, `INSERT INTO checkpoint (partition_no, base_seq, detected_seq, state, updated_at) VALUES ($1, $2, $2, $3, $4)
+		ON CONFLICT (partition_no) DO UPDATE SET base_seq = excluded.base_seq, state = excluded.state, updated_at = excluded.updated_at,
+			detected_seq = CASE WHEN checkpoint.detected_seq > excluded.detected_seq THEN checkpoint.detected_seq ELSE excluded.detected_seq END`,
+		partition, int64(seq), packed, now.UnixMicro())
+	if err != nil {
+		return err
+	}
+	if err := retention.Note(ctx, tx, s.counts.days); err != nil {
+		return err
+	}
+	return sources.Record(ctx, tx, s.counts.list())
+}
+
+func (c *counts) list() []source.Count {
+	list := make([]source.Count, 0, len(c.bySource))
+	for _, n := range c.bySource {
+		list = append(list, *n)
+	}
+	return list
+}

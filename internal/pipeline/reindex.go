@@ -1,0 +1,97 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/kyra-mdr/kyra/internal/archive"
+	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/eventstore"
+	"github.com/kyra-mdr/kyra/internal/parse"
+	"github.com/kyra-mdr/kyra/internal/queue"
+)
+
+// Progress is how far Reindex has come.
+type Progress struct {
+	Blocks, Events, Added int64
+}
+
+// Reindex reads the whole archive in dir, parses it with the parsers of this
+// program, and adds to store what it lacks, under the ids that it had. It
+// detects nothing. A damaged segment is told in the error after everything that
+// can be read has been.
+func Reindex(ctx context.Context, dir string, store eventstore.Store, zone *time.Location, report func(Progress)) (Progress, error) {
+	var p Progress
+	codec, err := queue.NewCodec()
+	if err != nil {
+		return p, err
+	}
+	parsers := map[uint32]*parse.Parser{} // of one tenant, in the order of arrival
+	var events []event.Event
+	since := int64(0)
+	err = archive.Walk(ctx, dir, func(b archive.Block) error {
+		chunks, err := codec.Decode(b.Payload)
+		if err != nil {
+			return fmt.Errorf("block %d of tenant %d: %w", b.Seq, b.Tenant, err)
+		}
+		parser := parsers[b.Tenant]
+		if parser == nil {
+			parser = parse.New(parse.Options{})
+			parsers[b.Tenant] = parser
+		}
+		n := 0
+		from, to := int64(math.MaxInt64), int64(math.MinInt64)
+		for _, c := range chunks {
+			cut := c.Cut
+			for i, raw := range c.Records {
+				if n == len(events) {
+					events = append(events, event.Event{})
+				}
+				e := &events[n]
+				n++
+				r := parse.Record{Tenant: c.Tenant, Raw: raw, Arrived: c.Arrived, Peer: c.Peer, Source: c.Source, Input: c.Input, Zone: zone}
+				if len(cut) > 0 && cut[0] == uint32(i) {
+					r.Cut, cut = true, cut[1:]
+				}
+				parser.Parse(&r, e)
+				e.ID = event.ID{Partition: b.Partition, Seq: b.Seq, Index: c.First + uint32(i)}
+				e.Tenant, e.Arrived = c.Tenant, c.Arrived
+				from, to = min(from, e.Time), max(to, e.Time)
+			}
+		}
+		present, err := store.Present(ctx, b.Tenant, b.Partition, b.Seq, from, to)
+		if err != nil {
+			return err
+		}
+		missing := make([]event.Event, 0, n)
+		for _, e := range events[:n] {
+			if _, ok := present[e.ID.Index]; !ok {
+				missing = append(missing, e)
+			}
+		}
+		if len(missing) > 0 {
+			if err := store.Append(ctx, missing); err != nil {
+				return err
+			}
+		}
+		p.Blocks++
+		p.Events += int64(n)
+		p.Added += int64(len(missing))
+		if since += int64(len(missing)); since > 1_000_000 {
+			since = 0
+			if err := store.Sync(ctx); err != nil {
+				return err
+			}
+		}
+		if report != nil {
+			report(p)
+		}
+		return nil
+	})
+	if syncErr := store.Sync(ctx); err == nil {
+		err = syncErr
+	}
+	return p, err
+}

@@ -1,0 +1,293 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/archive"
+	"github.com/kyra-mdr/kyra/internal/detect"
+	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/parse"
+	"github.com/kyra-mdr/kyra/internal/queue"
+)
+
+// A batch is one message of the queue on its way.
+type batch struct {
+	seq      uint64
+	replayed bool // archive and store may hold it already
+	events   []event.Event
+	blocks   []archive.Block
+	findings []alert.Finding
+	snapshot *snapshot // set where a checkpoint is due after this batch
+}
+
+// stages is what prepares batches: parser, matchers and detector with their
+// state, and the counts since the last snapshot. One goroutine.
+type stages struct {
+	w        *worker
+	codec    *queue.Codec
+	parser   *parse.Parser
+	rules    map[uint32]*tenantRules // of this batch
+	detector *detect.Detector
+	hits     []detect.Hit
+	counts   *counts
+
+	lastSeq   uint64 // newest batch that was prepared
+	snapSeq   uint64 // newest batch that carried a snapshot
+	pending   bool   // a snapshot is on its way to the checkpoint
+	nextCheck time.Time
+	base      atomic.Uint64
+	saved     chan struct{} // room for a checkpoint and the last one
+}
+
+// tenantRules are a tenant's rules with a matcher of our own on them.
+type tenantRules struct {
+	set     *detect.Ruleset
+	matcher *detect.Matcher
+}
+
+func newStages(ctx context.Context, w *worker, m mark) (*stages, error) {
+	codec, err := queue.NewCodec()
+	if err != nil {
+		return nil, err
+	}
+	s := &stages{
+		w: w, codec: codec, parser: parse.New(parse.Options{}), rules: map[uint32]*tenantRules{}, counts: newCounts(),
+		lastSeq: m.base, snapSeq: m.base, nextCheck: w.Now().Add(w.CheckpointEvery), saved: make(chan struct{}, 2),
+	}
+	var rulesErr error
+	s.detector = detect.New(func(tenant uint32) *detect.Ruleset {
+		if rulesErr == nil && s.rules[tenant] == nil { // only while the state is restored
+			rulesErr = s.loadRules(ctx, tenant)
+		}
+		if r := s.rules[tenant]; r != nil {
+			return r.set
+		}
+		return nil
+	})
+	s.base.Store(m.base)
+	if m.state != nil {
+		if err := s.parser.Restore(m.state.Parser); err != nil {
+			return nil, fmt.Errorf("restore parser: %w", err)
+		}
+		if err := errors.Join(s.detector.Restore(m.state.Detector), rulesErr); err != nil {
+			return nil, fmt.Errorf("restore detector: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// loadRules makes the tenant's present rules those of the batch.
+func (s *stages) loadRules(ctx context.Context, tenant uint32) error {
+	set, err := s.w.Rulesets(ctx, tenant)
+	if err != nil {
+		return fmt.Errorf("rules of tenant %d: %w", tenant, err)
+	}
+	if r := s.rules[tenant]; r == nil || r.set != set {
+		s.rules[tenant] = &tenantRules{set, set.NewMatcher()}
+	}
+	return nil
+}
+
+// prepare turns a message into events and findings.
+func (s *stages) prepare(ctx context.Context, m queue.Message) (*batch, error) {
+	if err := s.makeRoom(ctx, m.Seq); err != nil {
+		return nil, err
+	}
+	chunks, err := s.codec.Decode(m.Payload)
+	if err != nil || len(chunks) == 0 {
+		// Not written by Append. Nothing can be made of it; it must not stop the rest.
+		s.w.Log.ErrorContext(ctx, "queue message cannot be read: left out", "partition", s.w.partition, "seq", m.Seq, "bytes", len(m.Payload), "err", err)
+		s.w.Metrics.Unreadable.Inc()
+		chunks = nil
+	}
+	b := s.w.newBatch(m.Seq)
+	total := 0
+	for _, c := range chunks {
+		total += len(c.Records)
+	}
+	b.resize(total)
+	emit := func(f *alert.Finding) { b.findings = append(b.findings, *f) }
+	n := 0
+	for _, c := range chunks {
+		if err := s.loadRules(ctx, c.Tenant); err != nil {
+			return nil, err
+		}
+		rules := s.rules[c.Tenant]
+		cut := c.Cut
+		for i, raw := range c.Records {
+			e := &b.events[n]
+			n++
+			r := parse.Record{Tenant: c.Tenant, Raw: raw, Arrived: c.Arrived, Peer: c.Peer, Source: c.Source, Input: c.Input, Zone: s.w.Zone}
+			if len(cut) > 0 && cut[0] == uint32(i) {
+				r.Cut, cut = true, cut[1:]
+			}
+			s.parse(ctx, &r, e)
+			e.ID = event.ID{Partition: uint16(s.w.partition), Seq: m.Seq, Index: c.First + uint32(i)}
+			e.Tenant, e.Arrived = c.Tenant, c.Arrived
+			s.detect(ctx, rules, e, emit)
+			s.counts.add(e)
+		}
+	}
+	s.detector.EndBatch(emit)
+	for i := range b.findings {
+		s.w.Metrics.Findings.Add(int(b.findings[i].Count))
+	}
+	if len(chunks) > 0 {
+		b.blocks = blocksOf(s.codec, s.w.partition, m, chunks)
+	}
+	s.w.Metrics.Processed.Add(total)
+	s.lastSeq = m.Seq
+	return b, s.snapshotIfDue(b)
+}
+
+// parse never fails: what makes a parser panic is stored whole, and told.
+func (s *stages) parse(ctx context.Context, r *parse.Record, e *event.Event) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.w.Metrics.Panics.Inc()
+			s.w.Log.ErrorContext(ctx, "parser panicked: record kept unparsed", "input", r.Input, "panic", p, "stack", string(debug.Stack()))
+			e.Reset()
+			e.Raw, e.Time, e.Arrived = r.Raw, r.Arrived, r.Arrived
+			e.Add(event.Source, "text")
+			e.Add(event.Severity, "info")
+			e.Add(event.Message, strings.ToValidUTF8(r.Raw, "\uFFFD"))
+			e.Add(event.TimeQuality, "received")
+			e.Tag(event.TagParseError)
+		}
+	}()
+	s.parser.Parse(r, e)
+}
+
+// detect never fails: an event that makes the engine panic is not looked at further.
+func (s *stages) detect(ctx context.Context, rules *tenantRules, e *event.Event, emit func(*alert.Finding)) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.w.Metrics.Panics.Inc()
+			s.w.Log.ErrorContext(ctx, "detection panicked: event left out of detection", "event", e.ID.String(), "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	s.hits = rules.matcher.Match(e, s.hits[:0])
+	s.detector.Apply(e, s.hits, emit)
+}
+
+// snapshotIfDue gives b the state for a checkpoint when it is time and none is
+// under way.
+func (s *stages) snapshotIfDue(b *batch) error {
+	s.noteSaved()
+	early := b.seq-s.base.Load() >= maxAhead/2
+	if s.pending || (!early && s.w.Now().Before(s.nextCheck)) {
+		return nil
+	}
+	return s.snapshot(b)
+}
+
+// noteSaved learns of a checkpoint that has been written.
+func (s *stages) noteSaved() {
+	select {
+	case <-s.saved:
+		s.pending = false
+		s.nextCheck = s.w.Now().Add(s.w.CheckpointEvery)
+	default:
+	}
+}
+
+// snapshotWhenIdle returns an empty batch that carries the state after the last
+// message, or nil where that is saved already or will be.
+func (s *stages) snapshotWhenIdle() (*batch, error) {
+	s.noteSaved()
+	if s.pending || s.lastSeq == s.snapSeq {
+		return nil, nil
+	}
+	return s.lastBatch()
+}
+
+func (s *stages) snapshot(b *batch) error {
+	parser, err := s.parser.State()
+	if err != nil {
+		return fmt.Errorf("take the parser's state: %w", err)
+	}
+	detector, err := s.detector.State()
+	if err != nil {
+		return fmt.Errorf("take the detector's state: %w", err)
+	}
+	b.snapshot = &snapshot{state: state{parser, detector}, counts: s.counts}
+	s.counts = newCounts()
+	s.pending, s.snapSeq = true, b.seq
+	return nil
+}
+
+// lastBatch is empty: it carries the state after the last message, so that a
+// start after a clean stop has nothing to replay.
+func (s *stages) lastBatch() (*batch, error) {
+	b := s.w.newBatch(s.lastSeq)
+	if s.lastSeq == s.snapSeq {
+		return b, nil
+	}
+	return b, s.snapshot(b)
+}
+
+// makeRoom waits while too many batches are ahead of the checkpoint.
+func (s *stages) makeRoom(ctx context.Context, seq uint64) error {
+	for seq > s.base.Load()+maxAhead {
+		if !s.pending {
+			return errors.New("no checkpoint is under way though many batches wait for one")
+		}
+		select {
+		case <-s.saved:
+			s.pending = false
+			s.nextCheck = s.w.Now().Add(s.w.CheckpointEvery)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// checkpointed is called by the checkpoint goroutine.
+func (s *stages) checkpointed(seq uint64) {
+	s.base.Store(seq)
+	s.saved <- struct{}{}
+}
+
+func (w *worker) newBatch(seq uint64) *batch {
+	select {
+	case b := <-w.free:
+		*b = batch{seq: seq, events: b.events[:0]}
+		return b
+	default:
+		return &batch{seq: seq}
+	}
+}
+
+// maxKept bounds the memory that waits for reuse.
+const maxKept = 20_000
+
+func (w *worker) recycle(b *batch) {
+	if cap(b.events) > maxKept {
+		return
+	}
+	select {
+	case w.free <- b:
+	default:
+	}
+}
+
+// resize makes room for n events and keeps the memory of their fields.
+func (b *batch) resize(n int) {
+	if cap(b.events) < n {
+		grown := make([]event.Event, n)
+		copy(grown, b.events[:cap(b.events)])
+		b.events = grown
+	}
+	b.events = b.events[:n]
+	for i := range b.events {
+		b.events[i].Reset()
+	}
+}
