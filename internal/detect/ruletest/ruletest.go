@@ -1,0 +1,160 @@
+// Package ruletest proves rules with log lines: beside the rule file x.yml stands
+// x.txtar with logs that must raise the rule and logs that must not. It parses,
+// matches and correlates as the pipeline does, and never touches a store.
+//
+// A section positive/NAME.log must raise the first document of the rule file,
+// negative/NAME.log must not. Each section is a log of its own, one record a line;
+// its first line may be "# source: NAME", the source that the sender would name.
+package ruletest
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+
+	"golang.org/x/tools/txtar"
+
+	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/detect"
+	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/parse"
+	"github.com/kyra-mdr/kyra/internal/sigma"
+)
+
+// arrival is when the first line of each log arrives, which decides the year of
+// times that have none; each further line comes a millisecond later.
+var arrival = time.Date(2026, time.November, 25, 12, 0, 0, 0, time.UTC)
+
+// A Log is one section of a test file.
+type Log struct {
+	Name     string // "positive/guessed.log"
+	Positive bool   // it must raise the rule
+	Source   string // "" = automatic
+	Lines    []string
+}
+
+// A Result is what a log did.
+type Result struct {
+	Log
+	Findings []alert.Finding // of the rule, batches of one line
+	Matches  uint64          // events that matched the rule or what it counts
+	Failure  string          // why it is wrong; "" where it is as it should be
+}
+
+// A Test is a rule file with its logs.
+type Test struct {
+	Path  string
+	Rule  *sigma.Document // the first of the file
+	Rules []detect.Rule
+	Logs  []Log
+}
+
+// Load reads the rule file at name and the txtar file beside it.
+func Load(fsys fs.FS, name string) (*Test, error) {
+	text, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return nil, fmt.Errorf("read rule: %w", err)
+	}
+	docs, err := sigma.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	t := &Test{Path: name, Rule: docs[0]}
+	for _, d := range docs {
+		t.Rules = append(t.Rules, detect.Rule{Document: d, Version: 1})
+	}
+	logs := strings.TrimSuffix(name, path.Ext(name)) + ".txtar"
+	text, err = fs.ReadFile(fsys, logs)
+	if err != nil {
+		return nil, fmt.Errorf("read logs of rule: %w", err)
+	}
+	positive, negative := 0, 0
+	for _, f := range txtar.Parse(text).Files {
+		l, err := readLog(f)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", logs, err)
+		}
+		if l.Positive {
+			positive++
+		} else {
+			negative++
+		}
+		t.Logs = append(t.Logs, l)
+	}
+	if positive == 0 || negative == 0 {
+		return nil, fmt.Errorf("%s: at least one positive and one negative log are needed, it has %d and %d", logs, positive, negative)
+	}
+	return t, nil
+}
+
+func readLog(f txtar.File) (Log, error) {
+	l := Log{Name: f.Name}
+	dir, _ := path.Split(f.Name)
+	switch dir {
+	case "positive/":
+		l.Positive = true
+	case "negative/":
+	default:
+		return l, fmt.Errorf("section %q is neither positive/NAME.log nor negative/NAME.log", f.Name)
+	}
+	for line := range bytes.Lines(f.Data) {
+		s := strings.TrimRight(string(line), "\r\n")
+		source, ok := strings.CutPrefix(s, "# source:")
+		switch {
+		case ok && len(l.Lines) == 0:
+			l.Source = strings.TrimSpace(source)
+		case s != "":
+			l.Lines = append(l.Lines, s)
+		}
+	}
+	if len(l.Lines) == 0 {
+		return l, fmt.Errorf("section %q holds no lines", f.Name)
+	}
+	return l, nil
+}
+
+// Run runs each log through a parser and a detector of its own.
+func (t *Test) Run() ([]Result, error) {
+	rs, problems := detect.Compile(t.Rules)
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("%s: %s: %s", t.Path, problems[0].Rule, problems[0].Message)
+	}
+	var out []Result
+	for _, l := range t.Logs {
+		out = append(out, t.run(rs, l))
+	}
+	return out, nil
+}
+
+func (t *Test) run(rs *detect.Ruleset, l Log) Result {
+	r := Result{Log: l}
+	parser := parse.New(parse.Options{})
+	matcher := rs.NewMatcher()
+	detector := detect.New(func(uint32) *detect.Ruleset { return rs })
+	emit := func(f *alert.Finding) {
+		if f.Rule.ID == t.Rule.ID && f.Title == t.Rule.Title {
+			r.Findings = append(r.Findings, *f)
+		}
+	}
+	var hits []detect.Hit
+	for i, line := range l.Lines {
+		record := parse.Record{Raw: line, Arrived: arrival.Add(time.Duration(i) * time.Millisecond).UnixNano(), Source: l.Source, Input: "test"}
+		var e event.Event
+		parser.Parse(&record, &e)
+		e.ID = event.ID{Seq: 1, Index: uint32(i)}
+		hits = matcher.Match(&e, hits[:0])
+		r.Matches += uint64(len(hits))
+		detector.Apply(&e, hits, emit)
+		detector.EndBatch(emit)
+	}
+	switch {
+	case l.Positive && len(r.Findings) == 0:
+		r.Failure = fmt.Sprintf("it must raise %q, but %d of its lines match and nothing is raised", t.Rule.Title, r.Matches)
+	case !l.Positive && len(r.Findings) > 0:
+		r.Failure = fmt.Sprintf("it must not raise %q, but does for %q", t.Rule.Title, r.Findings[0].Key)
+	}
+	return r
+}
