@@ -29,6 +29,7 @@ type mark struct {
 	partition int
 	base      uint64
 	detected  uint64
+	limit     uint64 // no batch beyond it was handed to archive or store
 	state     *state // at base; nil where there is none yet
 }
 
@@ -75,7 +76,7 @@ func (c *counts) add(e *event.Event) {
 }
 
 func listMarks(ctx context.Context, db *sqldb.DB) ([]mark, error) {
-	marks, err := sqldb.All(ctx, db, scanMark, `SELECT partition_no, base_seq, detected_seq, state FROM checkpoint ORDER BY partition_no`)
+	marks, err := sqldb.All(ctx, db, scanMark, `SELECT partition_no, base_seq, detected_seq, handed_limit, state FROM checkpoint ORDER BY partition_no`)
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoints: %w", err)
 	}
@@ -83,7 +84,7 @@ func listMarks(ctx context.Context, db *sqldb.DB) ([]mark, error) {
 }
 
 func loadMark(ctx context.Context, db *sqldb.DB, partition int) (mark, error) {
-	m, err := sqldb.One(ctx, db, scanMark, `SELECT partition_no, base_seq, detected_seq, state FROM checkpoint WHERE partition_no = $1`, partition)
+	m, err := sqldb.One(ctx, db, scanMark, `SELECT partition_no, base_seq, detected_seq, handed_limit, state FROM checkpoint WHERE partition_no = $1`, partition)
 	if errors.Is(err, fault.NotFound) {
 		return mark{partition: partition}, nil
 	}
@@ -94,12 +95,12 @@ func loadMark(ctx context.Context, db *sqldb.DB, partition int) (mark, error) {
 }
 
 func scanMark(rows *sql.Rows, m *mark) error {
-	var base, detected int64
+	var base, detected, limit int64
 	var packed []byte
-	if err := rows.Scan(&m.partition, &base, &detected, &packed); err != nil {
+	if err := rows.Scan(&m.partition, &base, &detected, &limit, &packed); err != nil {
 		return err
 	}
-	m.base, m.detected = uint64(base), uint64(detected)
+	m.base, m.detected, m.limit = uint64(base), uint64(detected), uint64(limit)
 	if len(packed) == 0 {
 		return nil
 	}
@@ -114,6 +115,16 @@ func scanMark(rows *sql.Rows, m *mark) error {
 	}
 	m.state = &state{}
 	return json.Unmarshal(text, m.state)
+}
+
+// saveLimit notes how far batches may be handed on from now.
+func saveLimit(ctx context.Context, db *sqldb.DB, partition int, limit uint64) error {
+	_, err := sqldb.Exec(ctx, db, `INSERT INTO checkpoint (partition_no, base_seq, detected_seq, handed_limit) VALUES ($1, 0, 0, $2)
+		ON CONFLICT (partition_no) DO UPDATE SET handed_limit = excluded.handed_limit`, partition, int64(limit))
+	if err != nil {
+		return fmt.Errorf("write hand-over limit: %w", err)
+	}
+	return nil
 }
 
 func saveDetected(ctx context.Context, tx *sqldb.DB, partition int, seq uint64) error {

@@ -13,6 +13,9 @@
 //   - base: batches up to it are synced in archive and event store. It moves every
 //     few seconds, together with the state that parser and detector had there.
 //
+// A third number, written every few hundred batches before they are handed on, tells
+// a restart up to where archive and store may hold something.
+//
 // A restart restores the state at base and replays the batches after it: the
 // archive leaves out what it has by its sequence, the event store is completed by
 // the ids that it lacks, and findings at or below detected are dropped, since the
@@ -61,8 +64,12 @@ type Rulesets func(ctx context.Context, tenant uint32) (*detect.Ruleset, error)
 type Recorder func(ctx context.Context, tx *sqldb.DB, now time.Time, findings []alert.Finding) error
 
 // maxAhead bounds how many batches may be handed to archive and store beyond
-// base, and so how much a restart looks up.
-const maxAhead = 512
+// base, and so how much a restart replays.
+const maxAhead = 8192
+
+// reserve is how many batches may be handed on before the database must know.
+// A restart looks up whether the store holds a batch only as far as it knows.
+const reserve = 256
 
 // Pipeline is the set of workers.
 type Pipeline struct{ workers []*worker }

@@ -19,7 +19,7 @@ import (
 type worker struct {
 	Config
 	partition int
-	handed    uint64      // newest batch that went to archive or store
+	limit     uint64      // batches beyond it were never handed to archive or store
 	free      chan *batch // batches for reuse
 }
 
@@ -153,9 +153,6 @@ func send(ctx context.Context, to chan<- *batch, b *batch) error {
 
 // replayTo returns the newest batch that archive and store may already hold.
 func (w *worker) replayTo(ctx context.Context, m mark) (uint64, error) {
-	if w.handed > 0 {
-		return w.handed, nil
-	}
 	last, err := w.Queue.LastSeq(ctx, w.partition)
 	if err != nil {
 		return 0, err
@@ -163,12 +160,18 @@ func (w *worker) replayTo(ctx context.Context, m mark) (uint64, error) {
 	if last < m.base {
 		return 0, fmt.Errorf("%w: queue partition %d ends at %d, but the database knows batches up to %d: restore the queue's folder", errFatal, w.partition, last, m.base)
 	}
-	return min(last, m.base+maxAhead), nil
+	w.limit = max(w.limit, m.limit)
+	return min(last, w.limit), nil
 }
 
 // keep brings one batch into archive and store and writes its findings.
 func (w *worker) keep(ctx context.Context, m mark, b *batch) error {
-	w.handed = max(w.handed, b.seq)
+	if b.seq > w.limit {
+		if err := saveLimit(ctx, w.DB, w.partition, b.seq+reserve); err != nil {
+			return err
+		}
+		w.limit = b.seq + reserve
+	}
 	for _, block := range b.blocks {
 		if err := w.Archive.Append(ctx, block); err != nil {
 			return err

@@ -4,6 +4,7 @@ CREATE TABLE checkpoint (
   partition_no BIGINT PRIMARY KEY,
   base_seq     BIGINT NOT NULL,
   detected_seq BIGINT NOT NULL,
+  handed_limit BIGINT NOT NULL DEFAULT 0, -- no batch beyond it went to archive or store yet
   state        BYTEA, -- zstd over JSON, of parser and detector at base_seq
   updated_at   BIGINT NOT NULL DEFAULT 0
 );
