@@ -1,0 +1,331 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/event"
+)
+
+// AlertItem has exactly the keys of the reference's list.
+type AlertItem struct {
+	ID             string    `json:"id" format:"uuid"`
+	Title          string    `json:"title"`
+	Severity       string    `json:"severity" enum:"critical,high,medium,low,info"`
+	Status         string    `json:"status" enum:"OPEN,IN_PROGRESS,RESOLVED,FALSE_POSITIVE"`
+	Source         string    `json:"source"`
+	MitreTactic    string    `json:"mitreTactic"`
+	MitreTechnique string    `json:"mitreTechnique"`
+	CreatedAt      time.Time `json:"createdAt"`
+	Description    string    `json:"description"`
+
+	_ struct{} `additionalProperties:"true"`
+}
+
+func alertOf(a *alert.Alert) AlertItem {
+	return AlertItem{
+		ID: a.ID, Title: a.Title, Severity: a.Severity, Status: string(a.Status), Source: a.Source,
+		MitreTactic: a.Tactic, MitreTechnique: a.Technique, CreatedAt: a.CreatedAt, Description: a.Description,
+	}
+}
+
+type alertDetail struct {
+	AlertItem
+	Rule        ruleRef       `json:"rule"`
+	Occurrences int64         `json:"occurrences" doc:"Events that made it."`
+	FirstSeen   time.Time     `json:"firstSeen" doc:"Event time of the first."`
+	LastSeen    time.Time     `json:"lastSeen" doc:"Event time of the last."`
+	Entities    []entityItem  `json:"entities" nullable:"false"`
+	IncidentID  *string       `json:"incidentId" nullable:"true"`
+	AssignedTo  *string       `json:"assignedTo" nullable:"true"`
+	Verdict     *string       `json:"verdict" nullable:"true" doc:"What triage found."`
+	UpdatedAt   time.Time     `json:"updatedAt"`
+	Events      []eventItem   `json:"events" nullable:"false" doc:"Stored events that made it, the oldest first, at most 100."`
+	EventsError string        `json:"eventsError,omitempty" doc:"Why events is empty, when the event store cannot be read."`
+	History     []historyItem `json:"history" nullable:"false"`
+
+	_ struct{} `additionalProperties:"true"`
+}
+
+type ruleRef struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Author  string `json:"author,omitempty"`
+	Version int64  `json:"version"`
+
+	_ struct{} `additionalProperties:"true"`
+}
+
+type entityItem struct {
+	Type  string `json:"type" doc:"ip, user, host, domain, hash, file or process."`
+	Field string `json:"field" doc:"The event field that it came from."`
+	Value string `json:"value"`
+
+	_ struct{} `additionalProperties:"true"`
+}
+
+type historyItem struct {
+	At     time.Time `json:"at"`
+	Actor  string    `json:"actor"`
+	Action string    `json:"action"`
+	From   string    `json:"from,omitempty"`
+	To     string    `json:"to,omitempty"`
+	Note   string    `json:"note,omitempty"`
+
+	_ struct{} `additionalProperties:"true"`
+}
+
+func entitiesOf(all []alert.Entity) []entityItem {
+	items := make([]entityItem, len(all))
+	for i, e := range all {
+		items[i] = entityItem{Type: e.Type, Field: e.Field, Value: e.Value}
+	}
+	return items
+}
+
+// orNull is null for what is not set.
+func orNull[S ~string](s S) *string {
+	if s == "" {
+		return nil
+	}
+	return new(string(s))
+}
+
+// detailOf maps an alert and reads its events. An alert can be read although the
+// event store cannot: the answer then says so.
+func (a *api) detailOf(ctx context.Context, d *alert.Detail) *alertDetailOut {
+	out := alertDetail{
+		AlertItem:   alertOf(&d.Alert),
+		Rule:        ruleRef{ID: d.Rule.ID, Name: d.Rule.Name, Author: d.Rule.Author, Version: d.Rule.Version},
+		Occurrences: d.Occurrences, FirstSeen: d.FirstSeen, LastSeen: d.LastSeen, Entities: entitiesOf(d.Entities),
+		IncidentID: orNull(d.IncidentID), AssignedTo: orNull(d.AssignedTo), Verdict: orNull(d.Verdict), UpdatedAt: d.UpdatedAt,
+		History: make([]historyItem, len(d.History)),
+	}
+	for i, h := range d.History {
+		out.History[i] = historyItem{At: h.At, Actor: h.Actor, Action: h.Action, From: h.Old, To: h.New, Note: h.Note}
+	}
+	events, err := a.eventsByID(ctx, d.Tenant, d.Events, d.FirstSeen, d.LastSeen)
+	if err != nil {
+		events = []eventItem{}
+		out.EventsError = problemFor(ctx, a.log, err).Message
+	}
+	out.Events = events
+	return &alertDetailOut{Revision: d.Version, Body: out}
+}
+
+type (
+	alertsOut struct {
+		Capped string `header:"X-Total-Count-Capped" doc:"true where totalElements is where counting stopped."`
+		Body   page[AlertItem]
+	}
+	alertDetailOut struct {
+		Revision int64 `header:"X-Revision"`
+		Body     alertDetail
+	}
+	statsOut struct {
+		Body struct {
+			Total         int64 `json:"total_alerts"`
+			Open          int64 `json:"open_alerts"`
+			Critical      int64 `json:"critical_alerts"`
+			High          int64 `json:"high_alerts"`
+			Today         int64 `json:"alerts_today"`
+			ThisWeek      int64 `json:"alerts_this_week"`
+			Resolved      int64 `json:"resolved_alerts"`
+			FalsePositive int64 `json:"false_positive_alerts"`
+		}
+	}
+	AlertChange struct {
+		Status     word     `json:"status,omitempty" enum:"OPEN,IN_PROGRESS,RESOLVED,FALSE_POSITIVE"`
+		AssignedTo nullText `json:"assignedTo,omitempty" doc:"null takes the assignment back."`
+		Verdict    nullText `json:"verdict,omitempty" enum:"TRUE_POSITIVE,FALSE_POSITIVE,BENIGN,INCONCLUSIVE" doc:"null takes it back."`
+		Note       string   `json:"note,omitempty" doc:"Joins the history; up to 10,000 characters."`
+	}
+	patchAlertIn struct {
+		ID   string `path:"id"`
+		Body AlertChange
+	}
+	bulkIn struct {
+		Body struct {
+			IDs []string `json:"ids" nullable:"false" doc:"1 to 1,000 alerts."`
+			AlertChange
+		}
+	}
+	bulkOut struct {
+		Body struct {
+			Results []bulkItem `json:"results" nullable:"false" doc:"One for each id, in their order."`
+			Changed int        `json:"changed"`
+			Failed  int        `json:"failed"`
+
+			_ struct{} `additionalProperties:"true"`
+		}
+	}
+	bulkItem struct {
+		ID      string `json:"id"`
+		Status  int    `json:"status" doc:"As the single call would answer."`
+		Error   string `json:"error,omitempty"`
+		Message string `json:"message,omitempty"`
+
+		_ struct{} `additionalProperties:"true"`
+	}
+)
+
+func severities() []string { return event.Severities }
+
+func asTexts[S ~string](list []S) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = string(s)
+	}
+	return out
+}
+
+func (a *api) alerts() {
+	const tag = "Alerts"
+	handle(a, operation{
+		id: "listAlerts", method: http.MethodGet, path: "/alerts", tag: tag, summary: "List alerts",
+		params: append(paging(alert.Sorts...),
+			param{name: "severity", doc: "Filter by severity.", kind: enum, values: severities(), many: true},
+			param{name: "status", doc: "Filter by status.", kind: enum, values: asTexts(alert.Statuses), many: true},
+			param{name: "search", doc: "Search in title, description, literally, whatever the case."},
+			param{name: "source", doc: "Filter by source.", many: true},
+			param{name: "mitre", doc: "Filter by ATT&CK tactic or technique; T1110 also finds T1110.001."},
+			param{name: "ruleId", doc: "Filter by rule."},
+			param{name: "entity", doc: "Filter by host, user or address."},
+			param{name: "assignedTo", doc: "Filter by assignee."},
+			param{name: "createdFrom", doc: "Created then or later.", kind: moment},
+			param{name: "createdTo", doc: "Created before then.", kind: moment},
+			param{name: "updatedSince", doc: "Changed then or later.", kind: moment}),
+	}, a.listAlerts)
+	handle(a, operation{
+		id: "getAlertStats", method: http.MethodGet, path: "/alerts/stats", tag: tag, summary: "Get alert stats",
+		doc:    "Days begin at midnight and weeks on Monday, in UTC unless tz is given. It costs the same at any number of alerts.",
+		params: []param{{name: "tz", doc: "IANA time zone, such as Asia/Seoul."}},
+	}, a.alertStats)
+	handle(a, operation{
+		id: "getAlert", method: http.MethodGet, path: "/alerts/{id}", uuid: true, tag: tag, summary: "Get alert detail", single: true,
+	}, a.getAlert)
+	handle(a, operation{
+		id: "updateAlert", method: http.MethodPatch, path: "/alerts/{id}", uuid: true, tag: tag, summary: "Change an alert", single: true,
+	}, a.patchAlert)
+	handle(a, operation{
+		id: "updateAlerts", method: http.MethodPost, path: "/alerts/bulk", tag: tag, summary: "Change several alerts",
+		doc: "The same change for each id, with a result for each.",
+	}, a.bulkAlerts)
+	handle(a, operation{
+		id: "escalateAlert", method: http.MethodPost, path: "/alerts/{id}/escalate", uuid: true, tag: tag, summary: "Make an incident of an alert", status: http.StatusCreated,
+		doc: "The incident is titled Escalated: and the alert's title.",
+	}, a.escalateAlert)
+}
+
+func (a *api) listAlerts(ctx context.Context, c *call, _ *none) (*alertsOut, error) {
+	q, asked := c.query, c.query.paging(alert.Sorts[0])
+	p, err := a.Alerts.List(ctx, c.Tenant.Number, alert.Query{
+		Filter: alert.Filter{
+			Severities: q.all("severity"), Statuses: words[alert.Status](q.all("status")), Search: q.one("search"),
+			Sources: q.all("source"), Mitre: q.one("mitre"), RuleID: q.one("ruleId"), Entity: q.one("entity"), AssignedTo: q.one("assignedTo"),
+			CreatedFrom: q.moment("createdFrom"), CreatedTo: q.moment("createdTo"), UpdatedSince: q.moment("updatedSince"),
+		},
+		Sort: asked.sort, Ascending: asked.ascending, Page: asked.page, Size: asked.size,
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &alertsOut{Body: pageOf(asked, p.Total, p.Alerts, alertOf).Body}
+	if p.Capped {
+		out.Capped = "true"
+	}
+	return out, nil
+}
+
+func (a *api) alertStats(ctx context.Context, c *call, _ *none) (*statsOut, error) {
+	zone := time.UTC
+	if tz := c.query.one("tz"); tz != "" {
+		var err error
+		// "Local" would be the server's own zone, which is nobody's business.
+		if zone, err = time.LoadLocation(tz); err != nil || tz == "Local" {
+			return nil, invalid("tz", "Allowed: an IANA time zone such as UTC or Asia/Seoul")
+		}
+	}
+	s, err := a.Alerts.Stats(ctx, c.Tenant.Number, a.Now(), zone)
+	if err != nil {
+		return nil, err
+	}
+	out := &statsOut{}
+	b := &out.Body
+	b.Total, b.Open, b.Critical, b.High = s.Total, s.Open, s.Critical, s.High
+	b.Today, b.ThisWeek, b.Resolved, b.FalsePositive = s.Today, s.ThisWeek, s.Resolved, s.FalsePositive
+	return out, nil
+}
+
+func (a *api) getAlert(ctx context.Context, c *call, in *byID) (*alertDetailOut, error) {
+	d, err := a.Alerts.Get(ctx, c.Tenant.Number, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return a.detailOf(ctx, d), nil
+}
+
+// patch reads a change of an alert; Version is the caller's condition.
+func (in *AlertChange) patch(c *call) (alert.Patch, error) {
+	p := alert.Patch{Note: in.Note, Version: c.version}
+	if in.Status.set {
+		s, bad := in.Status.among("status", asTexts(alert.Statuses))
+		if bad != nil {
+			return p, bad
+		}
+		p.Status = new(alert.Status(s))
+	}
+	if in.AssignedTo.set {
+		p.AssignedTo = &in.AssignedTo.text
+	}
+	if in.Verdict.set {
+		p.Verdict = new(alert.Undecided)
+		if in.Verdict.text != "" {
+			v, bad := in.Verdict.among("verdict", asTexts(alert.Verdicts))
+			if bad != nil {
+				return p, bad
+			}
+			p.Verdict = new(alert.Verdict(v))
+		}
+	}
+	return p, nil
+}
+
+func (a *api) patchAlert(ctx context.Context, c *call, in *patchAlertIn) (*alertDetailOut, error) {
+	p, err := in.Body.patch(c)
+	if err != nil {
+		return nil, err
+	}
+	d, err := a.Alerts.Patch(ctx, c.Tenant.Number, c.Actor, in.ID, p)
+	if err != nil {
+		return nil, c.condition(err)
+	}
+	return a.detailOf(ctx, d), nil
+}
+
+func (a *api) bulkAlerts(ctx context.Context, c *call, in *bulkIn) (*bulkOut, error) {
+	p, err := in.Body.patch(c)
+	if err != nil {
+		return nil, err
+	}
+	results, err := a.Alerts.Bulk(ctx, c.Tenant.Number, c.Actor, in.Body.IDs, p)
+	if err != nil {
+		return nil, err
+	}
+	out := &bulkOut{}
+	out.Body.Results = make([]bulkItem, len(results))
+	for i, r := range results {
+		item := bulkItem{ID: r.ID, Status: http.StatusOK}
+		if r.Err != nil {
+			bad := problemFor(ctx, a.log, r.Err)
+			item.Status, item.Error, item.Message = bad.Status, bad.Err, bad.Message
+			out.Body.Failed++
+		} else {
+			out.Body.Changed++
+		}
+		out.Body.Results[i] = item
+	}
+	return out, nil
+}

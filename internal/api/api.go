@@ -1,0 +1,251 @@
+// Package api is the REST API: it reads requests, asks the domain, and words the
+// answers as the public reference documents them. It holds no rule of the domain
+// and no state but rate limits.
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/eventstore"
+	"github.com/kyra-mdr/kyra/internal/fault"
+	"github.com/kyra-mdr/kyra/internal/identity"
+	"github.com/kyra-mdr/kyra/internal/incident"
+	"github.com/kyra-mdr/kyra/internal/rule"
+	"github.com/kyra-mdr/kyra/internal/source"
+	"github.com/kyra-mdr/kyra/internal/sqldb"
+)
+
+// base is where the API stands; New's handler expects the whole path.
+const base = "/api/v1"
+
+// Config is what the API needs. Every field without a default is required.
+type Config struct {
+	DB        *sqldb.DB // for the answers kept under Idempotency-Key
+	Keys      *identity.Service
+	Alerts    *alert.Service
+	Incidents *incident.Service
+	Rules     *rule.Service
+	Sources   *source.Service
+	Events    eventstore.Store
+
+	// Ingest serves POST /api/v1/ingest: the caller is known and may write, the
+	// headers of rate limit and request id are set, the body is unread and
+	// unbounded. Its requests do not count against the plan's limit.
+	Ingest func(w http.ResponseWriter, r *http.Request, caller identity.Caller)
+
+	Log     *slog.Logger
+	Now     func() time.Time // nil means time.Now
+	Version string           // of the program, for the documentation
+
+	// SearchTime bounds one search; 0 means 30 seconds. Searches bounds how many
+	// run at a time, so that they cannot starve detection; 0 means 8.
+	SearchTime time.Duration
+	Searches   int
+
+	// AnonymousPerMinute bounds requests without a usable key by address; 0 means 60.
+	AnonymousPerMinute int
+}
+
+type api struct {
+	Config
+	log       *slog.Logger
+	huma      huma.API
+	mux       *http.ServeMux
+	limits    *fixedWindow
+	changing  locks
+	searching chan struct{} // holds one token for each running search
+}
+
+// New returns the handler of everything under /api/v1/.
+func New(c Config) (http.Handler, error) {
+	for name, missing := range map[string]bool{
+		"DB": c.DB == nil, "Keys": c.Keys == nil, "Alerts": c.Alerts == nil, "Incidents": c.Incidents == nil,
+		"Rules": c.Rules == nil, "Sources": c.Sources == nil, "Events": c.Events == nil, "Ingest": c.Ingest == nil, "Log": c.Log == nil,
+	} {
+		if missing {
+			return nil, fmt.Errorf("api: Config.%s is missing", name)
+		}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.SearchTime == 0 {
+		c.SearchTime = 30 * time.Second
+	}
+	if c.Searches == 0 {
+		c.Searches = 8
+	}
+	if c.AnonymousPerMinute == 0 {
+		c.AnonymousPerMinute = 60
+	}
+	a := &api{Config: c, log: c.Log, mux: http.NewServeMux(), limits: newFixedWindow(), searching: make(chan struct{}, c.Searches)}
+	useProblems()
+	a.huma = huma.NewAPI(humaConfig(c.Version), &router{a.mux, a})
+	a.alerts()
+	a.incidents()
+	a.search()
+	a.rules()
+	a.collectors()
+	a.keys()
+	a.missing()
+	a.mux.HandleFunc("POST "+ingestPath, a.ingest)
+	if err := a.documentation(); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func humaConfig(version string) huma.Config {
+	c := huma.DefaultConfig("KYRA", version)
+	// No $schema in bodies, no pages of huma's own: they need a network.
+	c.CreateHooks, c.OpenAPIPath, c.DocsPath, c.SchemasPath = nil, "", "", ""
+	json := huma.Format{Marshal: marshal, Unmarshal: unmarshal}
+	c.Formats = map[string]huma.Format{"application/json": json, "json": json}
+	c.OnAddOperation = []huma.AddOpFunc{tidy}
+	c.Components.Headers, c.Components.Responses = rateHeaders(), errorAnswers()
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"key": {Type: "http", Scheme: "bearer", Description: "An API key, as POST /api/v1/api-keys shows it once."},
+	}
+	return c
+}
+
+const ingestPath = base + "/ingest"
+
+func (a *api) ingest(w http.ResponseWriter, r *http.Request) {
+	caller := callerOf(r)
+	if !caller.CanWrite() {
+		forbidden().write(w)
+		return
+	}
+	a.Ingest(w, r, caller)
+}
+
+// public tells which paths need no key.
+func public(path string) bool { return path == specPath || path == docsPath }
+
+type callerKey struct{}
+
+// callerOf returns who sent r; admit has put it there.
+func callerOf(r *http.Request) identity.Caller {
+	c, _ := r.Context().Value(callerKey{}).(identity.Caller)
+	return c
+}
+
+// ServeHTTP implements http.Handler: request id, panics, key, rate limit, route.
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := requestID(r)
+	aw := &answer{ResponseWriter: w}
+	h := aw.Header()
+	h["X-Request-Id"] = []string{id}
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	log := a.log.With("request_id", id)
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+			panic(v) // the server's own way to end a connection
+		}
+		log.ErrorContext(r.Context(), "request panicked", "method", r.Method, "path", r.URL.Path, "panic", fmt.Sprint(v), "stack", stack())
+		if aw.begun {
+			panic(http.ErrAbortHandler) // the answer is torn: say so by ending the connection
+		}
+		internalError().write(aw)
+	}()
+	if r, ok := a.admit(aw, r, log); ok {
+		a.route(aw, r)
+	}
+}
+
+// admit finds out who calls and whether they may go on now; if not it has
+// answered.
+func (a *api) admit(w http.ResponseWriter, r *http.Request, log *slog.Logger) (*http.Request, bool) {
+	from := remoteAddr(r)
+	now := a.Now()
+	if public(r.URL.Path) {
+		return r, a.charge(w, addressKey(from), a.AnonymousPerMinute, 1, now)
+	}
+	caller, err := a.authenticate(r, from)
+	if err != nil {
+		p := problemFor(r.Context(), log, err)
+		if a.charge(w, addressKey(from), a.AnonymousPerMinute, 1, now) {
+			p.write(w)
+		}
+		return r, false
+	}
+	cost := int64(1)
+	if r.URL.Path == ingestPath {
+		cost = 0 // bounded by events, not by requests
+	}
+	if !a.charge(w, caller.Tenant.ID, caller.Tenant.Limits().RequestsPerMinute, cost, now) {
+		return r, false
+	}
+	return r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)), true
+}
+
+// charge counts a request and writes the headers of the limit, and 429 when it is
+// over.
+func (a *api) charge(w http.ResponseWriter, key string, limit int, cost int64, now time.Time) bool {
+	left := a.limits.take(key, int64(limit), cost, now)
+	left.write(w.Header())
+	if left.ok {
+		return true
+	}
+	p := &problem{Err: "Too many requests", Message: "Rate limit exceeded", Status: http.StatusTooManyRequests, retryAfter: left.wait}
+	p.write(w)
+	return false
+}
+
+func (a *api) authenticate(r *http.Request, from netip.Addr) (identity.Caller, error) {
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") || len(r.Header.Values("Authorization")) > 1 {
+		return identity.Caller{}, fault.New(fault.Unauthenticated, "no bearer token")
+	}
+	return a.Keys.Authenticate(r.Context(), strings.TrimSpace(token), from)
+}
+
+// remoteAddr is the peer's address; the zero Addr where there is none, such as
+// on a Unix socket.
+func remoteAddr(r *http.Request) netip.Addr {
+	p, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return p.Addr().Unmap()
+}
+
+// route finds the call; unknown paths and methods get their answers in our form,
+// which the mux does not know.
+func (a *api) route(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != path.Clean(r.URL.Path) {
+		notFound().write(w) // the mux would redirect
+		return
+	}
+	h, pattern := a.mux.Handler(r)
+	if pattern != "" {
+		a.mux.ServeHTTP(w, r)
+		return
+	}
+	rec := newRecorded()
+	h.ServeHTTP(rec, r)
+	if rec.status == http.StatusMethodNotAllowed {
+		methods := rec.header.Get("Allow")
+		w.Header().Set("Allow", methods)
+		(&problem{Err: "Method not allowed", Message: "Allowed: " + methods, Status: rec.status}).write(w)
+		return
+	}
+	notFound().write(w)
+}

@@ -1,0 +1,172 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/kyra-mdr/kyra/internal/identity"
+)
+
+// operation describes one call, for the router, the checks before the handler
+// and the documentation.
+type operation struct {
+	id, method, path string
+	tag, summary     string
+	doc              string
+	params           []param
+	status           int      // of success; 0 means 200
+	safe             bool     // changes nothing although its method is not GET
+	single           bool     // a GET or a PATCH that answers one object: ETag
+	uuid             bool     // {id} is a UUID: whatever is none is an unknown one
+	media            []string // content types that the body may have besides JSON
+}
+
+// changes tells whether the call needs a key that may write.
+func (o *operation) changes() bool {
+	return o.method != http.MethodGet && !o.safe
+}
+
+// call is what a handler knows of its request beside its input.
+type call struct {
+	identity.Caller
+	query   given
+	version int64 // that a change is to be made on, 0 for any
+}
+
+type callKey struct{}
+
+// handle registers one operation. It is the only place where errors of handlers
+// become answers. The call travels to it in the request's context, since huma
+// passes nothing else through, and from here on as a parameter.
+func handle[I, O any](a *api, op operation, f func(context.Context, *call, *I) (*O, error)) {
+	huma.Register(a.huma, a.describe(&op), func(ctx context.Context, in *I) (*O, error) {
+		c, _ := ctx.Value(callKey{}).(*call)
+		out, err := f(ctx, c, in)
+		if err != nil {
+			return nil, problemFor(ctx, a.log, err)
+		}
+		return out, nil
+	})
+}
+
+const operationKey = "kyra"
+
+// describe is op in huma's words.
+func (a *api) describe(op *operation) huma.Operation {
+	h := huma.Operation{
+		OperationID: op.id, Method: op.method, Path: base + op.path, Tags: []string{op.tag},
+		Summary: op.summary, Description: op.doc, DefaultStatus: op.status,
+		Security: []map[string][]string{{"key": {}}},
+		Errors:   errorsOf(op),
+		Metadata: map[string]any{operationKey: op},
+	}
+	for i := range op.params {
+		h.Parameters = append(h.Parameters, op.params[i].document())
+	}
+	header := func(name, doc string) {
+		h.Parameters = append(h.Parameters, &huma.Param{Name: name, In: "header", Description: doc, Schema: &huma.Schema{Type: huma.TypeString}})
+	}
+	switch {
+	case op.method == http.MethodPost:
+		header("Idempotency-Key", "Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409.")
+	case op.method == http.MethodGet && op.single:
+		header("If-None-Match", "An ETag: 304 when the object is still the same.")
+	case op.method == http.MethodPatch || op.method == http.MethodDelete:
+		header("If-Match", "An ETag: 412 when the object has changed since.")
+	}
+	return h
+}
+
+func errorsOf(op *operation) []int {
+	codes := []int{400, 401, 429, 500, 503}
+	if op.changes() {
+		codes = append(codes, 403)
+	}
+	switch op.method {
+	case http.MethodPost:
+		codes = append(codes, 409, 413)
+	case http.MethodPatch:
+		codes = append(codes, 409, 412, 413)
+	case http.MethodDelete:
+		codes = append(codes, 412)
+	}
+	if hasPathValue(op.path) {
+		codes = append(codes, 404)
+	}
+	slices.Sort(codes)
+	return codes
+}
+
+func hasPathValue(path string) bool {
+	return slices.Contains([]byte(path), '{')
+}
+
+// tidy corrects huma's description of an operation: there is no 422, errors are
+// described once for all calls, and every answer carries the headers of the rate
+// limit.
+func tidy(_ *huma.OpenAPI, op *huma.Operation) {
+	delete(op.Responses, strconv.Itoa(http.StatusUnprocessableEntity))
+	if own, ok := op.Metadata[operationKey].(*operation); ok && len(own.media) > 0 {
+		// huma knows the raw body by its first type only.
+		schema := op.RequestBody.Content[own.media[0]]
+		for _, media := range append(own.media, "application/json") {
+			op.RequestBody.Content[media] = schema
+		}
+	}
+	for code, r := range op.Responses {
+		if code >= "400" {
+			op.Responses[code] = &huma.Response{Ref: "#/components/responses/" + code}
+			continue
+		}
+		delete(r.Headers, headerRevision)
+		addHeaders(r)
+	}
+}
+
+func addHeaders(r *huma.Response) {
+	if r.Headers == nil {
+		r.Headers = map[string]*huma.Param{}
+	}
+	for name := range rateHeaders() {
+		r.Headers[name] = &huma.Param{Ref: "#/components/headers/" + name}
+	}
+}
+
+// errorAnswers describes every error that a call may give.
+func errorAnswers() map[string]*huma.Response {
+	all := map[string]*huma.Response{}
+	for code, what := range map[int]string{
+		400: "Invalid request parameter or body", 401: "Missing or invalid API key", 403: "Insufficient permissions",
+		404: "Resource not found: unknown, malformed and foreign ids alike", 409: "Conflict with the present state", 412: "The object has changed since",
+		413: "The body is too large", 429: "Rate limit exceeded; see Retry-After", 500: "Server error", 501: "Not part of this version",
+		503: "Busy, starting or stopping; see Retry-After",
+	} {
+		r := &huma.Response{Description: what, Content: map[string]*huma.MediaType{
+			"application/json": {Schema: &huma.Schema{Ref: "#/components/schemas/Problem"}},
+		}}
+		addHeaders(r)
+		all[strconv.Itoa(code)] = r
+	}
+	return all
+}
+
+// router is the huma adapter: it puts the checks of enter before each operation.
+type router struct {
+	*http.ServeMux
+	api *api
+}
+
+// Handle implements huma.Adapter.
+func (m *router) Handle(op *huma.Operation, handler func(huma.Context)) {
+	own, _ := op.Metadata[operationKey].(*operation)
+	m.HandleFunc(op.Method+" "+op.Path, func(w http.ResponseWriter, r *http.Request) {
+		m.api.enter(own, w, r, func(w http.ResponseWriter, r *http.Request) {
+			handler(humago.NewContext(op, r, w))
+		})
+	})
+}

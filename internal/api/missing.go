@@ -1,0 +1,47 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// absent is a call of the reference that this version does not have: it says so
+// instead of looking like a wrong address.
+type absent struct{ id, method, path, tag, summary, what string }
+
+const (
+	noCompliance = "Compliance frameworks, controls, evidence and reports are not part of this version"
+	noAssets     = "The asset inventory is not part of this version"
+	noExport     = "Export as CSV or JSON is not part of this version; the lists page through the same data"
+	noWebhooks   = "Webhooks and other notifications are not part of this version; poll with updatedSince"
+)
+
+func (a *api) missing() {
+	for _, m := range []absent{
+		{"listFrameworks", http.MethodGet, "/compliance/frameworks", "Compliance", "List frameworks", noCompliance},
+		{"listControls", http.MethodGet, "/compliance/{framework}/controls", "Compliance", "Get controls with status", noCompliance},
+		{"getCoverage", http.MethodGet, "/compliance/{framework}/coverage", "Compliance", "Get framework coverage", noCompliance},
+		{"collectEvidence", http.MethodPost, "/compliance/evidence/collect", "Compliance", "Auto-collect evidence", noCompliance},
+		{"getReport", http.MethodGet, "/compliance/{framework}/report", "Compliance", "Export PDF report", noCompliance},
+		{"listAssets", http.MethodGet, "/assets", "Assets", "List assets", noAssets},
+		{"export", http.MethodGet, "/export/{resource}", "Export", "Export data as CSV/JSON", noExport},
+		{"listWebhooks", http.MethodGet, "/webhooks", "Webhooks", "List webhooks", noWebhooks},
+		{"createWebhook", http.MethodPost, "/webhooks", "Webhooks", "Create webhook", noWebhooks},
+	} {
+		op := huma.Operation{
+			OperationID: m.id, Method: m.method, Path: base + m.path, Tags: []string{m.tag}, Summary: m.summary,
+			Description: m.what + ".", Security: []map[string][]string{{"key": {}}},
+			Responses: map[string]*huma.Response{"501": {}},
+		}
+		a.huma.OpenAPI().AddOperation(&op)
+		a.mux.HandleFunc(m.method+" "+base+m.path, func(w http.ResponseWriter, r *http.Request) {
+			caller := callerOf(r)
+			if m.method != http.MethodGet && !caller.CanWrite() {
+				forbidden().write(w)
+				return
+			}
+			(&problem{Err: "Not implemented", Message: m.what, Status: http.StatusNotImplemented}).write(w)
+		})
+	}
+}
