@@ -182,7 +182,7 @@ func TestApacheErrors(t *testing.T) {
 func TestOthersCases(t *testing.T) {
 	t.Parallel()
 	w := compileAll(t)
-	sources := map[string]string{"nginx": "nginx", "apache2": "apache", "sshd": "linux", "litespeed": "nginx"}
+	sources := map[string]string{"nginx": "nginx", "apache2": "apache", "sshd": "linux", "litespeed": "nginx", "caddy": ""}
 	passed, ran := 0, 0
 	for _, line := range readLines(t, recorded(t, "cases/crowdsec_detect.jsonl")) {
 		var c struct {
@@ -217,7 +217,7 @@ func TestOthersCases(t *testing.T) {
 			passed++
 		}
 	}
-	if ran < 13 {
+	if ran < 14 {
 		t.Errorf("only %d cases ran", ran)
 	}
 	t.Logf("passed %d of %d", passed, ran)
