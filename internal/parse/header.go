@@ -52,13 +52,11 @@ func scanPRI(s string) (rest string, n int, ok bool) {
 // scanRFC5424 reads what follows "<PRI>1 ".
 func scanRFC5424(l *line, s string) bool {
 	word, rest := cutField(s)
-	var c clock
-	switch {
-	case word == "-":
-	default:
+	if word != "-" {
+		var c clock
 		tail, ok := c.isoTime(word)
 		if !ok || tail != "" {
-			return false
+			return scanMeraki(l, word, rest)
 		}
 		if t, q, ok := l.resolve(&c); ok {
 			l.setTime(t, q)
@@ -67,7 +65,7 @@ func scanRFC5424(l *line, s string) bool {
 	host, rest := cutField(rest)
 	app, rest := cutField(rest)
 	proc, rest := cutField(rest)
-	msgid, rest := cutField(rest)
+	_, rest = cutField(rest) // the message id
 	if host == "" {
 		return false
 	}
@@ -80,7 +78,6 @@ func scanRFC5424(l *line, s string) bool {
 	if proc != "-" {
 		l.pid = proc
 	}
-	_ = msgid
 	body := rest
 	if rest != "" && rest[0] == '[' {
 		body = scanStructured(l, rest)
@@ -98,6 +95,21 @@ func scanRFC5424(l *line, s string) bool {
 	} else if again, ok := strings.CutPrefix(body, app); ok && again != "" && (again[0] == '[' || again[0] == ':') {
 		scanTag(l, body, false)
 	}
+	return true
+}
+
+// scanMeraki reads "EPOCH HOST TEXT", which Cisco Meraki sends for RFC 5424.
+func scanMeraki(l *line, word, rest string) bool {
+	t, ok := epoch(word)
+	if !ok {
+		return false
+	}
+	host, body := cutField(rest)
+	if host == "" || body == "" || !isHostWord(host) {
+		return false
+	}
+	l.setTime(t, qualityExact)
+	l.host, l.text = trimHost(host), body
 	return true
 }
 
@@ -243,6 +255,10 @@ func scanHost(l *line, s string, sure bool) {
 		return
 	}
 	if word == "" || !isHostWord(word) {
+		if name, ok := strings.CutSuffix(word, ":"); ok && (strings.HasPrefix(rest, "CEF:") || strings.HasPrefix(rest, "LEEF:")) && isHostWord(name) {
+			l.host, l.text = trimHost(name), rest
+			return
+		}
 		scanTag(l, s, true)
 		return
 	}
@@ -255,6 +271,12 @@ func scanHost(l *line, s string, sure bool) {
 		return
 	}
 	l.host = trimHost(word)
+	if month, n := monthOf(rest); month > 0 && n < len(rest) && rest[n] == ' ' && !l.nested { // a relay's header before the sender's
+		l.nested = true
+		if _, ok := scanRFC3164Time(l, rest, true); ok {
+			return
+		}
+	}
 	scanTag(l, rest, true)
 }
 

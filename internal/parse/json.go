@@ -150,8 +150,8 @@ func jsonRole(name string) (jsonName, bool) {
 		return jsonName{role: roleTime, rank: 8}, true
 	case "ts", "time", "TimeCreated", "published", "event.created", "event.start", "timeUnixNano", "_time", "__REALTIME_TIMESTAMP", "time_iso8601":
 		return jsonName{role: roleTime, rank: 7}, true
-	case "eventtime":
-		return jsonName{role: roleTime, rank: 7}, true
+	case "eventtime", "t", "StartUTC":
+		return jsonName{role: roleTime, rank: 6}, true
 	case "datetime", "EventTime", "TimeGenerated", "ISODATE", "LogTimestamp", "msec", "time_local", "creationTime", "CreationTime", "date":
 		return jsonName{role: roleTime, rank: 6}, true
 	case "EventReceivedTime", "observed_timestamp", "observedTimeUnixNano":

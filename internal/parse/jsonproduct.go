@@ -336,3 +336,36 @@ func nginxJSON(l *line, from int) {
 	l.put(event.Category, "web")
 	l.source, l.web = "nginx", true
 }
+
+// traefik reads Traefik's access log.
+func traefik(l *line, from int) {
+	own := l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)]
+	for _, f := range own {
+		switch f.Name {
+		case "ClientHost": // with forwarded addresses, the last is the nearest proxy's
+			l.addSource(f.Value[strings.LastIndexByte(f.Value, ',')+1:], "")
+		case "ClientPort":
+			l.addInt(event.SrcPort, f.Value)
+		case "ClientUsername":
+			l.addNonDash(event.User, f.Value)
+		case "DownstreamStatus":
+			l.accessStatus(f.Value)
+		case "DownstreamContentSize":
+			l.addInt(event.DstBytes, f.Value)
+		case "RequestMethod":
+			l.add(event.HTTPMethod, f.Value)
+		case "RequestPath":
+			l.addURL(f.Value)
+		case "RequestHost":
+			l.add(event.Domain, f.Value)
+		case "RequestProtocol":
+			l.add(event.HTTPVersion, strings.TrimPrefix(f.Value, "HTTP/"))
+		case "request_User-Agent":
+			l.add(event.UserAgent, f.Value)
+		case "request_Referer":
+			l.add(event.Referrer, f.Value)
+		}
+	}
+	l.put(event.Category, "web")
+	l.source, l.web = "traefik", true
+}

@@ -17,6 +17,8 @@ const (
 	markCaddyRequest
 	markAccessAddr
 	markAccessRequest
+	markTraefikClient
+	markTraefikRequest
 	markFortiDevice
 	markFortiLog
 )
@@ -28,6 +30,7 @@ const (
 	shapeCloudTrail = markCloudName | markCloudSource
 	shapeCaddy      = markCaddyLogger | markCaddyRequest
 	shapeNginx      = markAccessAddr | markAccessRequest
+	shapeTraefik    = markTraefikClient | markTraefikRequest
 	shapeFortiGate  = markFortiDevice | markFortiLog
 )
 
@@ -59,6 +62,10 @@ func shapeOf(name string) shape {
 		return markAccessAddr
 	case "request", "request_uri":
 		return markAccessRequest
+	case "ClientHost":
+		return markTraefikClient
+	case "RequestPath":
+		return markTraefikRequest
 	case "devid", "devname":
 		return markFortiDevice
 	case "logid":
@@ -80,6 +87,8 @@ func productOf(s shape) func(l *line, from int) {
 		return suricata
 	case s&shapeCaddy == shapeCaddy:
 		return caddy
+	case s&shapeTraefik == shapeTraefik:
+		return traefik
 	case s&shapeNginx == shapeNginx:
 		return nginxJSON
 	}

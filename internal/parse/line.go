@@ -2,6 +2,7 @@ package parse
 
 import (
 	"cmp"
+	"strconv"
 	"strings"
 
 	"github.com/kyra-mdr/kyra/internal/event"
@@ -31,6 +32,7 @@ type line struct {
 	message                string   // "" means text
 	hasMessage             bool
 	guessed                bool // the source is one of several that write this form
+	nested                 bool // a second header was looked for
 	web                    bool // a web server's line: the program is its source
 	invalid                bool
 	failed                 bool // claims a format that it breaks
@@ -136,6 +138,16 @@ func (l *line) setLevel(level string) {
 	}
 }
 
+// times notes that the record stands for n happenings, each of which a repetition
+// counts again.
+func (l *line) times(n string) {
+	if l.count == "" {
+		l.count = n
+		return
+	}
+	l.count = strconv.Itoa(number(l.count) * number(n))
+}
+
 func (l *line) run() {
 	l.header = "none"
 	if l.r.Cut {
@@ -204,7 +216,7 @@ func (l *line) settleProgram() {
 		}
 		return
 	}
-	if l.program == "" && !isFamily(l.r.Source) && l.source == l.r.Source && l.parser != "json" && l.parser != "kv" {
+	if l.program == "" && l.source == l.r.Source && !isFamily(l.source) && !isFormat(l.source) {
 		l.program = l.source
 	}
 }

@@ -73,7 +73,7 @@ func parsePAM(l *line) bool {
 			break
 		}
 		if number(rest[:d]) > 1 {
-			l.count = rest[:d]
+			l.times(rest[:d])
 		}
 		pamFailure(l, rest, "authentication failed")
 	case strings.HasPrefix(s, "check pass; user unknown"), strings.HasPrefix(s, "could not identify user"):

@@ -97,6 +97,15 @@ func isFamily(hint string) bool {
 	return false
 }
 
+// isFormat tells hints that name how a record is written, not what wrote it.
+func isFormat(hint string) bool {
+	switch hint {
+	case "json", "kv", "cef", "leef":
+		return true
+	}
+	return false
+}
+
 // content chooses and runs the content parser for l.text.
 func (l *line) content() {
 	if l.repeated() {
@@ -132,6 +141,7 @@ func (l *line) content() {
 		return
 	}
 	l.know("text", "nothing knows the text")
+	l.plain()
 	switch {
 	case !isFamily(hint):
 		l.source = hint

@@ -22,25 +22,23 @@ func (l *line) repeated() bool {
 	switch s[0] {
 	case 'l', 'L', 'm':
 		if n, inner, ok := repetition(s); ok {
-			l.count = n
-			l.depth++
-			if inner != "" {
+			switch {
+			case inner != "":
 				l.text = inner
-				l.repeats()
-			} else if !l.p.repeats.recall(l) {
-				l.depth--
+				l.p.repeats.keep(l)
+			case !l.p.repeats.recall(l):
 				return false
 			}
+			l.count = n
+			l.depth++
 			l.content()
 			l.why = "it repeats a message"
 			return true
 		}
 	}
-	l.repeats()
+	l.p.repeats.keep(l)
 	return false
 }
-
-func (l *line) repeats() { l.p.repeats.keep(l) }
 
 // repetition takes the wordings apart. inner is the repeated text where the
 // line holds it.

@@ -93,7 +93,7 @@ func parseSudo(l *line) bool {
 	case reason == "":
 	case strings.Contains(reason, "incorrect password attempt"):
 		if d := digits(reason); d > 0 && number(reason[:d]) > 1 {
-			l.count = reason[:d]
+			l.times(reason[:d])
 		}
 		outcome, reason = "failure", "incorrect password"
 		l.atLeast(medium)

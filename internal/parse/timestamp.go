@@ -260,7 +260,11 @@ func (c *clock) zone(s string) (rest string) {
 			c.offset = -c.offset
 		}
 		c.zoned = true
-		return t[n:]
+		t = t[n:]
+		if len(t) > 1 && t[0] == 'Z' && t[1] == ' ' { // "+00:00Z" occurs
+			t = t[1:]
+		}
+		return t
 	}
 	return s
 }
