@@ -52,13 +52,24 @@ type Page struct {
 	Capped bool    // Total is where counting stopped: there are at least that many
 }
 
-const (
-	maxSize = 100
-	// countCap is where counting stops that no counter answers.
-	countCap = 10_000
-	// smallSet is a filter so narrow that its rows are best looked at one by one.
-	smallSet = 5_000
-)
+const maxSize = 100
+
+// limits are where one way of answering a query gives way to another. Tests make
+// them small.
+type limits struct {
+	count    int64 // where counting stops that no counter answers
+	small    int64 // a filter of no more rows is best looked at row by row
+	near     int64 // a page that begins before needs no look at the counters
+	words    int   // words that may stand for one part of a search: more are frequent
+	probe    int   // texts that the word index may name: more are frequent
+	recent   int64 // newest alerts that PostgreSQL looks into before it asks the word index, which reads every row of a frequent word before it gives the first
+	frequent int64 // hits among those that make the word index not worth asking
+	walk     int64 // newest alerts looked into to count the hits of a frequent search
+}
+
+func defaultLimits() limits {
+	return limits{count: 10_000, small: 5_000, near: 500, words: 1_000, probe: 5_000, recent: 2_000, frequent: 40, walk: 10_000}
+}
 
 // List returns one page, newest first by default; equal ones are told apart by their
 // age, so that pages neither repeat nor skip.
@@ -68,7 +79,7 @@ func (s *Service) List(ctx context.Context, tenant uint32, q Query) (*Page, erro
 	}
 	var p *Page
 	err := s.db.View(ctx, func(tx *sqldb.DB) error {
-		l := lister{tx: tx, tenant: tenant, q: q, sets: q.sets()}
+		l := lister{tx: tx, tenant: tenant, q: q, sets: q.sets(), limits: s.limits}
 		counts, err := totals(ctx, tx, tenant)
 		if err != nil {
 			return err
@@ -101,7 +112,7 @@ func (s *Service) Stream(ctx context.Context, tenant uint32, f Filter) iter.Seq2
 		}
 		stopped := errors.New("stopped")
 		err := s.db.View(ctx, func(tx *sqldb.DB) error {
-			l := lister{tx: tx, tenant: tenant, q: q, sets: q.sets()}
+			l := lister{tx: tx, tenant: tenant, q: q, sets: q.sets(), limits: s.limits}
 			var b builder
 			l.where(&b, false)
 			from := " FROM alert a "
@@ -224,6 +235,7 @@ type lister struct {
 	q      Query
 	sets   []set
 	counts []count
+	limits limits
 }
 
 func (l *lister) count(sets []set) int64 {
@@ -444,7 +456,7 @@ func (l *lister) page(ctx context.Context) ([]Alert, error) {
 	var b builder
 	// A narrow set is gathered by its own index and then sorted: walking the sort's
 	// index would read all alerts to find few.
-	if n := l.count(l.sets); n <= smallSet && l.q.Sort != "createdAt" {
+	if n := l.count(l.sets); n <= l.limits.small && l.q.Sort != "createdAt" {
 		b.w(`SELECT `, alertColumns, ` FROM (SELECT a.seq FROM alert a `)
 		l.where(&b, false)
 		b.w(` ORDER BY a.created_at DESC, a.seq DESC LIMIT `, b.p(n), `) s JOIN alert a ON a.seq = s.seq`)
@@ -461,12 +473,12 @@ func (l *lister) filtered(ctx context.Context) (*Page, error) {
 	var b builder
 	b.w(`SELECT count(*) FROM (SELECT 1 FROM alert a `)
 	l.where(&b, false)
-	b.w(` LIMIT `, b.p(countCap+1), `) s`)
+	b.w(` LIMIT `, b.p(l.limits.count+1), `) s`)
 	n, err := sqldb.One(ctx, l.tx, sqldb.Value[int64], b.String(), b.args...)
 	if err != nil {
 		return nil, err
 	}
-	p := &Page{Alerts: []Alert{}, Total: min(n, countCap), Capped: n > countCap}
+	p := &Page{Alerts: []Alert{}, Total: min(n, l.limits.count), Capped: n > l.limits.count}
 	if l.offset() >= n && !p.Capped {
 		return p, nil
 	}
@@ -521,8 +533,7 @@ func (l *lister) byCreation(ctx context.Context, sets []set, offset, size int64)
 // hour finds the bound of created_at that the row at offset lies next to: before it
 // when descending, at or after it when ascending; and how many rows lie beyond it.
 func (l *lister) hour(ctx context.Context, sets []set, offset int64, ascending bool) (bound *int64, before int64, err error) {
-	const near = 500 // not worth looking up
-	if offset < near {
+	if offset < l.limits.near {
 		return nil, 0, nil
 	}
 	type bucket struct{ at, n int64 }

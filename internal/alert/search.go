@@ -12,20 +12,6 @@ import (
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
-const (
-	// maxWordsOfNeed is how many words may stand for one part of a search; more say
-	// that it is frequent.
-	maxWordsOfNeed = 1000
-	// probeCap is how many texts the word index may name before the search counts as
-	// frequent.
-	probeCap = 5000
-	// recent is how many of the newest alerts PostgreSQL looks into first: its word
-	// index reads every row of a frequent word before it gives the first.
-	recent = 2000
-	// frequent is how many hits in the newest alerts make the word index not worth it.
-	frequent = 40
-)
-
 // search answers a query with text. In short:
 //
 //	no word of the tenant contains it  nothing, exact
@@ -42,11 +28,11 @@ func (s *Service) search(ctx context.Context, l *lister) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	needs, impossible := v.needs(l.folded(), maxWordsOfNeed)
+	needs, impossible := v.needs(l.folded(), l.limits.words)
 	switch {
 	case impossible:
 		return none, nil
-	case size <= smallSet:
+	case size <= l.limits.small:
 		return l.among(ctx, nil)
 	case len(needs) == 0:
 		return l.walk(ctx, nil)
@@ -56,7 +42,7 @@ func (s *Service) search(ctx context.Context, l *lister) (*Page, error) {
 		if err != nil {
 			return nil, err
 		}
-		if hits >= frequent {
+		if hits >= l.limits.frequent {
 			return l.walk(ctx, nil)
 		}
 	}
@@ -64,10 +50,10 @@ func (s *Service) search(ctx context.Context, l *lister) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(rows) <= probeCap {
+	if len(rows) <= l.limits.probe {
 		return l.among(ctx, rows)
 	}
-	return l.walk(ctx, rows[:probeCap])
+	return l.walk(ctx, rows[:l.limits.probe])
 }
 
 // matching writes the tables, the filter and the search; rows, unless nil, are the
@@ -120,9 +106,6 @@ func (l *lister) among(ctx context.Context, rows []int64) (*Page, error) {
 	return p, err
 }
 
-// walkCap is how many of the newest rows are looked into to count a frequent search.
-const walkCap = 10_000
-
 // walk finds the page of a frequent search by reading from the sort's beginning.
 // Its total is the hits among known rows, or else among the newest of the filter's:
 // at least so many.
@@ -130,19 +113,19 @@ func (l *lister) walk(ctx context.Context, known []int64) (*Page, error) {
 	p := &Page{}
 	var b builder
 	if known != nil {
-		b.w(`SELECT count(*), `, b.p(walkCap), ` FROM `)
+		b.w(`SELECT count(*), CAST(`, b.p(l.limits.walk), ` AS BIGINT) FROM `)
 		l.matching(&b, known)
 	} else {
 		b.w(`SELECT COALESCE(sum(CASE WHEN instr(t.folded, `, b.p(l.folded()), `) > 0 THEN 1 ELSE 0 END), 0), count(*) FROM (SELECT a.seq FROM alert a `)
 		l.where(&b, false)
-		b.w(` ORDER BY a.created_at DESC, a.seq DESC LIMIT `, b.p(walkCap), `) r CROSS JOIN alert_text t WHERE t.seq = r.seq`)
+		b.w(` ORDER BY a.created_at DESC, a.seq DESC LIMIT `, b.p(l.limits.walk), `) r CROSS JOIN alert_text t WHERE t.seq = r.seq`)
 	}
 	type counted struct{ hits, looked int64 }
 	n, err := sqldb.One(ctx, l.tx, func(rows *sql.Rows, n *counted) error { return rows.Scan(&n.hits, &n.looked) }, b.String(), b.args...)
 	if err != nil {
 		return nil, err
 	}
-	p.Total, p.Capped = n.hits, n.looked >= walkCap
+	p.Total, p.Capped = n.hits, n.looked >= l.limits.walk
 	if !p.Capped && l.offset() >= p.Total {
 		p.Alerts = []Alert{}
 		return p, nil
@@ -154,7 +137,9 @@ func (l *lister) walk(ctx context.Context, known []int64) (*Page, error) {
 	if len(p.Alerts) < l.q.Size && (len(p.Alerts) > 0 || l.offset() == 0) {
 		p.Total, p.Capped = end, false // the walk came to the end of all
 	}
-	p.Total = max(p.Total, end)
+	if len(p.Alerts) > 0 {
+		p.Total = max(p.Total, end)
+	}
 	return p, nil
 }
 
@@ -216,11 +201,11 @@ func (l *lister) hitsAmongRecent(ctx context.Context) (int64, error) {
 	var b builder
 	b.w(`SELECT count(*) FROM (SELECT a.seq FROM alert a `)
 	l.where(&b, false)
-	b.w(` ORDER BY a.created_at DESC, a.seq DESC LIMIT `, b.p(recent), `) r JOIN alert_text t ON t.seq = r.seq WHERE instr(t.folded, `, b.p(l.folded()), `) > 0`)
+	b.w(` ORDER BY a.created_at DESC, a.seq DESC LIMIT `, b.p(l.limits.recent), `) r JOIN alert_text t ON t.seq = r.seq WHERE instr(t.folded, `, b.p(l.folded()), `) > 0`)
 	return sqldb.One(ctx, l.tx, sqldb.Value[int64], b.String(), b.args...)
 }
 
-// probe asks the word index for rows that meet the needs, at most probeCap+1.
+// probe asks the word index for rows that meet the needs, at most limits.probe+1.
 func (l *lister) probe(ctx context.Context, needs []need) ([]int64, error) {
 	var b builder
 	if l.tx.Dialect() == sqldb.Postgres {
@@ -231,7 +216,7 @@ func (l *lister) probe(ctx context.Context, needs []need) ([]int64, error) {
 			}
 			b.w(`w.words && CAST(`, b.p(arrayOf(l.tenant, n, "")), ` AS BIGINT[])`)
 		}
-		b.w(` LIMIT `, b.p(probeCap+1))
+		b.w(` LIMIT `, b.p(l.limits.probe+1))
 	} else {
 		match := ""
 		for i, n := range needs {
@@ -240,7 +225,7 @@ func (l *lister) probe(ctx context.Context, needs []need) ([]int64, error) {
 			}
 			match += "(" + terms(l.tenant, n, " OR ") + ")"
 		}
-		b.w(`SELECT rowid FROM alert_words WHERE alert_words MATCH `, b.p(match), ` ORDER BY rowid DESC LIMIT `, b.p(probeCap+1))
+		b.w(`SELECT rowid FROM alert_words WHERE alert_words MATCH `, b.p(match), ` ORDER BY rowid DESC LIMIT `, b.p(l.limits.probe+1))
 	}
 	return sqldb.All(ctx, l.tx, sqldb.Value[int64], b.String(), b.args...)
 }

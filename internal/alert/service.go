@@ -21,7 +21,8 @@ import (
 
 // Service is the use cases. It is safe for use by several goroutines.
 type Service struct {
-	db *sqldb.DB
+	db     *sqldb.DB
+	limits limits
 
 	mu           sync.Mutex
 	vocabularies map[uint32]*cachedVocabulary
@@ -29,7 +30,7 @@ type Service struct {
 
 // New returns the use cases on db.
 func New(db *sqldb.DB) *Service {
-	return &Service{db: db, vocabularies: map[uint32]*cachedVocabulary{}}
+	return &Service{db: db, limits: defaultLimits(), vocabularies: map[uint32]*cachedVocabulary{}}
 }
 
 var errNoAlert = fault.New(fault.NotFound, "no such alert")
