@@ -2,6 +2,7 @@ package parse
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"os"
 	"path/filepath"
@@ -37,13 +38,12 @@ func sharedData(tb testing.TB, name string) string {
 
 func readLines(tb testing.TB, path string) []string {
 	tb.Helper()
-	f, err := os.Open(path)
+	data, err := os.ReadFile(path)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer f.Close()
 	var lines []string
-	in := bufio.NewScanner(f)
+	in := bufio.NewScanner(bytes.NewReader(data))
 	in.Buffer(nil, 1<<20)
 	for in.Scan() {
 		lines = append(lines, in.Text())
@@ -56,12 +56,11 @@ func readLines(tb testing.TB, path string) []string {
 
 func readTable(tb testing.TB, path string) []map[string]string {
 	tb.Helper()
-	f, err := os.Open(path)
+	data, err := os.ReadFile(path)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer f.Close()
-	r := csv.NewReader(f)
+	r := csv.NewReader(bytes.NewReader(data))
 	r.LazyQuotes = true
 	rows, err := r.ReadAll()
 	if err != nil {

@@ -115,11 +115,8 @@ func scanMeraki(l *line, word, rest string) bool {
 
 // cutField splits at one space.
 func cutField(s string) (word, rest string) {
-	i := strings.IndexByte(s, ' ')
-	if i < 0 {
-		return s, ""
-	}
-	return s[:i], s[i+1:]
+	word, rest, _ = strings.Cut(s, " ")
+	return word, rest
 }
 
 // scanStructured reads RFC 5424 structured data as native fields "id.name" and
@@ -350,13 +347,8 @@ scan:
 	}
 	switch after[0] {
 	case ':':
-		if len(after) > 1 && after[1] != ' ' && after[1] != '\t' && !(len(after) > 2 && after[1] == ':') {
-			if isDigit(after[1]) || after[1] == '/' || after[1] == '\\' { // 1.2.3.4:80, https://, C:\
-				return false
-			}
-		}
-		if isAddressLike(name) {
-			return false
+		if isIPv4(name) || len(after) > 1 && (isDigit(after[1]) || after[1] == '/' || after[1] == '\\') {
+			return false // 1.2.3.4:80, https://, C:\
 		}
 		l.setProgram(name)
 		l.text = skipOneSpace(after[1:])
@@ -428,12 +420,13 @@ func scanFieldTail(l *line, name, s string) bool {
 	if rest == "" || rest[0] != '-' && rest[0] != '[' {
 		return false
 	}
-	body := rest
-	if rest[0] == '[' {
+	var body string
+	switch {
+	case rest[0] == '[':
 		body = scanStructured(l, rest)
-	} else if rest == "-" || rest[1] == ' ' {
+	case rest == "-", rest[1] == ' ':
 		body = rest[1:]
-	} else {
+	default:
 		return false
 	}
 	l.setProgram(name)
@@ -449,10 +442,6 @@ func skipOneSpace(s string) string {
 		return s[1:]
 	}
 	return s
-}
-
-func isAddressLike(s string) bool {
-	return isIPv4(s)
 }
 
 // setProgram takes a tag apart: "/usr/sbin/cron" is cron, "sshd(pam_unix)" is

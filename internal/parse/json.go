@@ -460,7 +460,7 @@ func isShortName(s string) bool {
 	}
 	for i := range len(s) {
 		c := s[i]
-		if !(c >= 'a' && c <= 'z') && !isDigit(c) && c != '_' && c != '-' {
+		if (c < 'a' || c > 'z') && !isDigit(c) && c != '_' && c != '-' {
 			return false
 		}
 	}

@@ -142,7 +142,7 @@ func (j *jsonScanner) value(top string, depth int) bool {
 				j.path = append(j.path, '_')
 			}
 		}
-		ok := false
+		var ok bool
 		if c == '{' {
 			ok = j.object(depth + 1)
 		} else {
@@ -204,7 +204,7 @@ func (j *jsonScanner) skip(depth int) bool {
 	if mark == 0 {
 		j.path = append(j.path, '_')
 	}
-	ok := false
+	var ok bool
 	if j.s[j.i] == '{' {
 		ok = j.object(max(depth+1, maxDepth+1))
 	} else {

@@ -277,9 +277,10 @@ func (w *windowsFields) sysmon(l *line) {
 		l.addInt(event.DstPort, w.dstPort)
 		l.addNonDash(event.DstHost, w.dstHost)
 		l.add(event.Proto, l.protocol(w.proto))
-		if w.initiated == "true" {
+		switch w.initiated {
+		case "true":
 			l.add(event.Direction, "outbound")
-		} else if w.initiated == "false" {
+		case "false":
 			l.add(event.Direction, "inbound")
 		}
 	case "5":

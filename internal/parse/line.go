@@ -141,6 +141,10 @@ func (l *line) setLevel(level string) {
 // times notes that the record stands for n happenings, each of which a repetition
 // counts again.
 func (l *line) times(n string) {
+	n, ok := canonicalInt(n)
+	if !ok {
+		return
+	}
 	if l.count == "" {
 		l.count = n
 		return

@@ -67,8 +67,8 @@ func parseNetfilter(l *line) bool {
 			end += at
 		}
 		word := s[at:end]
-		eq := strings.IndexByte(word, '=')
-		if eq < 0 {
+		key, value, pair := strings.Cut(word, "=")
+		if !pair {
 			switch word {
 			case "SYN", "ACK", "FIN", "RST", "PSH", "URG", "CWR", "ECE":
 				if flagsFrom < 0 {
@@ -79,8 +79,7 @@ func parseNetfilter(l *line) bool {
 			at = end
 			continue
 		}
-		value := word[eq+1:]
-		switch word[:eq] {
+		switch key {
 		case "IN":
 			in = value
 		case "OUT":
@@ -96,7 +95,7 @@ func parseNetfilter(l *line) bool {
 		case "PROTO":
 			l.add(event.Proto, l.protocol(value))
 		case "MAC":
-			if len(value) == 41 {
+			if len(value) == 41 && isMAC(value[:17]) && isMAC(value[18:35]) {
 				l.add(event.DstMAC, value[:17])
 				l.add(event.SrcMAC, value[18:35])
 			}
@@ -107,7 +106,7 @@ func parseNetfilter(l *line) bool {
 				length = true
 			}
 		case "TTL", "TYPE", "CODE", "WINDOW", "UID", "MARK", "PHYSIN", "PHYSOUT":
-			l.add(word[:eq], value)
+			l.add(key, value)
 		}
 		at = end
 	}
@@ -150,6 +149,16 @@ func netfilterAction(prefix string) (action, outcome string) {
 	default:
 		return "log", "unknown"
 	}
+}
+
+// isMAC tells whether s is six hexadecimal pairs.
+func isMAC(s string) bool {
+	for i := range len(s) {
+		if i%3 == 2 && s[i] != ':' || i%3 != 2 && !isDigit(s[i]) && (s[i]|0x20)-'a' > 5 {
+			return false
+		}
+	}
+	return len(s) == 17
 }
 
 // containsFold tells whether lower, in small letters, is in s in any case.

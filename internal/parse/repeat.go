@@ -29,7 +29,7 @@ func (l *line) repeated() bool {
 			case !l.p.repeats.recall(l):
 				return false
 			}
-			l.count = n
+			l.times(n)
 			l.depth++
 			l.content()
 			l.why = "it repeats a message"

@@ -7,11 +7,8 @@ import (
 
 // cutWord splits at the first space; spaces before the rest are dropped.
 func cutWord(s string) (word, rest string) {
-	i := strings.IndexByte(s, ' ')
-	if i < 0 {
-		return s, ""
-	}
-	return s[:i], skipSpaces(s[i+1:])
+	word, rest, _ = strings.Cut(s, " ")
+	return word, skipSpaces(rest)
 }
 
 func skipSpaces(s string) string {

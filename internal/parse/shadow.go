@@ -11,8 +11,10 @@ func shadowParser() content {
 		Info: Info{
 			Name:    "shadow-utils",
 			Sources: []string{"shadow-utils"},
-			Programs: []string{"useradd", "userdel", "usermod", "groupadd", "groupdel", "groupmod", "gpasswd", "passwd", "chpasswd",
-				"chage", "chfn", "chsh", "newusers", "adduser", "deluser", "addgroup", "delgroup"},
+			Programs: []string{
+				"useradd", "userdel", "usermod", "groupadd", "groupdel", "groupmod", "gpasswd", "passwd", "chpasswd",
+				"chage", "chfn", "chsh", "newusers", "adduser", "deluser", "addgroup", "delgroup",
+			},
 			About: "useradd, usermod, userdel, groupadd, gpasswd, passwd, chage and kin: accounts, groups, passwords",
 			Samples: []Sample{
 				{"Mar  4 05:06:07 web useradd[4711]: new user: name=mallory, UID=1001, GID=1001, home=/home/mallory, shell=/bin/bash, from=/dev/pts/0", []string{

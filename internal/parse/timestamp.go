@@ -155,8 +155,22 @@ var frenchMonths = [...]struct {
 	name  string
 	month int
 }{
-	{"janv.", 1}, {"févr.", 2}, {"fevr.", 2}, {"mars", 3}, {"avril", 4}, {"avr.", 4}, {"mai", 5}, {"juin", 6},
-	{"juil.", 7}, {"août", 8}, {"aout", 8}, {"sept.", 9}, {"oct.", 10}, {"nov.", 11}, {"déc.", 12}, {"dec.", 12},
+	{"janv.", 1},
+	{"févr.", 2},
+	{"fevr.", 2},
+	{"mars", 3},
+	{"avril", 4},
+	{"avr.", 4},
+	{"mai", 5},
+	{"juin", 6},
+	{"juil.", 7},
+	{"août", 8},
+	{"aout", 8},
+	{"sept.", 9},
+	{"oct.", 10},
+	{"nov.", 11},
+	{"déc.", 12},
+	{"dec.", 12},
 }
 
 func frenchMonth(s string) (month, n int) {
@@ -208,7 +222,7 @@ func (c *clock) fraction(s string) (rest string) {
 		return s
 	}
 	n := digits(s[1:])
-	v, scale := int64(0), int64(second)
+	v, scale := int64(0), second
 	for i := 1; i <= n && i <= 9; i++ {
 		v = v*10 + int64(s[i]-'0')
 		scale /= 10
@@ -272,8 +286,7 @@ func (c *clock) zone(s string) (rest string) {
 // isoTime reads "2006-01-02T15:04:05.999+02:00", with a space for the T, with
 // slashes in the date, and with or without fraction and zone.
 func (c *clock) isoTime(s string) (rest string, ok bool) {
-	if len(s) < 18 || !(s[4] == '-' && s[7] == '-' || s[4] == '/' && s[7] == '/') ||
-		s[10] != 'T' && s[10] != ' ' && s[10] != 't' {
+	if len(s) < 18 || s[4] != '-' && s[4] != '/' || s[7] != s[4] || s[10] != 'T' && s[10] != ' ' && s[10] != 't' {
 		return s, false
 	}
 	y1, y2 := two(s, 0), two(s, 2)
