@@ -64,7 +64,12 @@ func (s *server) pass(d time.Duration) {
 
 func newServer(tb testing.TB, change ...func(*Config)) *server {
 	tb.Helper()
-	s := &server{t: tb, db: sqldbtest.SQLite(tb), clock: noon, remote: "192.0.2.1:1234"}
+	return newServerOn(tb, sqldbtest.SQLite(tb), change...)
+}
+
+func newServerOn(tb testing.TB, db *sqldb.DB, change ...func(*Config)) *server {
+	tb.Helper()
+	s := &server{t: tb, db: db, clock: noon, remote: "192.0.2.1:1234"}
 	log := slog.New(slog.NewTextHandler(tb.Output(), nil))
 	if _, bench := tb.(*testing.B); bench {
 		log = slog.New(slog.DiscardHandler)
