@@ -180,7 +180,7 @@ func TestListEqualsLookingAtAll(t *testing.T) {
 		rng := rand.New(rand.NewPCG(1, 2))
 		s := New(db)
 		all := population(t, s, rng, 120)
-		for i := range 1500 {
+		for i := range 900 {
 			s.limits = defaultLimits()
 			if i%3 > 0 {
 				s.limits = small()

@@ -101,7 +101,7 @@ func TestRecordMerges(t *testing.T) {
 }
 
 func TestRecordWindow(t *testing.T) {
-	for name, tt := range map[string]struct {
+	cases := map[string]struct {
 		at     time.Duration
 		change func(*Finding)
 		joins  bool
@@ -113,25 +113,29 @@ func TestRecordWindow(t *testing.T) {
 		"a day before":     {-24 * time.Hour, nil, false},
 		"other rule":       {0, func(f *Finding) { f.Rule.ID = "rule-2" }, false},
 		"other key":        {0, func(f *Finding) { f.Key = "x" }, false},
-		"other tenant":     {0, func(f *Finding) { f.Tenant = 2 }, false},
+		"other tenant":     {0, func(f *Finding) { f.Tenant += 1000 }, false},
 		"other version":    {0, func(f *Finding) { f.Rule.Version++ }, true},
 		"other everything": {0, func(f *Finding) { f.Title, f.Severity, f.Source = "x", "low", "x" }, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
-				s := New(db)
-				first := record(t, s, server, bruteForce(attack, 1, "10.0.1.55", "root"))[0].Alert
-				f := bruteForce(attack.Add(tt.at), 1, "10.0.1.55", "root")
-				if tt.change != nil {
-					tt.change(&f)
-				}
-				got := record(t, s, server, f)[0]
-				if got.Created == tt.joins || (got.Alert.ID == first.ID) != tt.joins {
-					t.Errorf("created = %v, want joined = %v", got.Created, tt.joins)
-				}
-			})
-		})
 	}
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := New(db)
+		tenant := uint32(0)
+		for name, tt := range cases {
+			tenant++
+			f := bruteForce(attack, 1, "10.0.1.55", "root")
+			f.Tenant = tenant
+			first := record(t, s, server, f)[0].Alert
+			f = bruteForce(attack.Add(tt.at), 1, "10.0.1.55", "root")
+			f.Tenant = tenant
+			if tt.change != nil {
+				tt.change(&f)
+			}
+			got := record(t, s, server, f)[0]
+			if got.Created == tt.joins || (got.Alert.ID == first.ID) != tt.joins {
+				t.Errorf("%s: created = %v, want joined = %v", name, got.Created, tt.joins)
+			}
+		}
+	})
 }
 
 // Two alerts can be in reach: the nearer takes it. In one batch over several days
@@ -156,36 +160,34 @@ func TestRecordOverDays(t *testing.T) {
 }
 
 func TestRecordAfterTriage(t *testing.T) {
-	for st, joins := range map[Status]bool{Open: true, InProgress: true, Resolved: false, FalsePositive: true} {
-		t.Run(string(st), func(t *testing.T) {
-			sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
-				ctx, s := t.Context(), New(db)
-				a := record(t, s, server, bruteForce(attack, 1, "10.0.1.55", "root"))[0].Alert
-				if st != Open {
-					if _, err := s.Patch(ctx, 1, "ann", a.ID, Patch{Status: &st}); err != nil {
-						t.Fatal(err)
-					}
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		ctx, s := t.Context(), New(db)
+		for st, joins := range map[Status]bool{Open: true, InProgress: true, Resolved: false, FalsePositive: true} {
+			ip := string(st) // a key of its own
+			a := record(t, s, server, bruteForce(attack, 1, ip, "root"))[0].Alert
+			if st != Open {
+				if _, err := s.Patch(ctx, 1, "ann", a.ID, Patch{Status: &st}); err != nil {
+					t.Fatal(err)
 				}
-				out := record(t, s, server, bruteForce(attack.Add(time.Hour), 1, "10.0.1.55", "root"))[0]
-				if out.Created == joins {
-					t.Fatalf("created = %v, want %v", out.Created, !joins)
-				}
-				d, err := s.Get(ctx, 1, a.ID)
-				if err != nil || d.Status != st {
-					t.Errorf("status is %v, %v; want %v", d.Status, err, st)
-				}
-				if want := int64(1); joins {
-					if want = 2; d.Occurrences != want {
-						t.Errorf("occurrences = %d, want %d", d.Occurrences, want)
-					}
-				}
-				// Whatever was made, the next one joins it.
-				if next := record(t, s, server, bruteForce(attack.Add(2*time.Hour), 1, "10.0.1.55", "root"))[0]; next.Created || next.Alert.ID != out.Alert.ID {
-					t.Errorf("the next made another alert")
-				}
-			})
-		})
-	}
+			}
+			out := record(t, s, server, bruteForce(attack.Add(time.Hour), 1, ip, "root"))[0]
+			if out.Created == joins {
+				t.Fatalf("%s: created = %v, want %v", st, out.Created, !joins)
+			}
+			want := int64(1)
+			if joins {
+				want = 2
+			}
+			d, err := s.Get(ctx, 1, a.ID)
+			if err != nil || d.Status != st || d.Occurrences != want {
+				t.Errorf("%s: status %v, %d occurrences, %v; want %d", st, d.Status, d.Occurrences, err, want)
+			}
+			// Whatever was made, the next one joins it.
+			if next := record(t, s, server, bruteForce(attack.Add(2*time.Hour), 1, ip, "root"))[0]; next.Created || next.Alert.ID != out.Alert.ID {
+				t.Errorf("%s: the next made another alert", st)
+			}
+		}
+	})
 }
 
 func TestRecordBounds(t *testing.T) {
