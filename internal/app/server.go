@@ -1,0 +1,376 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/api"
+	"github.com/kyra-mdr/kyra/internal/archive"
+	"github.com/kyra-mdr/kyra/internal/config"
+	"github.com/kyra-mdr/kyra/internal/eventstore"
+	"github.com/kyra-mdr/kyra/internal/identity"
+	"github.com/kyra-mdr/kyra/internal/incident"
+	"github.com/kyra-mdr/kyra/internal/ingest"
+	"github.com/kyra-mdr/kyra/internal/pipeline"
+	"github.com/kyra-mdr/kyra/internal/queue"
+	"github.com/kyra-mdr/kyra/internal/retention"
+	"github.com/kyra-mdr/kyra/internal/run"
+	"github.com/kyra-mdr/kyra/internal/source"
+	"github.com/kyra-mdr/kyra/internal/sqldb"
+	"github.com/kyra-mdr/kyra/internal/telemetry"
+	"github.com/kyra-mdr/kyra/internal/tenant"
+)
+
+// Server is a whole server: everything is open and its addresses are bound.
+type Server struct {
+	// FirstKey is the secret of the API key that the first start made; "" later.
+	FirstKey string
+
+	cfg      config.Config
+	log      *slog.Logger
+	folder   *folder
+	db       *sqldb.DB
+	archive  *archive.Archive
+	store    eventstore.Store
+	storeRun run.Service // nil where the storage nodes are not ours
+	queue    *queue.Queue
+	gate     *ingest.Gate
+	syslog   *ingest.Syslog
+	listener net.Listener
+	http     *http.Server
+	health   telemetry.Health
+	metrics  *metrics.Set
+	disk     *diskGuard
+
+	tenants  *tenantCache
+	sources  *source.Service
+	rulesets *rulesets
+	pipeline *pipeline.Pipeline
+	keeper   *retention.Keeper
+}
+
+// Open opens every part in order. What it opened is closed again when a later
+// part fails. exe starts this program: the event store's child runs from it.
+func Open(ctx context.Context, cfg config.Config, exe []string, log *slog.Logger) (*Server, error) {
+	s := &Server{cfg: cfg, log: log, metrics: metrics.NewSet()}
+	if err := s.open(ctx, exe); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Server) open(ctx context.Context, exe []string) error {
+	var err error
+	// The sockets first: a port that is taken is the fault most often made.
+	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Listen); err != nil {
+		return fmt.Errorf("listen for the API: %w: choose another address with --listen", err)
+	}
+	if s.folder, err = openFolder(s.cfg.Data); err != nil {
+		return err
+	}
+	s.disk = &diskGuard{path: s.folder.path, minimum: uint64(s.cfg.Retention.MinFreeBytes), log: s.log} //nolint:gosec // Validate refuses negative sizes
+	s.disk.look(ctx)
+	s.health.Add("disk", s.disk.check)
+
+	if s.db, err = OpenDatabase(ctx, s.cfg, s.folder.path); err != nil {
+		return err
+	}
+	s.health.Add("database", s.db.Ping)
+	now := time.Now
+	tenants := tenant.New(s.db)
+	keys := identity.New(s.db, tenants, s.log, now)
+	first, err := s.firstStart(ctx, tenants, keys)
+	if err != nil {
+		return err
+	}
+	if s.tenants, err = newTenantCache(ctx, tenants); err != nil {
+		return err
+	}
+	s.sources = source.New(s.db, now)
+
+	rules, err := newRules(ctx, s.db, s.log)
+	if err != nil {
+		return err
+	}
+	s.rulesets = newRulesets(rules, s.log)
+	alerts := alert.New(s.db)
+	incidents := incident.New(s.db, alerts, incident.DefaultSLA)
+
+	if s.archive, err = archive.Open(s.folder.in("archive"), s.log); err != nil {
+		return err
+	}
+	if err := s.openStore(ctx, exe); err != nil {
+		return err
+	}
+	known, err := pipeline.Base(ctx, s.db)
+	if err != nil {
+		return err
+	}
+	s.queue, err = queue.Open(ctx, queue.Config{
+		URL: string(s.cfg.Queue.URL), Dir: s.folder.in("queue"), Partitions: s.cfg.Queue.Partitions,
+		MaxBytes: int64(s.cfg.Queue.MaxBytes), Replicas: s.cfg.Queue.Replicas,
+	}, known, s.log)
+	if err != nil {
+		return err
+	}
+	s.health.Add("queue", func(ctx context.Context) error {
+		_, _, err := s.queue.Backlog(ctx)
+		return err
+	})
+	zone, err := time.LoadLocation(s.cfg.Syslog.TimeZone)
+	if err != nil {
+		return fmt.Errorf("syslog.time_zone: %w", err)
+	}
+	s.pipeline = pipeline.New(pipeline.Config{
+		Queue: s.queue, Archive: s.archive, Store: s.store, DB: s.db, Rulesets: s.rulesets.get, Sources: s.sources,
+		Record: recorder(alerts, incidents, rules), Zone: zone, Metrics: pipeline.NewMetrics(s.metrics), Log: s.log, Now: now,
+	})
+	s.keeper = retention.New(retention.Config{
+		DB: s.db, Archive: s.archive, Store: s.store, Tenants: tenants, Log: s.log, Now: now, MaxBytes: int64(s.cfg.Retention.MaxBytes),
+	})
+	if err := s.openIngest(ctx, first); err != nil {
+		return err
+	}
+	handler, err := api.New(api.Config{
+		DB: s.db, Keys: keys, Alerts: alerts, Incidents: incidents, Rules: rules, Sources: s.sources, Events: s.store,
+		Ingest: s.ingestHTTP, Log: s.log, Now: now, Version: Version(),
+	})
+	if err != nil {
+		return err
+	}
+	s.openHTTP(handler)
+	return nil
+}
+
+// OpenDatabase opens and migrates the control database of a server whose data
+// lies in dir.
+func OpenDatabase(ctx context.Context, cfg config.Config, dir string) (*sqldb.DB, error) {
+	url := string(cfg.Database.URL)
+	if url == "" {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make data folder: %w", err)
+		}
+		url = "sqlite:" + dir + "/kyra.db"
+	}
+	db, err := sqldb.Open(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Migrate(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// firstStart makes the default tenant and, where the installation has no key at
+// all, one that can do everything.
+func (s *Server) firstStart(ctx context.Context, tenants *tenant.Service, keys *identity.Service) (*tenant.Tenant, error) {
+	t, err := tenants.ByName(ctx, s.cfg.Tenant)
+	if isNotFound(err) {
+		t, err = tenants.Create(ctx, "setup", tenant.Draft{Name: s.cfg.Tenant, RetentionDays: s.cfg.Retention.Days})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("default tenant: %w", err)
+	}
+	_, n, err := keys.List(ctx, t.Number, identity.Filter{})
+	if err != nil {
+		return nil, err
+	}
+	if n > 0 {
+		return t, nil
+	}
+	_, secret, err := keys.Create(ctx, t.Number, "setup", identity.Draft{Name: "first key", Scope: identity.ReadWrite})
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(s.folder.in("first-key"), []byte(secret+"\n"), 0o600); err != nil {
+		return nil, fmt.Errorf("write first key: %w", err)
+	}
+	s.FirstKey = secret
+	return t, nil
+}
+
+func (s *Server) openIngest(ctx context.Context, t *tenant.Tenant) error {
+	s.gate = ingest.New(ingest.Config{Append: s.disk.guarded(s.queue.Append), Log: s.log})
+	secure, err := syslogTLS(s.cfg.Syslog)
+	if err != nil {
+		return err
+	}
+	number := t.Number
+	s.syslog, err = s.gate.ListenSyslog(ctx, ingest.SyslogConfig{
+		UDP: s.cfg.Syslog.UDP, TCP: s.cfg.Syslog.TCP, TLS: s.cfg.Syslog.TLS, TLSConfig: secure,
+		Tenant: func() ingest.Tenant { return s.tenants.ingest(number) },
+	})
+	if err != nil {
+		return fmt.Errorf("listen for syslog: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) ingestHTTP(w http.ResponseWriter, r *http.Request, c identity.Caller) {
+	limits := c.Tenant.Limits()
+	s.gate.HTTP(w, r, ingest.Caller{
+		Tenant: ingest.Tenant{Number: c.Tenant.Number, EventsPerSecond: limits.EventsPerSecond}, Key: c.KeyID,
+	})
+}
+
+func (s *Server) openHTTP(apiHandler http.Handler) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", s.health.Live)
+	mux.HandleFunc("GET /readyz", s.health.Ready)
+	mux.Handle("GET /metrics", s.metricsPage())
+	mux.Handle("/", apiHandler)
+	s.http = &http.Server{
+		Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+func (s *Server) metricsPage() http.Handler {
+	s.metrics.NewGauge("kyra_disk_free_bytes", func() float64 { return float64(s.disk.free.Load()) })
+	page := telemetry.MetricsHandler(s.metrics)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		page.ServeHTTP(w, r)
+		s.gate.WriteMetrics(w)
+		if messages, bytes, err := s.queue.Backlog(r.Context()); err == nil {
+			fmt.Fprintf(w, "kyra_queue_messages %d\nkyra_queue_bytes %d\n", messages, bytes)
+		}
+	})
+}
+
+// URL is where the API answers.
+func (s *Server) URL() string {
+	if s.cfg.PublicURL != "" {
+		return strings.TrimSuffix(s.cfg.PublicURL, "/")
+	}
+	scheme := "http"
+	if s.cfg.TLS.Cert != "" {
+		scheme = "https"
+	}
+	return scheme + "://" + s.listener.Addr().String()
+}
+
+// SyslogAddrs returns the bound addresses of the syslog listeners, "" where off.
+func (s *Server) SyslogAddrs() (udp, tcp, tls string) {
+	text := func(a net.Addr) string {
+		if a == nil {
+			return ""
+		}
+		return a.String()
+	}
+	return text(s.syslog.UDPAddr()), text(s.syslog.TCPAddr()), text(s.syslog.TLSAddr())
+}
+
+// Run serves until ctx is done and then stops in order: intake first, then the
+// queue's door, then the pipeline, then the event store. What was acknowledged
+// is processed or stays in the queue. ready is called when everything serves.
+func (s *Server) Run(ctx context.Context, ready func()) error {
+	var store []run.Service
+	if s.storeRun != nil {
+		store = append(store, s.storeRun)
+	}
+	return run.Tiers(ctx,
+		store,
+		[]run.Service{s.pipeline.Run, s.rulesets.run, s.keeper.Run, s.tenants.run, s.disk.run},
+		[]run.Service{s.queue.Run},
+		[]run.Service{s.serveHTTP, s.syslog.Run, s.heartbeat, func(ctx context.Context) error {
+			if err := s.awaitStore(ctx); err != nil {
+				return err
+			}
+			s.health.SetServing(true)
+			defer s.health.SetServing(false)
+			if ready != nil && ctx.Err() == nil {
+				ready()
+			}
+			<-ctx.Done()
+			return nil
+		}},
+	)
+}
+
+func (s *Server) serveHTTP(ctx context.Context) error {
+	done := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		err := s.http.Shutdown(drain)
+		if err != nil {
+			err = errors.Join(fmt.Errorf("requests did not end in time: %w", err), s.http.Close())
+		}
+		done <- err
+	})
+	defer stop()
+	var err error
+	if s.cfg.TLS.Cert != "" {
+		err = s.http.ServeTLS(s.listener, s.cfg.TLS.Cert, s.cfg.TLS.Key)
+	} else {
+		err = s.http.Serve(s.listener)
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the API: %w", err)
+	}
+	if err := <-done; err != nil {
+		s.log.WarnContext(ctx, "API stopped late", "err", err)
+	}
+	return nil
+}
+
+// heartbeat shows the server's own inputs as a collector that is there.
+func (s *Server) heartbeat(ctx context.Context) error {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	tick := time.NewTicker(source.BeatEvery)
+	defer tick.Stop()
+	for {
+		for _, number := range s.tenants.numbers() {
+			err := s.sources.Heartbeat(ctx, s.db, source.Beat{Tenant: number, Name: source.Server, Hostname: host, Version: Version(), OSFamily: osFamily})
+			if err != nil && ctx.Err() == nil {
+				s.log.WarnContext(ctx, "heartbeat not written", "err", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// Close closes every part. Run has ended before.
+func (s *Server) Close() error {
+	var errs []error
+	if s.syslog != nil {
+		s.syslog.Close()
+	}
+	if s.listener != nil {
+		_ = s.listener.Close() // Run has closed it already
+	}
+	if s.queue != nil {
+		s.queue.Close()
+	}
+	if s.archive != nil {
+		errs = append(errs, s.archive.Close())
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	if s.folder != nil {
+		errs = append(errs, s.folder.close())
+	}
+	return errors.Join(errs...)
+}
