@@ -23,24 +23,30 @@ import (
 // the repository; the test is skipped where there is none.
 func shared(tb testing.TB, name string) string {
 	tb.Helper()
+	path, err := sharedPath(name)
+	if err != nil {
+		tb.Skipf("no shared test data: %v", err)
+	}
+	return path
+}
+
+func sharedPath(name string) (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
-		tb.Fatal(err)
+		return "", err
 	}
 	for {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
 			break
 		}
 		if dir == filepath.Dir(dir) {
-			tb.Skip("no go.mod above the working directory")
+			return "", errors.New("no go.mod above the working directory")
 		}
 		dir = filepath.Dir(dir)
 	}
 	path := filepath.Join(dir, "..", "shared", "data", filepath.FromSlash(name))
-	if _, err := os.Stat(path); err != nil {
-		tb.Skipf("no shared test data: %v", err)
-	}
-	return path
+	_, err = os.Stat(path)
+	return path, err
 }
 
 type corpusRule struct {

@@ -109,20 +109,26 @@ func parseYAML(data []byte) (file *ast.File, err error) {
 	return parser.ParseBytes(data, 0)
 }
 
-// checkNesting refuses what would make the YAML parser recurse without bound.
+// checkNesting refuses what the YAML parser takes very long for.
 func checkNesting(data []byte) error {
-	open, line := 0, 1
+	open, dashes, line, column := 0, 0, 1, 0
 	for _, c := range data {
+		column++
 		switch c {
 		case '[', '{':
 			open++
 		case ']', '}':
 			open = max(0, open-1)
+		case '-', '?':
+			dashes++
+		case ' ', '\t':
 		case '\n':
-			line++
+			line, column, dashes = line+1, 0, 0
+		default:
+			dashes = 0
 		}
-		if open > 1000 {
-			return &Error{Line: line, Column: 1, Message: "too many nested brackets"}
+		if open > 1000 || dashes > 1000 {
+			return &Error{Line: line, Column: column, Message: "the YAML is nested too deep"}
 		}
 	}
 	return nil
