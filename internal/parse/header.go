@@ -65,10 +65,11 @@ func scanRFC5424(l *line, s string) bool {
 	host, rest := cutField(rest)
 	app, rest := cutField(rest)
 	proc, rest := cutField(rest)
-	_, rest = cutField(rest) // the message id
+	msgid, rest := cutField(rest)
 	if host == "" {
 		return false
 	}
+	l.addNonDash("msgid", msgid)
 	if host != "-" {
 		l.host = trimHost(host)
 	}
@@ -206,6 +207,9 @@ func scanRFC3164Time(l *line, s string, pri bool) (rest string, ok bool) {
 	l.setTime(t, q)
 	if l.header == "none" {
 		l.header = "rfc3164"
+	}
+	if len(rest) > 7 && rest[0] == ' ' && strings.Contains(rest[:min(len(rest), 9)], ": %") && isUpper(rest[1:strings.IndexByte(rest, ':')]) {
+		rest = rest[strings.IndexByte(rest, ':'):] // a zone that we do not know: "EST: %ASA-"
 	}
 	colon := false
 	if rest != "" && rest[0] == ':' {

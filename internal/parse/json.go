@@ -50,6 +50,9 @@ func jsonParser() content {
 				{`{"level":"info","ts":1693840791.7564995,"logger":"http.log.access","msg":"handled request","request":{"remote_ip":"172.17.0.1","remote_port":"44790","client_ip":"127.0.0.1","proto":"HTTP/1.0","method":"GET","host":"e.org","uri":"/a?b","headers":{"User-Agent":["curl/7"]}},"size":9,"status":404}`, []string{
 					"source=caddy", "dataset=caddy.access", "src_ip=127.0.0.1", "http_method=GET", "url_path=/a", "http_status=404", "user_agent=curl/7", "domain=e.org", "outcome=failure",
 				}},
+				{`{"message":"x","event":{"severity_label":"HIGH","ingested":"1"},"log":{"source":{"address":"9.9.9.9"}},"agent":{"id":"a"},"peer_ip":"9.9.9.9","time_quality":"exact"}`, []string{
+					"severity=high", "peer_ip=192.0.2.1", "log.source.address=9.9.9.9", "fields.peer_ip=9.9.9.9", "time_quality=received", "collector_id=", "agent.id=a",
+				}},
 				{`{"time":1772600767.5,"msg":"tab\there \u00e9","tags":["a","b"],"count":9}`, []string{"message=tab\there é", "tags=a", "fields.count=9"}},
 			},
 		},
@@ -100,6 +103,9 @@ type jsonFound struct {
 	hasMessage                       bool
 }
 
+// maxNames bounds the names that are remembered.
+const maxNames = 8192
+
 // maxJSONFields bounds the fields of one event; the rest stays in raw.
 const maxJSONFields = 1000
 
@@ -109,7 +115,10 @@ func (j *jsonScanner) nameOf(name string) jsonName {
 		return n
 	}
 	n := describeName(name)
-	if len(j.names) < 8192 && len(name) <= 256 {
+	if len(name) <= 256 {
+		if len(j.names) >= maxNames {
+			clear(j.names) // names without end come from one sender: the others' return soon
+		}
 		n.name = strings.Clone(name)
 		if n.role == roleReserved {
 			n.canonical = event.NativePrefix + n.name
@@ -130,7 +139,9 @@ func describeName(name string) jsonName {
 		c = event.Resolve(name)
 	}
 	switch {
-	case !event.IsCanonical(c):
+	case c == event.Severity:
+		n.canonical, n.role = c, roleSeverity
+	case !event.IsCanonical(c), ours(c):
 	case event.Numeric(c):
 		n.canonical, n.role = c, roleInt
 	case event.Address(c):
@@ -139,6 +150,18 @@ func describeName(name string) jsonName {
 		n.canonical, n.role = c, roleText
 	}
 	return n
+}
+
+// ours tells the canonical names whose values only KYRA gives or that the core of
+// an event carries: what claims to be one of them by an alias stays native.
+func ours(canonical string) bool {
+	switch canonical {
+	case event.Timestamp, event.IngestTime, event.EventID, event.RawText, event.TimeQuality, event.PeerIP, event.CollectorID,
+		event.Count, event.SyslogFacility, event.SyslogSeverity, event.Source, event.Message, event.Host, event.Program, event.PID,
+		event.Level, event.Dataset:
+		return true
+	}
+	return false
 }
 
 // jsonRole knows the names that mean the same in most products.
@@ -242,6 +265,9 @@ func parseJSON(l *line) bool {
 	}
 	if known := productOf(found.shape); known != nil {
 		known(l, mark)
+		if l.source == "" {
+			l.source = "json"
+		}
 		return true
 	}
 	if found.hasMessage && l.depth == 0 {

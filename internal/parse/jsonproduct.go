@@ -337,6 +337,31 @@ func nginxJSON(l *line, from int) {
 	l.source, l.web = "nginx", true
 }
 
+// webRequest reads any program's record of one request: method, path, status.
+func webRequest(l *line, from int) {
+	own := l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)]
+	method, path, status := "", "", ""
+	for _, f := range own {
+		switch f.Name {
+		case "method":
+			method = f.Value
+		case "path", "uri", event.URL:
+			path = f.Value
+		case "status":
+			status = f.Value
+		}
+	}
+	if !isMethod(method) || number(status) < 100 || number(status) > 599 || path == "" {
+		return
+	}
+	l.add(event.HTTPMethod, method)
+	if l.e.Get(event.URL) == "" {
+		l.addURL(path)
+	}
+	l.accessStatus(status)
+	l.put(event.Category, "web")
+}
+
 // traefik reads Traefik's access log.
 func traefik(l *line, from int) {
 	own := l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)]

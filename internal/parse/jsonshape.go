@@ -19,6 +19,9 @@ const (
 	markAccessRequest
 	markTraefikClient
 	markTraefikRequest
+	markMethod
+	markPath
+	markStatus
 	markFortiDevice
 	markFortiLog
 )
@@ -31,6 +34,7 @@ const (
 	shapeCaddy      = markCaddyLogger | markCaddyRequest
 	shapeNginx      = markAccessAddr | markAccessRequest
 	shapeTraefik    = markTraefikClient | markTraefikRequest
+	shapeRequest    = markMethod | markPath | markStatus
 	shapeFortiGate  = markFortiDevice | markFortiLog
 )
 
@@ -66,6 +70,12 @@ func shapeOf(name string) shape {
 		return markTraefikClient
 	case "RequestPath":
 		return markTraefikRequest
+	case "method":
+		return markMethod
+	case "path", "uri", "url":
+		return markPath
+	case "status":
+		return markStatus
 	case "devid", "devname":
 		return markFortiDevice
 	case "logid":
@@ -91,6 +101,8 @@ func productOf(s shape) func(l *line, from int) {
 		return traefik
 	case s&shapeNginx == shapeNginx:
 		return nginxJSON
+	case s&shapeRequest == shapeRequest:
+		return webRequest
 	}
 	return nil
 }

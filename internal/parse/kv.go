@@ -21,6 +21,9 @@ func kvParser() content {
 					"rule_id=7", "event_code=0000000013", "in_iface=lan", "dataset=traffic.forward", "srcip=10.1.1.1", "outcome=failure",
 				}},
 				{"reason=Allowed\tevent_id=77\tuser=bob smith\tserverip=192.0.2.1", []string{"source=kv", "reason=Allowed", "user=bob smith", "serverip=192.0.2.1"}},
+				{`logger=context t=2025-07-17T13:08:44.734245376Z level=info msg="Request Completed" method=POST path=/login?a=b status=401 remote_addr=192.168.1.1 size=94`, []string{
+					"category=web", "action=request", "outcome=failure", "http_method=POST", "url_path=/login", "http_status=401", "src_ip=192.168.1.1", "time_quality=exact",
+				}},
 				{"type=LOGIN_ERROR, realmId=keycloak, ipAddress=192.0.2.2, error=user_not_found, username=bob", []string{"src_ip=192.0.2.2", "user=bob", "type=LOGIN_ERROR"}},
 			},
 		},
@@ -96,6 +99,7 @@ func parseKV(l *line) bool {
 	}
 	j := &l.p.json
 	j.found = jsonFound{}
+	mark := len(l.e.Fields)
 	s := l.text
 	separator := kvSeparator(s)
 	for s != "" {
@@ -120,6 +124,9 @@ func parseKV(l *line) bool {
 		l.say(trimTail(j.found.message))
 	}
 	l.source = "kv"
+	if j.found.shape&shapeRequest == shapeRequest {
+		webRequest(l, mark)
+	}
 	if j.found.shape&shapeFortiGate == shapeFortiGate {
 		fortiGate(l)
 	}

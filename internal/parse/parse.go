@@ -41,6 +41,7 @@ type Parser struct {
 	years    yearGuess
 	names    interner // lower-cased program names and joined JSON keys
 	arena    arena    // unescaped values
+	record   Record
 	line     line
 	json     jsonScanner
 }
@@ -57,7 +58,7 @@ func New(o Options) *Parser {
 		registry: newRegistry(),
 		future:   int64(o.FutureAfter),
 		repeats:  newRepeats(o.RepeatSources),
-		names:    newInterner(8192),
+		names:    newInterner(maxNames),
 	}
 	p.json = jsonScanner{p: p, emit: p.line.jsonField, names: make(map[string]jsonName)}
 	return p
@@ -80,9 +81,10 @@ func (p *Parser) Parse(r *Record, e *event.Event) { p.ParseExplain(r, e) }
 func (p *Parser) ParseExplain(r *Record, e *event.Event) Explanation {
 	e.Reset()
 	e.Raw, e.Arrived, e.Tenant = r.Raw, r.Arrived, r.Tenant
+	p.record = *r // so that the caller's stays on its stack
 	l := &p.line
-	*l = line{p: p, r: r, e: e, pri: -1}
-	l.text = trimTail(r.Raw)
+	*l = line{p: p, r: &p.record, e: e, pri: -1}
+	l.text = strings.TrimPrefix(trimTail(r.Raw), "\uFEFF")
 	if !utf8.ValidString(l.text) || strings.IndexByte(l.text, 0) >= 0 {
 		l.text = cleanText(l.text)
 		l.invalid = true
@@ -161,7 +163,10 @@ func (in *interner) of(b []byte) string {
 		return s
 	}
 	s := string(b)
-	if len(in.m) < in.bound && len(s) <= 256 {
+	if len(s) <= 256 {
+		if len(in.m) >= in.bound {
+			clear(in.m)
+		}
 		in.m[s] = s
 	}
 	return s

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/kyra-mdr/kyra/internal/event"
@@ -77,6 +78,7 @@ func newRegistry() registry {
 		c := &all[i]
 		for _, program := range c.Programs {
 			reg.programs[program] = c
+			reg.hints[program] = c
 		}
 		reg.hints[c.Name] = c
 		for _, source := range c.Sources {
@@ -117,7 +119,7 @@ func (l *line) content() {
 	forced := reg.hints[hint]
 	if own == nil && forced != nil || own != nil && own == forced {
 		if l.try(forced, "the sender's hint names it") {
-			if hint != forced.Name && l.source == forced.Sources[0] || l.source == "" {
+			if l.source == forced.Sources[0] && slices.Contains(forced.Sources, hint) {
 				l.source = hint
 			}
 			return

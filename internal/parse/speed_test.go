@@ -62,3 +62,31 @@ func BenchmarkParse(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkCorpus reads the 2,000 real lines of each set in turn.
+func BenchmarkCorpus(b *testing.B) {
+	for _, name := range []string{"OpenSSH", "Linux", "Apache"} {
+		b.Run(name, func(b *testing.B) {
+			lines := readLines(b, sharedData(b, "loghub/"+name+"_2k.log"))
+			p := New(Options{})
+			var e event.Event
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				p.Parse(&Record{Raw: lines[i%len(lines)], Arrived: arrival, Peer: "192.0.2.1"}, &e)
+			}
+		})
+	}
+	b.Run("WindowsJSON", func(b *testing.B) {
+		lines := unzip(b, sharedData(b, "otrf/psh_python_webserver.ndjson.gz"))
+		p := New(Options{})
+		var e event.Event
+		size := 0
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			raw := lines[i%len(lines)]
+			size += len(raw)
+			p.Parse(&Record{Raw: raw, Arrived: arrival}, &e)
+		}
+		b.ReportMetric(float64(size)/float64(b.N), "B/record")
+	})
+}

@@ -99,14 +99,10 @@ func parseSSHD(l *line) bool {
 		}
 	case 'm':
 		if rest, ok := strings.CutPrefix(s, "maximum authentication attempts exceeded for "); ok {
-			user, invalid := sshdUser(rest)
-			user, addr, port, _, ok := lastFrom(user)
-			if ok {
+			user, _ := sshdUser(rest)
+			if user, addr, port, _, ok := lastFrom(user); ok {
 				sshdFailure(l, sshdMaxAttempts, user, "too many attempts")
 				l.addSource(addr, port)
-				if invalid {
-					l.add("invalid_user", "true")
-				}
 			}
 		}
 	case 'U':
