@@ -474,44 +474,33 @@ func (b *batch) number(ctx context.Context, tenant uint32, words []string) ([]in
 // indexWords writes the words of one text into the index, in place of those before
 // where it has some.
 func indexWords(ctx context.Context, tx *sqldb.DB, seq int64, tenant uint32, numbers []int64, replace bool) error {
-	row, array, encode := "rowid", "$2", terms
+	row, words := "rowid", "$2"
+	open, prefix, between, end := "", "w", " ", ""
 	if tx.Dialect() == sqldb.Postgres {
-		row, array, encode = "seq", "CAST($2 AS BIGINT[])", arrayOf
+		row, words = "seq", "CAST($2 AS BIGINT[])"
+		open, prefix, between, end = "{", "", ",", "}"
 	}
 	if replace {
 		if _, err := sqldb.Exec(ctx, tx, `DELETE FROM alert_words WHERE `+row+` = $1`, seq); err != nil {
 			return err
 		}
 	}
-	_, err := sqldb.Exec(ctx, tx, `INSERT INTO alert_words (`+row+`, words) VALUES ($1, `+array+`)`, seq, encode(tenant, numbers, " "))
+	_, err := sqldb.Exec(ctx, tx, `INSERT INTO alert_words (`+row+`, words) VALUES ($1, `+words+`)`, seq, open+wordIDs(tenant, numbers, prefix, between)+end)
 	return err
 }
 
-// wordID tells the words of all tenants apart.
-func wordID(tenant uint32, n int64) int64 { return int64(tenant)<<seqBits | n }
-
-// terms writes words for SQLite's index: "2gosa7 2gosa8".
-func terms(tenant uint32, numbers []int64, between string) string {
+// wordIDs writes the words as both indexes know them, by numbers that tell the words
+// of all tenants apart: "w68719476737 w68719476738" to SQLite, "68719476737,68719476738"
+// to PostgreSQL.
+func wordIDs(tenant uint32, numbers []int64, prefix, between string) string {
 	var b []byte
 	for i, n := range numbers {
 		if i > 0 {
 			b = append(b, between...)
 		}
-		b = strconv.AppendInt(append(b, 'w'), wordID(tenant, n), 36)
+		b = strconv.AppendInt(append(b, prefix...), int64(tenant)<<seqBits|n, 10)
 	}
 	return string(b)
-}
-
-// arrayOf writes words for PostgreSQL's index: "{123,124}".
-func arrayOf(tenant uint32, numbers []int64, _ string) string {
-	b := []byte{'{'}
-	for i, n := range numbers {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = strconv.AppendInt(b, wordID(tenant, n), 10)
-	}
-	return string(append(b, '}'))
 }
 
 func insert(ctx context.Context, tx *sqldb.DB, a *Alert, key string) error {

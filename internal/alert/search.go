@@ -214,7 +214,7 @@ func (l *lister) probe(ctx context.Context, needs []need) ([]int64, error) {
 			if i > 0 {
 				b.w(` AND `)
 			}
-			b.w(`w.words && CAST(`, b.p(arrayOf(l.tenant, n, "")), ` AS BIGINT[])`)
+			b.w(`w.words && CAST(`, b.p("{"+wordIDs(l.tenant, n, "", ",")+"}"), ` AS BIGINT[])`)
 		}
 		b.w(` LIMIT `, b.p(l.limits.probe+1))
 	} else {
@@ -223,7 +223,7 @@ func (l *lister) probe(ctx context.Context, needs []need) ([]int64, error) {
 			if i > 0 {
 				match += " AND "
 			}
-			match += "(" + terms(l.tenant, n, " OR ") + ")"
+			match += "(" + wordIDs(l.tenant, n, "w", " OR ") + ")"
 		}
 		b.w(`SELECT rowid FROM alert_words WHERE alert_words MATCH `, b.p(match), ` ORDER BY rowid DESC LIMIT `, b.p(l.limits.probe+1))
 	}

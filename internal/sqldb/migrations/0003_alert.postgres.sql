@@ -110,7 +110,7 @@ CREATE TABLE alert_hour (
   PRIMARY KEY (tenant, hour, severity, status)
 );
 
--- The numbers of the words of each text.
+-- The words of each text, by their numbers, tenant * 2^36 + n.
 CREATE TABLE alert_words (
   seq   BIGINT   PRIMARY KEY REFERENCES alert (seq) ON DELETE CASCADE,
   words BIGINT[] NOT NULL

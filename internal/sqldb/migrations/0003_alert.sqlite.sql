@@ -110,7 +110,7 @@ CREATE TABLE alert_hour (
   PRIMARY KEY (tenant, hour, severity, status)
 );
 
--- The words of each text, by their numbers in base 36: rowid is alert.seq.
+-- The words of each text, by their numbers, tenant * 2^36 + n: rowid is alert.seq.
 CREATE VIRTUAL TABLE alert_words USING fts5 (words, content='', contentless_delete=1, detail=none, tokenize='ascii');
 -- +goose StatementBegin
 CREATE TRIGGER alert_counted_insert AFTER INSERT ON alert BEGIN

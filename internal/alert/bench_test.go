@@ -1,0 +1,86 @@
+package alert_test
+
+import (
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/alert/alerttest"
+	"github.com/kyra-mdr/kyra/internal/sqldb"
+	"github.com/kyra-mdr/kyra/internal/sqldb/sqldbtest"
+)
+
+// BenchmarkAlerts measures lists, stats, search and recording among
+// KYRA_BENCH_ALERTS alerts, by default those of the reference's example.
+func BenchmarkAlerts(b *testing.B) {
+	n := 232_695
+	if s := os.Getenv("KYRA_BENCH_ALERTS"); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil {
+			b.Fatal(err)
+		}
+	}
+	open, criticalOpen := []alert.Status{alert.Open}, alert.Filter{Severities: []string{"critical"}, Statuses: []alert.Status{alert.Open}}
+	search := func(s string) alert.Query { return alert.Query{Filter: alert.Filter{Search: s}} }
+	cases := []struct {
+		name string
+		q    alert.Query
+	}{
+		{"list/first", alert.Query{}},
+		{"list/critical+open", alert.Query{Filter: criticalOpen}},
+		{"list/two_severities", alert.Query{Filter: alert.Filter{Severities: []string{"high", "medium"}}}},
+		{"list/deep", alert.Query{Page: n / 20 / 3}},
+		{"list/deep+open", alert.Query{Filter: alert.Filter{Statuses: open}, Page: n / 20 / 3}},
+		{"list/last", alert.Query{Page: (n - 1) / 20}},
+		{"list/by_severity", alert.Query{Sort: "severity"}},
+		{"list/by_severity_deep", alert.Query{Sort: "severity", Page: n / 20 / 3}},
+		{"list/by_lastSeen", alert.Query{Sort: "lastSeen"}},
+		{"list/by_title", alert.Query{Sort: "title"}},
+		{"list/source", alert.Query{Filter: alert.Filter{Sources: []string{"sshd"}}}},
+		{"list/entity", alert.Query{Filter: alert.Filter{Entity: "10.0.1.55"}}},
+		{"list/mitre", alert.Query{Filter: alert.Filter{Mitre: "T1110"}}},
+		{"search/address", search("10.0.1.55")},
+		{"search/user", search("user-4711")},
+		{"search/part_of_word", search("rute Forc")},
+		{"search/frequent", search("failed")},
+		{"search/phrase", search("from 10.0.1.5")},
+		{"search/korean", search("랜섬웨")},
+		{"search/absent", search("no such text")},
+		{"search/absent_word", search("zyxw")},
+		{"search/number", search("47")},
+		{"search/frequent+critical", alert.Query{Filter: alert.Filter{Search: "failed", Severities: []string{"critical"}}}},
+		{"search/frequent+open+by_lastSeen", alert.Query{Filter: alert.Filter{Search: "failed", Statuses: open}, Sort: "lastSeen"}},
+	}
+	sqldbtest.EachBench(b, func(b *testing.B, db *sqldb.DB) {
+		ctx, now := b.Context(), time.Now()
+		alerttest.Seed(b, db, 1, n, now)
+		b.Logf("seeded in %v", time.Since(now).Round(time.Second))
+		s := alert.New(db)
+		for _, c := range cases {
+			b.Run(c.name, func(b *testing.B) {
+				p, err := s.List(ctx, 1, c.q)
+				if err != nil {
+					b.Fatal(err)
+				}
+				for b.Loop() {
+					if _, err := s.List(ctx, 1, c.q); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Microseconds())/1000/float64(b.N), "ms/op")
+				b.ReportMetric(float64(p.Total), "total")
+			})
+		}
+		b.Run("stats", func(b *testing.B) {
+			for b.Loop() {
+				st, err := s.Stats(ctx, 1, now, nil)
+				if err != nil || st.Total != int64(n) {
+					b.Fatal(st, err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/1000/float64(b.N), "ms/op")
+		})
+	})
+}
