@@ -15,6 +15,10 @@ import (
 // is cut there and marked.
 const MaxRecord = 1 << 20
 
+// LinesType is the content type of a body that is lines whatever it looks like,
+// such as of a log that quotes JSON.
+const LinesType = "application/vnd.kyra.lines"
+
 const (
 	readSize = 64 << 10
 
@@ -29,7 +33,8 @@ type Record struct {
 	Text    []byte // exact bytes, valid until the next call
 	Line    int    // line of the body on which it begins, from 1
 	End     int64  // offset in the body just after it
-	Cut     bool   // it was longer than MaxRecord
+	Cut     bool   // it was longer than the limit
+	Value   bool   // it is one JSON value, as it came
 	Problem string // "" or why it was not kept as the JSON it seems to be
 }
 
@@ -41,16 +46,18 @@ type Record struct {
 // In JSON, a broken value is kept as text up to the end of its line, and reading
 // goes on with the next line; a line that is no JSON is text too. Strings that
 // are elements of the array are decoded, all other values keep their bytes.
-// Blank lines are skipped, carriage returns at the end of a line are dropped. A
+// Blank lines and blank strings are skipped, carriage returns at the end of a line are dropped. A
 // byte order mark is dropped, and UTF-16 is read if it begins with one.
 type Reader struct {
 	src     io.Reader
+	limit   int
 	err     error // what ended src
 	buf     []byte
 	pos     int   // buf[pos:] is not consumed yet
 	off     int64 // offset of buf[pos] in the body
 	line    int   // line of buf[pos]
 	started bool
+	lines   bool // see Lines
 	blank   bool // nothing but blanks when started
 	json    bool
 	array   bool // inside the outermost array
@@ -65,7 +72,15 @@ type Reader struct {
 var UnclosedArray = errors.New("the JSON array is not closed") //nolint:staticcheck // ST1012: reads well with its package, as fault's kinds do
 
 // NewReader returns a Reader of the plain bytes of src.
-func NewReader(src io.Reader) *Reader { return &Reader{src: src, line: 1} }
+func NewReader(src io.Reader) *Reader { return NewReaderLimit(src, MaxRecord) }
+
+// NewReaderLimit is NewReader with another limit than MaxRecord.
+func NewReaderLimit(src io.Reader, limit int) *Reader {
+	return &Reader{src: src, limit: limit, line: 1}
+}
+
+// Lines makes every line a record as it is, JSON or not. Call it before Next.
+func (r *Reader) Lines() { r.lines = true }
 
 // Blank reports whether the body began with nothing but blanks. Ask it after the
 // first call of Next.
@@ -115,6 +130,7 @@ func (r *Reader) start() error {
 	for len(r.buf) < 3 && r.fill() {
 	}
 	switch {
+	case r.lines:
 	case bytes.HasPrefix(r.buf, []byte{0xef, 0xbb, 0xbf}):
 		r.advance(3)
 	case bytes.HasPrefix(r.buf, []byte{0xff, 0xfe}), bytes.HasPrefix(r.buf, []byte{0xfe, 0xff}):
@@ -131,7 +147,7 @@ func (r *Reader) start() error {
 		return r.err
 	}
 	r.blank = i < 0
-	r.json = c == '{' || c == recordSeparator || c == '[' && r.opensArray(i)
+	r.json = !r.lines && (c == '{' || c == recordSeparator || c == '[' && r.opensArray(i))
 	return nil
 }
 
@@ -158,7 +174,7 @@ func (r *Reader) peek(i int, lines bool) (byte, int) {
 				return c, i
 			}
 		}
-		if i > MaxRecord || !r.fill() {
+		if i > r.limit || !r.fill() {
 			return 0, -1
 		}
 	}
@@ -211,7 +227,7 @@ func (r *Reader) nextLine() (Record, bool) {
 			return r.takeLine(n, 1)
 		}
 		n = len(r.buf) - r.pos
-		if n > MaxRecord+1 { // one more, for a carriage return
+		if n > r.limit+1 { // one more, for a carriage return
 			return r.takeLongLine()
 		}
 		if !r.fill() {
@@ -228,19 +244,21 @@ func (r *Reader) nextLine() (Record, bool) {
 func (r *Reader) takeLine(n, terminator int) (Record, bool) {
 	text := bytes.TrimRight(r.buf[r.pos:r.pos+n], "\r")
 	rec := Record{Text: text, Line: r.line}
-	if len(text) > MaxRecord {
-		rec.Text, rec.Cut = text[:MaxRecord], true
+	if len(text) > r.limit {
+		rec.Text, rec.Cut = text[:r.limit], true
 	}
 	r.advance(n + terminator)
 	r.valued = false
 	rec.End = r.off - int64(terminator)
-	return rec, len(bytes.TrimLeft(text, " \t\r\v\f")) > 0
+	return rec, !isBlankLine(text)
 }
+
+func isBlankLine(text []byte) bool { return len(bytes.TrimLeft(text, " \t\r\n\v\f")) == 0 }
 
 // takeLongLine consumes a line that is over the limit, to its end. The source
 // writes over what it skips, so the part that is kept is copied.
 func (r *Reader) takeLongLine() (Record, bool) {
-	rec := Record{Text: bytes.Clone(r.buf[r.pos : r.pos+MaxRecord]), Line: r.line, Cut: true}
+	rec := Record{Text: bytes.Clone(r.buf[r.pos : r.pos+r.limit]), Line: r.line, Cut: true}
 	r.skipLine()
 	rec.End = r.off
 	return rec, true
@@ -312,10 +330,10 @@ func (r *Reader) value(lead int) (Record, bool) {
 			if !r.separated(n) {
 				return r.broken(n, "more text follows the JSON value")
 			}
-			return r.takeValue(lead, n), true
+			return r.takeValue(lead, n)
 		case v == malformed || line:
 			return r.broken(n, "invalid JSON")
-		case n-lead > MaxRecord:
+		case n-lead > r.limit:
 			return r.takeLongValue(lead), true
 		case r.fill():
 		case !errors.Is(r.err, io.EOF):
@@ -341,28 +359,28 @@ func (r *Reader) separated(n int) bool {
 	return c == '{' || c == '['
 }
 
-func (r *Reader) takeValue(lead, n int) Record {
+func (r *Reader) takeValue(lead, n int) (Record, bool) {
 	raw := r.buf[r.pos+lead : r.pos+n]
-	rec := Record{Text: raw, Line: r.line}
+	rec := Record{Text: raw, Line: r.line, Value: true}
 	if raw[0] == '"' {
 		var text string
 		if err := json.Unmarshal(raw, &text); err == nil {
-			rec.Text = []byte(text)
+			rec.Text, rec.Value = []byte(text), false
 		}
 	}
-	if len(rec.Text) > MaxRecord {
-		rec.Text, rec.Cut = rec.Text[:MaxRecord], true
+	if len(rec.Text) > r.limit {
+		rec.Text, rec.Cut, rec.Value = rec.Text[:r.limit], true, false
 	}
 	r.advance(n)
 	r.valued = true
 	rec.End = r.off
-	return rec
+	return rec, rec.Value || !isBlankLine(rec.Text)
 }
 
 // takeLongValue consumes a value that is over the limit, to its end as far as
 // its structure tells, else to the end of the line.
 func (r *Reader) takeLongValue(lead int) Record {
-	rec := Record{Text: bytes.Clone(r.buf[r.pos+lead : r.pos+lead+MaxRecord]), Line: r.line, Cut: true}
+	rec := Record{Text: bytes.Clone(r.buf[r.pos+lead : r.pos+lead+r.limit]), Line: r.line, Cut: true}
 	r.advance(len(r.buf) - r.pos) // all of it was scanned
 	for r.fill() {
 		k, v := r.scan.scan(r.buf[r.pos:])

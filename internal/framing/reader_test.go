@@ -61,7 +61,7 @@ func TestReader(t *testing.T) {
 		"text sequence":      {"\x1e{\"a\":1}\n\x1e{\"a\":2}\n", []string{`{"a":1}`, `{"a":2}`}},
 		"array":              {` [ {"a":1} , {"a":2},{"a":[3]}]`, []string{`{"a":1}`, `{"a":2}`, `{"a":[3]}`}},
 		"array over lines":   {"[\n  {\"a\":1},\n  {\"a\":\n2}\n]\n", []string{`{"a":1}`, "{\"a\":\n2}"}},
-		"array of strings":   {`["one","t\u0077o\n","", 3, null, [4]]`, []string{"one", "two\n", "", "3", "null", "[4]"}},
+		"array of strings":   {`["one","t\u0077o\n","", 3, null, [4]]`, []string{"one", "two\n", "3", "null", "[4]"}},
 		"empty array":        {"[]", nil},
 		"arrays in lines":    {"[{\"a\":1}]\n[{\"a\":2},{\"a\":3}]", []string{`{"a":1}`, `{"a":2}`, `{"a":3}`}},
 
@@ -150,6 +150,22 @@ func TestReaderTornSource(t *testing.T) {
 	}
 	if got, err := readAll(strings.NewReader(`[{"a":1},{"b":2}`)); !errors.Is(err, UnclosedArray) || len(got) != 2 {
 		t.Errorf("unclosed array: %q, %v", got, err)
+	}
+}
+
+func TestReaderLines(t *testing.T) {
+	r := NewReader(strings.NewReader("{\"a\":1}{\"b\":2}\n\n[\"x\"]\r\n{\n\xef\xbb\xbf"))
+	r.Lines()
+	var got []string
+	for {
+		rec, err := r.Next()
+		if err != nil {
+			break
+		}
+		got = append(got, string(rec.Text))
+	}
+	if diff := cmp.Diff([]string{`{"a":1}{"b":2}`, `["x"]`, "{", "\xef\xbb\xbf"}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 

@@ -55,7 +55,8 @@ type problem struct {
 
 // HTTP answers POST /api/v1/ingest for a caller that may write. The body is
 // NDJSON, a JSON array, concatenated JSON or text lines, as is or compressed;
-// what it is, is seen from its bytes, because content types lie.
+// what it is, is seen from its bytes, because content types lie. Only a sender of
+// framing.LinesType is taken at its word.
 //
 // It answers 200 with {accepted, rejected, errors[]} when every record is synced.
 // Records are appended in their order while the body is read. When that stops
@@ -134,6 +135,9 @@ func (u *upload) run(w http.ResponseWriter, r *http.Request) error {
 	defer g.pool.put(u.batch)
 
 	records := framing.NewReader(&bounded{plain, g.cfg.MaxBody})
+	if r.Header.Get("Content-Type") == framing.LinesType {
+		records.Lines()
+	}
 	err = errors.Join(u.readAll(r.Context(), records), u.wait()) // an append never outlives its request
 	if err == nil && u.read == 0 && records.Blank() {
 		return errEmpty

@@ -156,6 +156,20 @@ func TestHTTPForms(t *testing.T) {
 	}
 }
 
+func TestHTTPLinesType(t *testing.T) {
+	t.Parallel()
+	s := newSink()
+	url, _ := serve(t, Config{}, s, 0)
+	resp, err := http.Post(url, framing.LinesType, strings.NewReader("{\"a\":1}{\"b\":2}\n{\n[\"x\"]\n")) //nolint:noctx // test
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if diff := cmp.Diff([]string{`{"a":1}{"b":2}`, "{", `["x"]`}, s.records()); diff != "" || resp.StatusCode != 200 {
+		t.Errorf("%d (-want +got)\n%s", resp.StatusCode, diff)
+	}
+}
+
 func TestHTTPRefusals(t *testing.T) {
 	t.Parallel()
 	bomb := gzipped(bytes.Repeat([]byte("x\n"), 4<<20))
