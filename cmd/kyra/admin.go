@@ -26,7 +26,7 @@ func withDatabase(cmd *cobra.Command, flags *serverFlags, f func(ctx context.Con
 	if err != nil {
 		return err
 	}
-	db, err := app.OpenDatabase(cmd.Context(), cfg, cfg.Data)
+	db, err := app.OpenExisting(cmd.Context(), cfg)
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func runDemo(ctx context.Context, out, errs io.Writer, listen string, exit bool)
 	if err != nil {
 		return err
 	}
-	if err := replay(ctx, out, c); err != nil {
+	if err := replay(ctx, out, c, s); err != nil {
 		return err
 	}
 	if err := tell(ctx, out, c, s); err != nil {
@@ -93,7 +93,7 @@ func runDemo(ctx context.Context, out, errs io.Writer, listen string, exit bool)
 }
 
 // replay sends the recording, which ends now, and waits until it is processed.
-func replay(ctx context.Context, out io.Writer, c *client.Client) error {
+func replay(ctx context.Context, out io.Writer, c *client.Client, s *app.Server) error {
 	started := time.Now()
 	fmt.Fprintln(out, "Replaying a day of a small estate, with an attack in it …")
 	end := started.UTC().Truncate(time.Second)
@@ -113,13 +113,12 @@ func replay(ctx context.Context, out io.Writer, c *client.Client) error {
 	}
 	fmt.Fprintf(out, "  %d lines acknowledged after %.1f s\n", sent, time.Since(started).Seconds())
 	for {
-		found, err := c.Search(ctx, client.Query{Query: "*", From: end.Add(-demo.Day - time.Hour), To: end.Add(time.Hour), Limit: 1})
+		done, err := s.Drained(ctx)
 		if err != nil {
 			return err
 		}
-		if found.Total >= sent {
-			fmt.Fprintf(out, "  %d events parsed, matched and searchable after %.1f s\n", found.Total, time.Since(started).Seconds())
-			return nil
+		if done {
+			break
 		}
 		select {
 		case <-time.After(100 * time.Millisecond):
@@ -127,6 +126,15 @@ func replay(ctx context.Context, out io.Writer, c *client.Client) error {
 			return ctx.Err()
 		}
 	}
+	found, err := c.Search(ctx, client.Query{Query: "*", From: end.Add(-demo.Day - time.Hour), To: end.Add(time.Hour), Limit: 1})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "  %d events parsed, matched, stored and searchable after %.1f s\n", found.Total, time.Since(started).Seconds())
+	if found.Total != sent {
+		return fmt.Errorf("%d lines were acknowledged but %d events are found", sent, found.Total)
+	}
+	return nil
 }
 
 // tell prints what was found and where to look.

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	_ "github.com/kyra-mdr/kyra/internal/quiet" // see there
 )
 
 // Exit statuses that scripts rely on.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/archive"
 	"github.com/kyra-mdr/kyra/internal/config"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/incident"
 	"github.com/kyra-mdr/kyra/internal/ingest"
@@ -160,7 +162,7 @@ func OpenDatabase(ctx context.Context, cfg config.Config, dir string) (*sqldb.DB
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make data folder: %w", err)
 		}
-		url = "sqlite:" + dir + "/kyra.db"
+		url = "sqlite:" + filepath.Join(dir, databaseFile)
 	}
 	db, err := sqldb.Open(ctx, url)
 	if err != nil {
@@ -171,6 +173,20 @@ func OpenDatabase(ctx context.Context, cfg config.Config, dir string) (*sqldb.DB
 	}
 	return db, nil
 }
+
+// OpenExisting opens the control database of a server that has been started
+// before; it may be running.
+func OpenExisting(ctx context.Context, cfg config.Config) (*sqldb.DB, error) {
+	if cfg.Database.URL == "" {
+		if _, err := os.Stat(filepath.Join(cfg.Data, databaseFile)); errors.Is(err, os.ErrNotExist) {
+			return nil, fault.New(fault.NotFound, "there is no server's data in %s: start kyra serve first, or name its folder with --data", cfg.Data)
+		}
+	}
+	return OpenDatabase(ctx, cfg, cfg.Data)
+}
+
+// databaseFile is the name of the SQLite file in the data folder.
+const databaseFile = "kyra.db"
 
 // firstStart makes the default tenant and, where the installation has no key at
 // all, one that can do everything.
@@ -269,6 +285,12 @@ func (s *Server) SyslogAddrs() (udp, tcp, tls string) {
 		return a.String()
 	}
 	return text(s.syslog.UDPAddr()), text(s.syslog.TCPAddr()), text(s.syslog.TLSAddr())
+}
+
+// Drained tells whether everything that was acknowledged is processed and synced.
+func (s *Server) Drained(ctx context.Context) (bool, error) {
+	messages, _, err := s.queue.Backlog(ctx)
+	return err == nil && messages == 0, err
 }
 
 // Run serves until ctx is done and then stops in order: intake first, then the

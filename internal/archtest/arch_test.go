@@ -20,7 +20,7 @@ var layers = []struct {
 	name     string
 	packages []string
 }{
-	{"leaves", []string{"internal/fault", "internal/run", "internal/telemetry"}},
+	{"leaves", []string{"internal/fault", "internal/quiet", "internal/run", "internal/telemetry"}},
 	{"foundations", []string{
 		"internal/event", "internal/framing", "internal/query", "internal/sigma", "internal/eventstore", "internal/eventstore/memory",
 		"internal/eventstore/storetest", "internal/eventstore/victorialogs", "internal/queue", "internal/archive", "internal/sqldb", "internal/sqldb/sqldbtest",
