@@ -56,6 +56,7 @@ func FuzzCEF(f *testing.F)       { fuzzOne(f, "cef") }
 func FuzzCron(f *testing.F)      { fuzzOne(f, "cron") }
 func FuzzKV(f *testing.F)        { fuzzOne(f, "kv") }
 func FuzzLEEF(f *testing.F)      { fuzzOne(f, "leef") }
+func FuzzLogin(f *testing.F)     { fuzzOne(f, "login") }
 func FuzzNetfilter(f *testing.F) { fuzzOne(f, "iptables") }
 func FuzzNginx(f *testing.F)     { fuzzOne(f, "nginx") }
 func FuzzSystemd(f *testing.F)   { fuzzOne(f, "systemd") }

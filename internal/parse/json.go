@@ -278,6 +278,9 @@ func parseJSON(l *line) bool {
 	if l.source == "" {
 		l.source = "json"
 	}
+	if _, ok := l.e.Lookup(event.Category); !ok && found.hasMessage {
+		l.loginFailure(l.text)
+	}
 	return true
 }
 

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/kyra-mdr/kyra/internal/event"
@@ -129,6 +130,8 @@ func parseKV(l *line) bool {
 	}
 	if j.found.shape&shapeFortiGate == shapeFortiGate {
 		fortiGate(l)
+	} else if _, ok := l.e.Lookup(event.Category); !ok {
+		l.loginFailure(cmp.Or(l.message, l.text))
 	}
 	return true
 }

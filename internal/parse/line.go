@@ -204,6 +204,9 @@ func (l *line) finish() {
 	if !l.hasMessage {
 		l.message = l.text
 	}
+	if l.source == "" {
+		l.source = l.plainSource()
+	}
 	e.Fields[0].Value = l.source
 	e.Fields[1].Value = l.severity.String()
 	e.Fields[2].Value = l.message

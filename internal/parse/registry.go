@@ -52,6 +52,7 @@ func contents() []content {
 		jsonParser(),
 		kvParser(),
 		leefParser(),
+		loginParser(),
 		netfilterParser(),
 		nginxParser(),
 		pamParser(),
@@ -119,7 +120,7 @@ func (l *line) content() {
 	forced := reg.hints[hint]
 	if own == nil && forced != nil || own != nil && own == forced {
 		if l.try(forced, "the sender's hint names it") {
-			if l.source == forced.Sources[0] && slices.Contains(forced.Sources, hint) {
+			if slices.Contains(forced.Sources, hint) && l.source == forced.Sources[0] {
 				l.source = hint
 			}
 			return
@@ -144,15 +145,23 @@ func (l *line) content() {
 	}
 	l.know("text", "nothing knows the text")
 	l.plain()
+	if l.loginFailure(l.text) {
+		l.know("login", "the text tells of a failed login")
+	}
+	l.source = l.plainSource()
+}
+
+// plainSource names the source of a line that no content parser names one for.
+func (l *line) plainSource() string {
 	switch {
-	case !isFamily(hint):
-		l.source = hint
+	case !isFamily(l.r.Source):
+		return l.r.Source
 	case l.program != "":
-		l.source = l.p.lower(l.program)
+		return l.p.lower(l.program)
 	case l.header == "none" || l.header == "time":
-		l.source = "text"
+		return "text"
 	default:
-		l.source = "syslog"
+		return "syslog"
 	}
 }
 
