@@ -199,10 +199,24 @@ func humaProblem(status int, message string, errs []error) *problem {
 		case name == "":
 			return badRequest("Invalid body", capital(d.Message))
 		}
-		return invalid(name, capital(d.Message))
+		return invalid(name, inOurWords(d.Message))
 	}
 	if message == "request body is required" {
 		return badRequest("Missing body", "Send a JSON object")
 	}
 	return badRequest("Invalid body", capital(message))
+}
+
+// inOurWords says what is allowed, where huma says what was expected.
+func inOurWords(message string) string {
+	if strings.HasPrefix(message, "expected string to be RFC 3339 date-time") {
+		return momentForm
+	}
+	if n, ok := strings.CutPrefix(message, "expected number >= "); ok {
+		return "Allowed: " + n + " or more"
+	}
+	if n, ok := strings.CutPrefix(message, "expected number <= "); ok {
+		return "Allowed: at most " + n
+	}
+	return capital(message)
 }
