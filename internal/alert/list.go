@@ -68,7 +68,7 @@ type limits struct {
 }
 
 func defaultLimits() limits {
-	return limits{count: 10_000, small: 5_000, near: 500, words: 1_000, probe: 5_000, recent: 2_000, frequent: 40, walk: 10_000}
+	return limits{count: 10_000, small: 5_000, near: 500, words: 1_000, probe: 2_000, recent: 2_000, frequent: 40, walk: 10_000}
 }
 
 // List returns one page, newest first by default; equal ones are told apart by their
@@ -283,6 +283,11 @@ func (s set) where(b *builder, tenant uint32) {
 // where writes the whole filter but for the search. With hide, severity and status
 // are written so that no index on them is taken: the sort's index is to be walked.
 func (l *lister) where(b *builder, hide bool) {
+	l.choose(b, hide)
+	l.rest(b)
+}
+
+func (l *lister) choose(b *builder, hide bool) {
 	switch {
 	case hide:
 		b.w("WHERE a.tenant = ", b.p(int64(l.tenant)))
@@ -295,11 +300,18 @@ func (l *lister) where(b *builder, hide bool) {
 		in(b, "a.severity", l.q.Severities)
 		in(b, "a.status", l.q.Statuses)
 	}
-	l.rest(b)
 }
 
 // rest writes the filter without severity, status and search.
 func (l *lister) rest(b *builder) {
+	l.other(b)
+	if l.q.Entity != "" {
+		b.w(" AND a.seq IN (SELECT e.seq FROM alert_entity e WHERE e.tenant = ", b.p(int64(l.tenant)), " AND e.value = ", b.p(entityValue(l.q.Entity)), ")")
+	}
+}
+
+// other writes the filter without severity, status, entity and search.
+func (l *lister) other(b *builder) {
 	f := &l.q.Filter
 	in(b, "a.source", f.Sources)
 	if f.Mitre != "" {
@@ -307,9 +319,6 @@ func (l *lister) rest(b *builder) {
 	}
 	if f.RuleID != "" {
 		b.w(" AND a.rule_id = ", b.p(f.RuleID))
-	}
-	if f.Entity != "" {
-		b.w(" AND a.seq IN (SELECT e.seq FROM alert_entity e WHERE e.tenant = ", b.p(int64(l.tenant)), " AND e.value = ", b.p(strings.ToLower(bound(f.Entity))), ")")
 	}
 	if f.AssignedTo != "" {
 		b.w(" AND a.assigned_to <> '' AND a.assigned_to = ", b.p(f.AssignedTo))
@@ -327,6 +336,21 @@ func (l *lister) rest(b *builder) {
 		b.w(" AND a.updated_at >= ", b.p(ceilMicro(f.UpdatedSince)))
 	}
 }
+
+// from writes tables and filter; an entity, where there is one, leads to its alerts.
+func (l *lister) from(b *builder, hide bool) {
+	if l.q.Entity == "" {
+		b.w("alert a ")
+		l.where(b, hide)
+		return
+	}
+	b.w("alert_entity e CROSS JOIN alert a ")
+	l.choose(b, true)
+	l.other(b)
+	b.w(" AND a.seq = e.seq AND e.tenant = ", b.p(int64(l.tenant)), " AND e.value = ", b.p(entityValue(l.q.Entity)))
+}
+
+func entityValue(s string) string { return strings.ToLower(bound(s)) }
 
 // ceilMicro is the first stored moment not before t.
 func ceilMicro(t time.Time) int64 {
@@ -461,18 +485,26 @@ func (l *lister) page(ctx context.Context) ([]Alert, error) {
 		l.where(&b, false)
 		b.w(` ORDER BY a.created_at DESC, a.seq DESC LIMIT `, b.p(n), `) s JOIN alert a ON a.seq = s.seq`)
 	} else {
-		b.w(`SELECT `, alertColumns, ` FROM alert a `)
-		l.where(&b, l.q.Sort != "createdAt" || len(l.sets) > 1)
+		b.w(`SELECT `, alertColumns, ` FROM `)
+		l.from(&b, l.q.Sort != "createdAt" || len(l.sets) > 1)
 	}
-	b.w(` ORDER BY `, l.q.order(), ` LIMIT `, b.p(l.q.Size), ` OFFSET `, b.p(l.offset()))
+	order := l.q.order()
+	if l.q.Entity != "" && l.q.Sort == "createdAt" {
+		// Row numbers rise with creation, and an entity's are in that order already.
+		order = "e.seq DESC"
+		if l.q.Ascending {
+			order = "e.seq ASC"
+		}
+	}
+	b.w(` ORDER BY `, order, ` LIMIT `, b.p(l.q.Size), ` OFFSET `, b.p(l.offset()))
 	return sqldb.All(ctx, l.tx, scanAlert, b.String(), b.args...)
 }
 
 // filtered answers a query with filters that no counter knows.
 func (l *lister) filtered(ctx context.Context) (*Page, error) {
 	var b builder
-	b.w(`SELECT count(*) FROM (SELECT 1 FROM alert a `)
-	l.where(&b, false)
+	b.w(`SELECT count(*) FROM (SELECT 1 FROM `)
+	l.from(&b, false)
 	b.w(` LIMIT `, b.p(l.limits.count+1), `) s`)
 	n, err := sqldb.One(ctx, l.tx, sqldb.Value[int64], b.String(), b.args...)
 	if err != nil {

@@ -53,6 +53,9 @@ func (s *Service) search(ctx context.Context, l *lister) (*Page, error) {
 	if len(rows) <= l.limits.probe {
 		return l.among(ctx, rows)
 	}
+	if l.tx.Dialect() == sqldb.Postgres {
+		return l.walk(ctx, nil) // its rows come in no order
+	}
 	return l.walk(ctx, rows[:l.limits.probe])
 }
 
@@ -106,13 +109,14 @@ func (l *lister) among(ctx context.Context, rows []int64) (*Page, error) {
 	return p, err
 }
 
-// walk finds the page of a frequent search by reading from the sort's beginning.
-// Its total is the hits among known rows, or else among the newest of the filter's:
+// walk finds the page of a frequent search by reading from the sort's beginning, or
+// among known rows where those are the first in that order. Its total is the hits among known rows, or else among the newest of the filter's:
 // at least so many.
 func (l *lister) walk(ctx context.Context, known []int64) (*Page, error) {
 	p := &Page{}
 	var b builder
 	if known != nil {
+		// Those known are the first in order of creation.
 		b.w(`SELECT count(*), CAST(`, b.p(l.limits.walk), ` AS BIGINT) FROM `)
 		l.matching(&b, known)
 	} else {
@@ -128,6 +132,14 @@ func (l *lister) walk(ctx context.Context, known []int64) (*Page, error) {
 	p.Total, p.Capped = n.hits, n.looked >= l.limits.walk
 	if !p.Capped && l.offset() >= p.Total {
 		p.Alerts = []Alert{}
+		return p, nil
+	}
+	if known != nil && l.q.Sort == "createdAt" && l.offset()+int64(l.q.Size) <= n.hits {
+		all, err := l.among(ctx, known)
+		if err != nil {
+			return nil, err
+		}
+		p.Alerts = all.Alerts
 		return p, nil
 	}
 	if p.Alerts, err = l.walked(ctx); err != nil {
@@ -205,7 +217,8 @@ func (l *lister) hitsAmongRecent(ctx context.Context) (int64, error) {
 	return sqldb.One(ctx, l.tx, sqldb.Value[int64], b.String(), b.args...)
 }
 
-// probe asks the word index for rows that meet the needs, at most limits.probe+1.
+// probe asks the word index for rows that meet the needs, at most limits.probe+1; on
+// SQLite the first ones in order of creation, which is that of row numbers.
 func (l *lister) probe(ctx context.Context, needs []need) ([]int64, error) {
 	var b builder
 	if l.tx.Dialect() == sqldb.Postgres {
@@ -225,7 +238,11 @@ func (l *lister) probe(ctx context.Context, needs []need) ([]int64, error) {
 			}
 			match += "(" + wordIDs(l.tenant, n, "w", " OR ") + ")"
 		}
-		b.w(`SELECT rowid FROM alert_words WHERE alert_words MATCH `, b.p(match), ` ORDER BY rowid DESC LIMIT `, b.p(l.limits.probe+1))
+		dir := " DESC"
+		if l.q.Ascending {
+			dir = " ASC"
+		}
+		b.w(`SELECT rowid FROM alert_words WHERE alert_words MATCH `, b.p(match), ` ORDER BY rowid`, dir, ` LIMIT `, b.p(l.limits.probe+1))
 	}
 	return sqldb.All(ctx, l.tx, sqldb.Value[int64], b.String(), b.args...)
 }

@@ -91,6 +91,8 @@ func openPostgres(rawURL string) (*DB, error) {
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "the database URL cannot be read").Because(err)
 	}
+	// Compiling a plan takes longer than any statement here may.
+	config.RuntimeParams["jit"] = "off"
 	pool := stdlib.OpenDB(*config)
 	pool.SetMaxOpenConns(postgresConnections)
 	pool.SetMaxIdleConns(postgresConnections)
