@@ -175,7 +175,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *api) admit(w http.ResponseWriter, r *http.Request, log *slog.Logger) (*http.Request, bool) {
 	from := remoteAddr(r)
 	now := a.Now()
-	if public(r.URL.Path) {
+	if public(r.URL.Path) || !strings.HasPrefix(r.URL.Path, base+"/") {
 		return r, a.charge(w, addressKey(from), a.AnonymousPerMinute, 1, now)
 	}
 	caller, err := a.authenticate(r, from)

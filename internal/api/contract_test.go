@@ -19,7 +19,7 @@ import (
 // The examples are those of the public reference, as printed there. Each is asked
 // for as printed and the answer compared key by key and type by type.
 
-func parse(t testing.TB, text string) any {
+func example(t testing.TB, text string) any {
 	t.Helper()
 	var v any
 	if err := json.Unmarshal([]byte(text), &v); err != nil {
@@ -63,10 +63,10 @@ func TestListAlertsExample(t *testing.T) {
 	s := newServer(t)
 	s.record(time.Date(2026, 4, 22, 8, 15, 30, 0, time.UTC), bruteForce(s.a, "10.0.1.55"))
 	a := s.get("/api/v1/alerts").want(200)
-	like(t, "alerts", parse(t, listAlertsExample), a.json())
+	like(t, "alerts", example(t, listAlertsExample), a.json())
 	exactly(t, "the list", a.json(), "content", "totalElements", "totalPages", "number", "size")
 	exactly(t, "an item", a.at("content.0"), "id", "title", "severity", "status", "source", "mitreTactic", "mitreTechnique", "createdAt", "description")
-	want := parse(t, listAlertsExample).(map[string]any)["content"].([]any)[0].(map[string]any)
+	want := example(t, listAlertsExample).(map[string]any)["content"].([]any)[0].(map[string]any)
 	for key, v := range want {
 		if key != "id" {
 			a.is("content.0."+key, v)
@@ -139,7 +139,7 @@ func TestAlertDetail(t *testing.T) {
 func TestAlertStatsExample(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	example := parse(t, `{
+	documented := example(t, `{
 "total_alerts": 232695,
 "open_alerts": 232685,
 "critical_alerts": 60,
@@ -154,8 +154,8 @@ func TestAlertStatsExample(t *testing.T) {
 	s.do(s.rw, "PATCH", "/api/v1/alerts/"+ids[0], `{"status":"RESOLVED"}`).want(200)
 	s.do(s.rw, "PATCH", "/api/v1/alerts/"+ids[1], `{"status":"false_positive"}`).want(200)
 	a := s.get("/api/v1/alerts/stats").want(200)
-	like(t, "stats", example, a.json())
-	exactly(t, "stats", a.json(), slices.Collect(maps.Keys(keys(example)))...)
+	like(t, "stats", documented, a.json())
+	exactly(t, "stats", a.json(), slices.Collect(maps.Keys(keys(documented)))...)
 	a.is("total_alerts", 4).is("open_alerts", 2).is("high_alerts", 4).is("critical_alerts", 0).
 		is("alerts_today", 2).is("alerts_this_week", 4).is("resolved_alerts", 1).is("false_positive_alerts", 1)
 	// 21:00 UTC is the next morning in Seoul.
@@ -235,10 +235,10 @@ func TestSearchExample(t *testing.T) {
 "toTime": "2026-04-25T00:00:00Z",
 "limit": 50
 }`).want(200)
-	like(t, "search", parse(t, searchExample), withoutHoles(a.json()))
+	like(t, "search", example(t, searchExample), withoutHoles(a.json()))
 	exactly(t, "the answer", a.json(), "events", "total", "histogram", "queryTime", "nextCursor")
 	exactly(t, "an event", a.at("events.0"), "id", "timestamp", "source", "host", "severity", "message", "fields")
-	for key, v := range parse(t, searchExample).(map[string]any)["events"].([]any)[0].(map[string]any) {
+	for key, v := range example(t, searchExample).(map[string]any)["events"].([]any)[0].(map[string]any) {
 		a.is("events.0."+key, v)
 	}
 	a.is("total", 342)
@@ -376,7 +376,7 @@ func TestCollectorsExample(t *testing.T) {
 		return s.cfg.Sources.Record(t.Context(), tx, []source.Count{{Tenant: s.a.Number, Source: "sshd", Arrived: noon.UnixNano(), Received: 1261953, Stored: 1261953}})
 	}))
 	a := s.get("/api/v1/collectors").want(200)
-	like(t, "collectors", parse(t, collectorsExample), a.json())
+	like(t, "collectors", example(t, collectorsExample), a.json())
 	exactly(t, "a collector", a.at("0"), "id", "hostname", "status", "version", "osFamily", "lastHeartbeat", "eventsIngested")
 	a.is("0.hostname", "collector-01").is("0.status", "online").is("0.version", "0.1.0").is("0.osFamily", "linux").
 		is("0.lastHeartbeat", "2026-04-22T12:00:00Z").is("0.eventsIngested", 1261953)
@@ -433,7 +433,7 @@ func TestErrorExample(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	a := s.get("/api/v1/alerts?severity=urgent").want(400)
-	want := parse(t, `{
+	want := example(t, `{
 "error": "Invalid severity value",
 "message": "Allowed: critical, high, medium, low, info",
 "status": 400

@@ -25,6 +25,7 @@ import (
 const (
 	maxBody  = 1 << 20 // bytes of a control call
 	maxDepth = 32      // nesting of a JSON body
+	bodyTime = 30 * time.Second
 )
 
 // enter does what every operation has in common, in this order: scope, query,
@@ -90,7 +91,11 @@ func readBody(op *operation, w http.ResponseWriter, r *http.Request) ([]byte, *p
 	if r.ContentLength > maxBody {
 		return nil, tooLarge("1 MiB")
 	}
+	// Not every writer has a connection behind it; without one nothing can hang.
+	conn := http.NewResponseController(w)
+	_ = conn.SetReadDeadline(time.Now().Add(bodyTime))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	_ = conn.SetReadDeadline(time.Time{})
 	if err != nil {
 		if _, over := errors.AsType[*http.MaxBytesError](err); over {
 			return nil, tooLarge("1 MiB")

@@ -34,10 +34,10 @@ func TestListIncidentsExample(t *testing.T) {
 		s.record(at, f)
 	}
 	a := s.get("/api/v1/incidents?status=OPEN").want(200)
-	like(t, "incidents", parse(t, listIncidentsExample), a.json())
+	like(t, "incidents", example(t, listIncidentsExample), a.json())
 	exactly(t, "the list", a.json(), "content", "totalElements", "totalPages", "number", "size")
 	exactly(t, "an item", a.at("content.0"), "id", "title", "severity", "status", "alertCount", "createdAt", "assignedTo", "mitreTactic", "mitreTechnique")
-	for key, v := range parse(t, listIncidentsExample).(map[string]any)["content"].([]any)[0].(map[string]any) {
+	for key, v := range example(t, listIncidentsExample).(map[string]any)["content"].([]any)[0].(map[string]any) {
 		if key != "id" {
 			a.is("content.0."+key, v)
 		}

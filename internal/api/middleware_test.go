@@ -129,6 +129,10 @@ func TestRouting(t *testing.T) {
 		}
 	}
 	s.do(s.ro, "HEAD", "/api/v1/alerts", "").want(200)
+	// Outside of the API there is nothing that a key would open.
+	for _, path := range []string{"/", "/favicon.ico", "/api/v2/alerts", "/api/v1"} {
+		s.do("", "GET", path, "").problem(404, "Not found", "Resource not found")
+	}
 }
 
 func TestRateLimits(t *testing.T) {

@@ -11,10 +11,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"github.com/kyra-mdr/kyra/internal/detect"
 	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/rule"
-	"github.com/kyra-mdr/kyra/internal/sigma"
 )
 
 // RuleItem is one rule of a list. It is exported, as every embedded shape is, since
@@ -135,6 +133,10 @@ func (a *api) rules() {
 		doc: "The body is as for creation. What is wrong with the rule is the answer, not an error.",
 	}, a.validateRule)
 	handle(a, operation{
+		id: "testRule", method: http.MethodPost, path: "/siem/rules/test", tag: tag, summary: "Try a rule on log records", safe: true,
+		doc: "The records go through parser, rule and correlation as they would live; nothing is kept.",
+	}, a.testRule)
+	handle(a, operation{
 		id: "updateRule", method: http.MethodPatch, path: "/siem/rules/{id}", tag: tag, summary: "Turn a rule on or off, or change its text", single: true,
 	}, a.patchRule)
 	for _, turn := range []struct {
@@ -231,19 +233,9 @@ func (a *api) validateRule(_ context.Context, _ *call, in *ruleTextIn) (*validat
 		return nil, err
 	}
 	out := &validateOut{}
-	out.Body.Problems, out.Body.Rules = []ruleProblem{}, []ruleFacts{}
-	docs, err := sigma.Parse(text)
-	if err != nil {
-		p := ruleProblem{Message: capital(err.Error())}
-		if e, ok := errors.AsType[*sigma.Error](err); ok {
-			p = ruleProblem{Line: e.Line, Column: e.Column, Message: capital(e.Message)}
-		}
-		out.Body.Problems = append(out.Body.Problems, p)
-		return out, nil
-	}
-	rules := make([]detect.Rule, len(docs))
-	for i, d := range docs {
-		rules[i] = detect.Rule{Document: d, Version: 1}
+	out.Body.Rules = []ruleFacts{}
+	_, docs, problems := compileRule(text)
+	for _, d := range docs {
 		kind := "detection"
 		if d.Correlation != nil {
 			kind = "correlation"
@@ -253,11 +245,7 @@ func (a *api) validateRule(_ context.Context, _ *call, in *ruleTextIn) (*validat
 			MitreTactics: orEmpty(d.Tactics()), MitreTechniques: orEmpty(d.Techniques()),
 		})
 	}
-	_, problems := detect.Compile(rules)
-	for _, p := range problems {
-		out.Body.Problems = append(out.Body.Problems, ruleProblem{Line: docs[p.Index].Line, Column: 1, Message: capital(p.Message)})
-	}
-	out.Body.Valid = len(out.Body.Problems) == 0
+	out.Body.Problems, out.Body.Valid = problems, len(problems) == 0
 	return out, nil
 }
 

@@ -134,3 +134,26 @@ func TestValidateRule(t *testing.T) {
 	s.get("/api/v1/siem/rules").is("totalElements", 0)
 	s.do(s.ro, "POST", "/api/v1/siem/rules/validate", "", "Content-Type: application/yaml").problem(400, "", "")
 }
+
+func TestTestRule(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	rule, err := json.Marshal(sshRule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const events = `["Apr 22 08:15:30 web-01 sshd[123]: Failed password for root from 10.0.1.55 port 22 ssh2", "Apr 22 08:15:31 web-01 sshd[123]: Accepted password for root from 10.0.1.55 port 22 ssh2"]`
+	a := s.do(s.ro, "POST", "/api/v1/siem/rules/test", `{"rule":`+string(rule)+`,"events":`+events+`}`).want(200)
+	a.is("valid", true).is("events.0.matches", []string{"SSH password guessing"}).is("events.1.matches", []any{}).
+		is("events.0.fields.src_ip", "10.0.1.55").is("findings.0.title", "SSH password guessing").is("findings.0.events", []int{0}).is("findings.0.count", 1)
+	if n := len(a.at("findings").([]any)); n != 1 {
+		t.Errorf("%d findings, want 1", n)
+	}
+	s.post("/api/v1/siem/rules", sshRule, "Content-Type: application/yaml").want(201)
+	s.do(s.ro, "POST", "/api/v1/siem/rules/test", `{"ruleId":"7f3c1f3e-0b7a-4a54-9d53-111111111111","events":[{"a":1}]}`).want(200).is("events.0.matches", []any{}).is("findings", []any{})
+	s.do(s.ro, "POST", "/api/v1/siem/rules/test", `{"rule":"title: [","events":["x"]}`).want(200).is("valid", false).is("events", []any{})
+	s.do(s.ro, "POST", "/api/v1/siem/rules/test", `{"events":["x"]}`).problem(400, "Invalid body", "Give rule or ruleId")
+	s.do(s.ro, "POST", "/api/v1/siem/rules/test", `{"ruleId":"none","events":["x"]}`).problem(404, "Not found", "")
+	s.do(s.ro, "POST", "/api/v1/siem/rules/test", `{"ruleId":"none","events":[]}`).problem(400, "Invalid events value", "")
+	s.get("/api/v1/alerts").is("totalElements", 0)
+}
