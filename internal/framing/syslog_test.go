@@ -58,8 +58,11 @@ func TestSyslog(t *testing.T) {
 		"line end after count": {count(m1) + "\n" + count(m2) + "\r\n", []string{m1, m2}, 0},
 		"counted with lines":   {count(m1+"\n"+m2) + count(m2), []string{m1 + "\n" + m2, m2}, 0},
 		"mixed":                {count(m1) + m2 + "\n" + count(m2+"\n") + m1 + "\x00" + count(m1) + m2, []string{m1, m2, m2, m1, m1, m2}, 0},
-		"counted, then no priority": {count(m1) + "Nov 23 08:18:41 vm x: y\n" + count(m2) + "2026-11-23T08:18:41Z vm x: y\n" + count(m2) + "{\"a\":1}\n",
-			[]string{m1, "Nov 23 08:18:41 vm x: y", m2, "2026-11-23T08:18:41Z vm x: y", m2, `{"a":1}`}, 0},
+		"counted, then no priority": {
+			count(m1) + "Nov 23 08:18:41 vm x: y\n" + count(m2) + "2026-11-23T08:18:41Z vm x: y\n" + count(m2) + "{\"a\":1}\n",
+			[]string{m1, "Nov 23 08:18:41 vm x: y", m2, "2026-11-23T08:18:41Z vm x: y", m2, `{"a":1}`},
+			0,
+		},
 
 		"a number is no count":      {"54 <1 minute elapsed\n" + m1 + "\n", []string{"54 <1 minute elapsed", m1}, 0},
 		"number and text":           {"12 apples\n7\n0 <13>x\n012 <13>x\n1234567890 <13>x\n3 <1234>x\n4 <>x\n", []string{"12 apples", "7", "0 <13>x", "012 <13>x", "1234567890 <13>x", "3 <1234>x", "4 <>x"}, 0},

@@ -68,7 +68,7 @@ type problem struct {
 // A record that is broken JSON is kept as a line of text, one that is too long is
 // kept cut; both are accepted, and named in errors[].
 func (g *Gate) HTTP(w http.ResponseWriter, r *http.Request, c Caller) {
-	u := &upload{gate: g, caller: c, in: g.stats.of(InputHTTP), result: make(chan error, 1)}
+	u := &upload{gate: g, caller: c, in: g.stats.of(InputHTTP), result: make(chan taken, 1)}
 	err := u.run(w, r)
 	u.answer(w, r, err)
 }
@@ -86,12 +86,17 @@ type upload struct {
 	read  int     // records read
 	notes []note
 
-	result   chan error // of the append that is under way
-	inFlight int        // its records
-	flightTo int64      // where they end in the body
+	result   chan taken // of the append that is under way
+	inFlight []int64    // where its records end in the body
 	failed   bool       // the queue did not take it
 	accepted int
 	offset   int64
+}
+
+// taken is what the queue did with a chunk.
+type taken struct {
+	records int
+	err     error
 }
 
 // overQuota stops an upload; it is worth trying again after wait.
@@ -213,17 +218,14 @@ func (u *upload) flush(ctx context.Context) error {
 	granted, wait := u.gate.quotas.take(u.caller.Tenant, n)
 	if granted > 0 {
 		chunk := first(u.batch.chunk(u.caller.Number, u.from), granted)
-		u.inFlight, u.flightTo = granted, u.ends[granted-1]
+		u.inFlight = append(u.inFlight, u.ends[:granted]...)
 		go func() {
 			// A sender that hangs up, or closes its half of the connection after the
 			// body, as nc does, must not leave it open whether its records are kept.
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
 			defer cancel()
-			err := u.gate.cfg.Append(ctx, chunk)
-			if err == nil {
-				u.in.took(chunk)
-			}
-			u.result <- err
+			n, err := u.gate.offer(ctx, u.in, chunk)
+			u.result <- taken{n, err}
 		}()
 	}
 	u.batch.reset()
@@ -239,23 +241,25 @@ func (u *upload) flush(ctx context.Context) error {
 
 // wait ends the append that is under way, if any.
 func (u *upload) wait() error {
-	if u.inFlight == 0 {
+	if len(u.inFlight) == 0 {
 		return nil
 	}
-	n := u.inFlight
-	u.inFlight = 0
-	err := <-u.result
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = fault.New(fault.Unavailable, "the queue does not answer").Because(err)
+	got := <-u.result
+	if got.records > 0 {
+		u.accepted += got.records
+		u.offset = u.inFlight[got.records-1]
 	}
-	if err != nil {
-		u.gate.quotas.refund(u.caller.Tenant, n)
-		u.failed = true
-		return fmt.Errorf("append to queue: %w", err)
+	left := len(u.inFlight) - got.records
+	u.inFlight = u.inFlight[:0]
+	if got.err == nil {
+		return nil
 	}
-	u.accepted += n
-	u.offset = u.flightTo
-	return nil
+	u.failed = true
+	u.gate.quotas.refund(u.caller.Tenant, left)
+	if errors.Is(got.err, context.DeadlineExceeded) {
+		return fault.New(fault.Unavailable, "the queue does not answer").Because(got.err)
+	}
+	return fmt.Errorf("append to queue: %w", got.err)
 }
 
 // source reads the only parameter.

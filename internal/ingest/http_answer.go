@@ -65,6 +65,8 @@ func (u *upload) explain(ctx context.Context, err error) (p problem, retry time.
 	case errors.Is(err, fault.Unavailable):
 		u.gate.cfg.Log.WarnContext(ctx, "queue takes no records, upload refused", "peer", u.from.peer, "error", err)
 		return say(http.StatusServiceUnavailable, "Event queue unavailable", "%s after the time in Retry-After", resend), retryFull, "queue"
+	case errors.Is(err, fault.TooLarge):
+		return say(http.StatusRequestEntityTooLarge, "Event too large", "The queue cannot hold the event that follows the accepted records"), 0, "too_large"
 	case errors.Is(err, errTooLarge):
 		return say(http.StatusRequestEntityTooLarge, "Body too large", "Allowed: %d bytes, decompressed. %s in smaller bodies",
 			u.gate.cfg.MaxBody, resend), 0, "too_large"

@@ -338,6 +338,31 @@ func TestHTTPQueueFull(t *testing.T) {
 	}
 }
 
+// A queue that cannot hold a whole chunk in one message gets it in parts.
+func TestHTTPSmallQueueMessages(t *testing.T) {
+	t.Parallel()
+	s := newSink()
+	s.largest = 1000
+	url, g := serve(t, Config{}, s, 0)
+	lines := make([]string, 300)
+	for i := range lines {
+		lines[i] = fmt.Sprintf("line %d %s", i, strings.Repeat("x", i))
+	}
+	if got := post(t, url, "", strings.NewReader(strings.Join(lines, "\n"))); got.Code != 200 || got.Accepted != 300 {
+		t.Errorf("answered %+v", got)
+	}
+	if diff := cmp.Diff(lines, s.records()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	got := post(t, url, "", strings.NewReader("one\ntwo\n"+strings.Repeat("x", 2000)+"\nfour\n"))
+	if got.Code != 413 || got.Accepted != 2 || got.Rejected != 2 || got.Offset != 7 {
+		t.Errorf("answered %+v", got)
+	}
+	if st := statsOf(g, "http"); st.Records != 302 || st.Rejected["too_large"] != 2 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
 func TestHTTPBusy(t *testing.T) {
 	t.Parallel()
 	s := newSink()
@@ -362,7 +387,7 @@ func raw(t *testing.T, url, head string, parts []string, pause time.Duration) st
 		t.Fatal(err)
 	}
 	defer conn.Close() //nolint:errcheck // test is over
-	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n", head)
+	_, _ = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n", head)
 	for _, p := range parts {
 		if _, err := io.WriteString(conn, p); err != nil {
 			break

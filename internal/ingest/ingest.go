@@ -87,35 +87,58 @@ func (g *Gate) push(ctx context.Context, tenant func() Tenant, from origin, b *b
 			t = tenant()
 			continue
 		}
-		if !g.append(ctx, in, first(c, n)) {
-			in.drop("shutdown", len(c.Records))
+		if left := g.append(ctx, in, first(c, n)); left > 0 {
+			in.drop("shutdown", left+len(c.Records)-n)
 			return
 		}
 		c = rest(c, n)
 	}
 }
 
-// append gives c to the queue, again and again until it is taken. It reports
-// false when ctx was done before.
-func (g *Gate) append(ctx context.Context, in *counters, c *queue.Chunk) bool {
+// offer gives c to the queue once, in parts if the queue cannot hold it in one
+// message. It returns how many records were taken.
+func (g *Gate) offer(ctx context.Context, in *counters, c *queue.Chunk) (int, error) {
+	err := g.cfg.Append(ctx, c)
+	if err == nil {
+		in.took(c)
+		return len(c.Records), nil
+	}
+	half := len(c.Records) / 2
+	if half == 0 || !errors.Is(err, fault.TooLarge) {
+		return 0, err
+	}
+	n, err := g.offer(ctx, in, first(c, half))
+	if err != nil {
+		return n, err
+	}
+	n, err = g.offer(ctx, in, rest(c, half))
+	return half + n, err
+}
+
+// append gives c to the queue, again and again until it is taken. It returns how
+// many records were not when ctx was done.
+func (g *Gate) append(ctx context.Context, in *counters, c *queue.Chunk) int {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		err := g.cfg.Append(ctx, c)
+		n, err := g.offer(ctx, in, c)
+		c = rest(c, n)
 		switch {
 		case err == nil:
-			in.took(c)
-			return true
+			return 0
 		case errors.Is(err, fault.TooLarge), errors.Is(err, fault.Invalid):
-			// Waiting does not help; later input must not starve behind it.
-			g.cfg.Log.ErrorContext(ctx, "queue refused records", "input", c.Input, "count", len(c.Records), "error", err)
-			in.drop("refused", len(c.Records))
-			return true
+			// Waiting does not help the record; those behind it must not starve.
+			g.cfg.Log.ErrorContext(ctx, "queue refused a record", "input", c.Input, "peer", c.Peer, "error", err)
+			in.drop("refused", 1)
+			if c = rest(c, 1); len(c.Records) == 0 {
+				return 0
+			}
+			continue
 		}
 		in.waited("queue")
 		if pause > time.Second {
 			g.cfg.Log.WarnContext(ctx, "queue takes no records, sender is held back", "input", c.Input, "peer", c.Peer, "error", err)
 		}
 		if !sleep(ctx, pause/2+rand.N(pause/2)) {
-			return false
+			return len(c.Records)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,12 +14,13 @@ import (
 
 // A sink takes chunks as the queue does, and can be full.
 type sink struct {
-	mu     sync.Mutex
-	chunks []*queue.Chunk
-	err    error // what Append answers
-	after  int   // chunks that are taken before err
-	delay  time.Duration
-	more   chan struct{} // one token when something came
+	mu      sync.Mutex
+	chunks  []*queue.Chunk
+	err     error // what Append answers
+	after   int   // chunks that are taken before err
+	largest int   // bytes that a chunk may have, 0 for any
+	delay   time.Duration
+	more    chan struct{} // one token when something came
 }
 
 func newSink() *sink { return &sink{more: make(chan struct{}, 1)} }
@@ -31,6 +33,9 @@ func (s *sink) Append(ctx context.Context, c *queue.Chunk) error {
 	defer s.mu.Unlock()
 	if s.err != nil && len(s.chunks) >= s.after {
 		return s.err
+	}
+	if s.largest > 0 && len(strings.Join(c.Records, "")) > s.largest {
+		return fault.New(fault.TooLarge, "no message can hold it")
 	}
 	s.chunks = append(s.chunks, c)
 	wake(s.more)
@@ -86,4 +91,24 @@ func statsOf(g *Gate, input string) InputStats {
 		}
 	}
 	return InputStats{}
+}
+
+func TestWriteMetrics(t *testing.T) {
+	g := New(Config{Append: newSink().Append, Log: testLog(t)})
+	in := g.stats.of(InputSyslogUDP)
+	in.took(&queue.Chunk{Records: []string{"ab", "c"}, Cut: []uint32{1}})
+	in.drop("quota", 3)
+	in.reject("queue", 0)
+	var out strings.Builder
+	g.WriteMetrics(&out)
+	want := `kyra_ingest_records_total{input="syslog-udp"} 2
+kyra_ingest_bytes_total{input="syslog-udp"} 3
+kyra_ingest_cut_total{input="syslog-udp"} 1
+kyra_ingest_resyncs_total{input="syslog-udp"} 0
+kyra_ingest_open{input="syslog-udp"} 0
+kyra_ingest_dropped_total{input="syslog-udp",reason="quota"} 3
+`
+	if out.String() != want {
+		t.Errorf("wrote %s", out.String())
+	}
 }

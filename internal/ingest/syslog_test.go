@@ -242,6 +242,21 @@ func TestSyslogQuota(t *testing.T) {
 	})
 }
 
+// A record that the queue can never hold is dropped and counted, and no other.
+func TestSyslogSmallQueueMessages(t *testing.T) {
+	t.Parallel()
+	s := newSink()
+	s.largest = 1000
+	server, g, _ := listen(t, s, SyslogConfig{}, 0)
+	send(t, dial(t, server, "tcp"), "<13>a\n<13>b\n"+strings.Repeat("x", 2000)+"\n<13>c\n<13>d\n")
+	if diff := cmp.Diff([]string{"<13>a", "<13>b", "<13>c", "<13>d"}, s.await(t, 4)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if st := statsOf(g, "syslog-tcp"); st.Dropped["refused"] != 1 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
 // A full queue stops the reading, and nothing is lost.
 func TestSyslogTCPBackPressure(t *testing.T) {
 	t.Parallel()

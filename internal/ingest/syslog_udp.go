@@ -59,8 +59,9 @@ func (s *Syslog) readUDP(ctx, deliver context.Context, g *udpGather) error {
 	control := make([]byte, 128)
 	var lost uint32 // as the kernel counts
 	var stopping drain
-	for draining := false; ; {
-		if draining = ctx.Err() != nil; draining {
+	for {
+		draining := ctx.Err() != nil
+		if draining {
 			deadline, more := stopping.next()
 			if !more {
 				return nil
@@ -165,7 +166,10 @@ func (s *Syslog) deliverUDP(ctx context.Context, peer string, b *batch) {
 	if over := len(c.Records) - granted; over > 0 {
 		in.drop("quota", over)
 	}
-	if granted > 0 && !s.gate.append(ctx, in, first(c, granted)) {
-		in.drop("shutdown", granted)
+	if granted == 0 {
+		return
+	}
+	if left := s.gate.append(ctx, in, first(c, granted)); left > 0 {
+		in.drop("shutdown", left)
 	}
 }
