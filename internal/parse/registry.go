@@ -125,7 +125,7 @@ func (l *line) content() {
 			}
 			return
 		}
-		l.failed = forced.strict && l.text != "" && !l.pamLine()
+		l.failed = l.failed || own == nil && forced.strict && l.text != "" && !l.pamLine()
 	}
 	if l.pamLine() && l.try(reg.pam, "the text is PAM's") {
 		l.source = "pam"

@@ -22,7 +22,7 @@ func TestSamples(t *testing.T) {
 		for _, sample := range c.Samples {
 			p := New(Options{})
 			var e event.Event
-			got := p.ParseExplain(&Record{Raw: sample.Line, Arrived: arrival, Peer: "192.0.2.1", Source: sampleHint(&c, sample)}, &e)
+			got := p.ParseExplain(&Record{Raw: sample.Line, Arrived: arrival, Peer: "192.0.2.1"}, &e)
 			checkInvariants(t, sample.Line, &e)
 			for _, want := range sample.Fields {
 				name, value, _ := strings.Cut(want, "=")
@@ -33,9 +33,6 @@ func TestSamples(t *testing.T) {
 		}
 	}
 }
-
-// sampleHint is "" but for parsers that only a hint can lead to.
-func sampleHint(*content, Sample) string { return "" }
 
 func hasValue(e *event.Event, name, value string) bool {
 	found := false
