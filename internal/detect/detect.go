@@ -105,6 +105,22 @@ func (f *fieldRef) lookup(e *event.Event) (string, bool) {
 	return "", false
 }
 
+// each calls do with each value that e has.
+func (f *fieldRef) each(e *event.Event, do func(string)) {
+	for _, name := range f.candidates {
+		found := false
+		for i := range e.Fields {
+			if e.Fields[i].Name == name {
+				found = true
+				do(e.Fields[i].Value)
+			}
+		}
+		if found {
+			return
+		}
+	}
+}
+
 // Compile builds the rule set of rules. What cannot be used is left out and
 // reported.
 func Compile(rules []Rule) (*Ruleset, []Problem) { return Options{}.Compile(rules) }

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"encoding/binary"
 	"strconv"
 	"strings"
 
@@ -24,11 +25,12 @@ const maxWeight = 1_000_000
 type Detector struct {
 	rules   func(tenant uint32) *Ruleset
 	tenants map[uint32]*tenantState
-	pending map[findingKey]*pendingFinding
+	pending map[string]*pendingFinding // by tenant, rule and key
 	order   []*pendingFinding
 	clock   int64  // the latest arrival
 	tick    uint64 // events with hits
 	key     []byte
+	full    []byte // key with tenant and rule before it
 }
 
 type tenantState struct {
@@ -55,7 +57,7 @@ type groupState struct {
 // New returns a Detector without state. rules gives the active rules of a tenant,
 // always the same pointer until they change.
 func New(rules func(tenant uint32) *Ruleset) *Detector {
-	return &Detector{rules: rules, tenants: map[uint32]*tenantState{}, pending: map[findingKey]*pendingFinding{}}
+	return &Detector{rules: rules, tenants: map[uint32]*tenantState{}, pending: map[string]*pendingFinding{}}
 }
 
 // Apply takes the hits of e, in the order of the queue. Every event goes through
@@ -71,7 +73,7 @@ func (d *Detector) Apply(e *event.Event, hits []Hit, _ func(*alert.Finding)) {
 		if r.alerts {
 			d.key = r.report.keyOf(e, d.key[:0])
 			f := d.pendingFor(e.Tenant, h.set, h.rule, &r.report)
-			f.add(e.Time, weightOf(e), r.report.detailOf(e))
+			f.addEvent(e, weightOf(e), &r.report)
 		}
 		for i := range r.feeds {
 			d.correlate(e, h.set, &r.feeds[i])
@@ -91,12 +93,14 @@ func (d *Detector) EndBatch(emit func(*alert.Finding)) {
 
 // pendingFor returns the finding of the rule and of the key in d.key.
 func (d *Detector) pendingFor(tenant uint32, set *Ruleset, id int32, r *report) *pendingFinding {
-	k := findingKey{tenant, set, id, string(d.key)}
-	f := d.pending[k]
-	if f == nil {
-		f = &pendingFinding{Finding: r.prototype, fields: r.values}
-		f.Tenant, f.Key, f.Rule = tenant, k.key, set.rules[id].ruleRef()
-		d.pending[k] = f
+	d.full = binary.BigEndian.AppendUint32(d.full[:0], tenant)
+	d.full = binary.BigEndian.AppendUint32(d.full, uint32(id))
+	d.full = append(d.full, d.key...)
+	f := d.pending[string(d.full)]
+	if f == nil || f.set != set { // the rules changed within the batch
+		f = &pendingFinding{Finding: r.prototype, fields: r.values, set: set}
+		f.Tenant, f.Key, f.Rule = tenant, string(d.key), set.rules[id].ruleRef()
+		d.pending[string(d.full)] = f
 		d.order = append(d.order, f)
 	}
 	return f
@@ -150,15 +154,20 @@ func (d *Detector) correlate(e *event.Event, set *Ruleset, f *feed) {
 	state.counted = d.tick
 	g := state.group(d.key, d.clock, r)
 	state.expire(d.clock - w.reach() - idleSlack)
-	run, fired := w.insert(&g.history, entry{at: e.Time, weight: weightOf(e), value: strings.Clone(value), detail: f.report.detailOf(e)}, d.tick)
+	run, at, fired := w.insert(&g.history, entry{at: e.Time, weight: weightOf(e), value: strings.Clone(value)}, d.tick)
 	for _, b := range fired {
-		d.report(e, set, k, f, g, run, b)
+		d.report(e, set, k, f, g, run, at, b)
+	}
+	if len(fired) == 0 { // it may be reported later, when the event is gone
+		run.entries[at].detail = f.report.detailOf(e)
+		run.details++
 	}
 	w.limit(run)
 }
 
-// report hands what is new in a window that fired to the finding of its group.
-func (d *Detector) report(e *event.Event, set *Ruleset, k *correlation, f *feed, g *groupState, r *run, b bounds) {
+// report hands what is new in a window that fired to the finding of its group;
+// entry at is that of e.
+func (d *Detector) report(e *event.Event, set *Ruleset, k *correlation, f *feed, g *groupState, r *run, at int, b bounds) {
 	d.key = append(d.key[:0], g.key...)
 	if f.report.key != nil {
 		d.key = f.report.keyOf(e, d.key[:0])
@@ -166,14 +175,18 @@ func (d *Detector) report(e *event.Event, set *Ruleset, k *correlation, f *feed,
 	finding := d.pendingFor(e.Tenant, set, k.rule, &f.report)
 	for i := b.from; i < b.to; i++ {
 		x := &r.entries[i]
-		if x.reported {
+		switch {
+		case x.reported:
 			continue
-		}
-		finding.add(x.at, x.weight, x.detail)
-		set.rules[k.rule].matches.Add(1)
-		if x.detail != nil {
+		case i == at:
+			finding.addEvent(e, x.weight, &f.report)
+		case x.detail != nil:
+			finding.addDetail(x.at, x.weight, x.detail)
 			r.details--
+		default: // there were too many to keep
+			finding.grow(x.at, x.weight)
 		}
+		set.rules[k.rule].matches.Add(1)
 		x.reported, x.detail = true, nil
 	}
 }

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -112,33 +113,17 @@ func (r *report) detailOf(e *event.Event) *detail {
 	}
 	for i := range r.entities {
 		f := &r.entities[i]
-		for _, v := range valuesOf(e, f) {
-			if t := entityType(f.name, v); t != "" && v != "" {
+		f.each(e, func(v string) {
+			if t := entityType(f.name, v); t != "" && v != "" && len(d.entities) < alert.MaxValues {
 				d.entities = append(d.entities, alert.Entity{Type: t, Field: event.Resolve(f.name), Value: strings.Clone(short(v))})
 			}
-		}
+		})
 	}
 	for i := range r.values {
 		v, _ := r.values[i].lookup(e)
 		d.values = append(d.values, strings.Clone(short(v)))
 	}
 	return d
-}
-
-// valuesOf returns all values of a field.
-func valuesOf(e *event.Event, f *fieldRef) []string {
-	for _, name := range f.candidates {
-		var out []string
-		for i := range e.Fields {
-			if e.Fields[i].Name == name {
-				out = append(out, e.Fields[i].Value)
-			}
-		}
-		if len(out) > 0 {
-			return out
-		}
-	}
-	return nil
 }
 
 // entityType tells what a value of a field is, "" where that is none of the types
@@ -186,51 +171,84 @@ func nativeEntityType(name, value string) string {
 	return ""
 }
 
-// findingKey tells the findings of a batch apart.
-type findingKey struct {
-	tenant uint32
-	set    *Ruleset
-	rule   int32
-	key    string
-}
-
 // A pendingFinding grows until the batch ends.
 type pendingFinding struct {
 	alert.Finding
 	fields []fieldRef
+	set    *Ruleset
 }
 
-// add joins n happenings at a time to f; d may be nil.
-func (f *pendingFinding) add(at, n int64, d *detail) {
+// grow joins n happenings at a time to f.
+func (f *pendingFinding) grow(at, n int64) {
 	if f.Count == 0 {
 		f.First, f.Last = at, at
 	}
 	f.First, f.Last = min(f.First, at), max(f.Last, at)
 	f.Count += n
-	if d == nil {
-		return
-	}
-	if f.Source == "" {
-		f.Source = d.source
-	}
+}
+
+func (f *pendingFinding) refer(id event.ID) {
 	if len(f.Events) < alert.MaxEvents {
-		f.Events = append(f.Events, d.id)
+		f.Events = append(f.Events, id)
 	}
+}
+
+// addDetail joins what was kept of an earlier event.
+func (f *pendingFinding) addDetail(at, n int64, d *detail) {
+	f.grow(at, n)
+	f.refer(d.id)
+	f.Source = cmp.Or(f.Source, d.source)
 	for _, e := range d.entities {
-		if len(f.Entities) < alert.MaxValues && !slices.Contains(f.Entities, e) {
-			f.Entities = append(f.Entities, e)
-		}
+		f.addEntity(e.Type, e.Field, e.Value)
 	}
 	for i, v := range d.values {
-		if v == "" || i >= len(f.fields) {
-			continue
+		f.addValue(i, v)
+	}
+}
+
+// addEvent joins e; it copies only what f does not have yet.
+func (f *pendingFinding) addEvent(e *event.Event, n int64, r *report) {
+	f.grow(e.Time, n)
+	f.refer(e.ID)
+	if f.Source == "" {
+		f.Source = r.source
+		if f.Source == "" {
+			f.Source = strings.Clone(short(e.Get(event.Source)))
 		}
-		name := f.fields[i].name
-		if have := f.Values[name]; len(have) < alert.MaxValues && !slices.Contains(have, v) {
-			if f.Values == nil {
-				f.Values = map[string][]string{}
+	}
+	for i := range r.entities {
+		x := &r.entities[i]
+		x.each(e, func(v string) {
+			if t := entityType(x.name, v); t != "" {
+				f.addEntity(t, event.Resolve(x.name), short(v))
 			}
-			f.Values[name] = append(have, v)
+		})
+	}
+	for i := range r.values {
+		if v, ok := r.values[i].lookup(e); ok {
+			f.addValue(i, short(v))
 		}
+	}
+}
+
+func (f *pendingFinding) addEntity(kind, field, value string) {
+	e := alert.Entity{Type: kind, Field: field, Value: value}
+	if value != "" && len(f.Entities) < alert.MaxValues && !slices.Contains(f.Entities, e) {
+		e.Value = strings.Clone(value)
+		f.Entities = append(f.Entities, e)
+	}
+}
+
+// addValue adds a value of the i-th field of the template.
+func (f *pendingFinding) addValue(i int, v string) {
+	if v == "" || i >= len(f.fields) {
+		return
+	}
+	name := f.fields[i].name
+	if have := f.Values[name]; len(have) < alert.MaxValues && !slices.Contains(have, v) {
+		if f.Values == nil {
+			f.Values = map[string][]string{}
+		}
+		f.Values[name] = append(have, strings.Clone(v))
 	}
 }

@@ -61,8 +61,8 @@ func (w *window) fits(r *run, t int64) bool {
 
 // insert adds e to the group's run and returns that run with the ranges of entries
 // that are now in a window that reaches the threshold; ranges are [from, to).
-func (w *window) insert(g *history, e entry, tick uint64) (*run, []bounds) {
-	r := w.choose(g, e.at)
+func (w *window) insert(g *history, e entry, tick uint64) (r *run, at int, fired []bounds) {
+	r = w.choose(g, e.at)
 	r.touched = tick
 	i := len(r.entries)
 	for i > 0 && r.entries[i-1].at > e.at {
@@ -70,9 +70,6 @@ func (w *window) insert(g *history, e entry, tick uint64) (*run, []bounds) {
 	}
 	newest := i == len(r.entries)
 	r.entries = slices.Insert(r.entries, i, e)
-	if e.detail != nil {
-		r.details++
-	}
 	if newest {
 		r.high = e.at
 		w.enter(r, i)
@@ -80,16 +77,16 @@ func (w *window) insert(g *history, e entry, tick uint64) (*run, []bounds) {
 		w.prune(r)
 		n := len(r.entries)
 		if w.fires(r, r.start, n, r.sum, len(r.counts)) {
-			return r, []bounds{{w.unreportedFrom(r), n}}
+			fired = []bounds{{w.unreportedFrom(r), n}}
 		}
-		return r, nil
+		return r, n - 1, fired
 	}
 	if e.at <= r.high-w.span {
 		r.start++
 	} else {
 		w.enter(r, i)
 	}
-	return r, w.late(r, i)
+	return r, i, w.late(r, i)
 }
 
 type bounds struct{ from, to int }

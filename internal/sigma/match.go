@@ -18,8 +18,10 @@ type Scratch struct {
 	links  []link // values of fields, chained
 	active []int32
 
-	arena  []byte // folded values
-	folded []span // by field of the event
+	same   []int32 // by field of the event: the first with an equal long value
+	long   []int32 // those that are long
+	arena  []byte  // folded values
+	folded []span  // by field of the event
 
 	predicates []uint32 // 2·epoch + truth
 	ruleEpoch  []uint32
@@ -76,7 +78,7 @@ func (s *Scratch) MatchResolved(e *event.Event, names, dst []int32) []int32 {
 	}
 	if s.m.keywords != nil {
 		for i := range e.Fields {
-			if !s.isHidden(names, i) {
+			if s.searched(int32(i)) {
 				s.hits = s.m.keywords.scan(s.fold(int32(i)), s.hits[:0])
 				s.fire(s.hits)
 			}
@@ -103,7 +105,7 @@ func (s *Scratch) collectHits(e *event.Event, fire func([]int32)) {
 	}
 	if s.m.keywords != nil {
 		for i := range e.Fields {
-			if !s.isHidden(s.names, i) {
+			if s.searched(int32(i)) {
 				s.hits = s.m.keywords.scan(s.fold(int32(i)), s.hits[:0])
 				fire(s.hits)
 			}
@@ -111,8 +113,14 @@ func (s *Scratch) collectHits(e *event.Event, fire func([]int32)) {
 	}
 }
 
-func (s *Scratch) isHidden(names []int32, i int) bool {
-	n := names[i]
+// searched tells whether keywords look at field i of the event: it is not hidden,
+// and no field before it has the same long value and was looked at.
+func (s *Scratch) searched(i int32) bool {
+	return !s.hidden(i) && (s.same[i] == i || s.hidden(s.same[i]))
+}
+
+func (s *Scratch) hidden(i int32) bool {
+	n := s.names[i]
 	return n >= 0 && int(n) < len(s.m.hidden) && s.m.hidden[n]
 }
 
@@ -130,13 +138,37 @@ func (s *Scratch) begin(e *event.Event, names []int32) {
 	if len(s.folded) < len(e.Fields) {
 		s.folded = append(s.folded, make([]span, len(e.Fields)-len(s.folded))...)
 	}
+	s.findSame(e)
 	for i, name := range names {
 		if name < 0 || int(name) >= len(s.m.targets) {
 			continue
 		}
 		for _, t := range s.m.targets[name] {
-			s.add(t, int32(i))
+			s.add(t, s.same[i])
 		}
+	}
+}
+
+// minSame is from which length on equal values are worth finding: canonical fields
+// repeat native ones, and folding and scanning them once is enough.
+const minSame = 24
+
+func (s *Scratch) findSame(e *event.Event) {
+	s.same, s.long = s.same[:0], s.long[:0]
+	for i := range e.Fields {
+		first := int32(i)
+		if v := e.Fields[i].Value; len(v) >= minSame {
+			for _, j := range s.long {
+				if e.Fields[j].Value == v {
+					first = j
+					break
+				}
+			}
+			if first == int32(i) && len(s.long) < 64 {
+				s.long = append(s.long, first)
+			}
+		}
+		s.same = append(s.same, first)
 	}
 }
 
@@ -274,7 +306,7 @@ func (s *Scratch) holds(id int32) bool {
 func (s *Scratch) compute(p *compiledPredicate) bool {
 	if p.field < 0 {
 		for i := range s.event.Fields {
-			if !s.isHidden(s.names, i) && (p.op == opPresent || s.valueHolds(p, int32(i))) {
+			if s.searched(int32(i)) && (p.op == opPresent || s.valueHolds(p, int32(i))) {
 				return true
 			}
 		}
