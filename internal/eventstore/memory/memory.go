@@ -38,7 +38,8 @@ func (s *Store) Append(ctx context.Context, events []event.Event) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range events {
-		e := clone(&events[i])
+		fit, _ := eventstore.Fit(&events[i], eventstore.MaxEventBytes)
+		e := clone(fit)
 		e.Time = min(max(e.Time, eventstore.MinTime), eventstore.MaxTime)
 		e.Arrived -= e.Arrived % 1000
 		if query.IsJSON(e.Raw) {
@@ -47,35 +48,11 @@ func (s *Store) Append(ctx context.Context, events []event.Event) error {
 			}
 		}
 		slices.SortStableFunc(e.Fields, func(a, b event.Field) int { return strings.Compare(a.Name, b.Name) })
-		s.bytes += cut(&e)
+		s.bytes += uint64(eventstore.Size(&e))
 		s.events = append(s.events, e)
 	}
 	slices.SortStableFunc(s.events, order)
 	return nil
-}
-
-// cut keeps an event within eventstore.MaxEventBytes and returns its size.
-func cut(e *event.Event) uint64 {
-	size := len(e.Raw)
-	for i := range e.Fields {
-		f := &e.Fields[i]
-		size += len(f.Name) + len(f.Value)
-	}
-	if size <= eventstore.MaxEventBytes {
-		return uint64(size)
-	}
-	left := eventstore.MaxEventBytes
-	trim := func(s string) string {
-		s = s[:min(len(s), max(left, 0))]
-		left -= len(s)
-		return s
-	}
-	e.Raw = trim(e.Raw)
-	for i := range e.Fields {
-		e.Fields[i].Value = trim(e.Fields[i].Value)
-	}
-	e.Tag(event.TagFieldsCut)
-	return eventstore.MaxEventBytes
 }
 
 func clone(e *event.Event) event.Event {
