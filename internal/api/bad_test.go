@@ -272,9 +272,12 @@ func TestSearchesAreBounded(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	s.api().SearchTime = 10 * time.Millisecond
-	a := s.do(s.ro, "POST", "/api/v1/siem/search", `{}`)
-	a.problem(503, "Service unavailable", "Too many searches are running, try again")
+	// The same turns, with less patience.
+	hasty := &api{Config: Config{SearchTime: 10 * time.Millisecond}, searching: s.api().searching}
+	_, err := inTurn(t.Context(), hasty, func(context.Context) (bool, error) { return true, nil })
+	if f, ok := errors.AsType[*fault.Error](err); !ok || f.Kind != fault.Unavailable || f.Message != "too many searches are running, try again" {
+		t.Errorf("a second search: %v", err)
+	}
 	hangUp()
 	select {
 	case <-ended:
