@@ -248,7 +248,7 @@ func TestRecordings(t *testing.T) {
 // of the event.
 func plain(rs *Ruleset, m *Matcher, e *event.Event) []int32 {
 	var out []int32
-	m.names = rs.names.Resolve(e, m.names[:0])
+	m.input.Set(e)
 	m.route(e)
 	for g := range rs.groups {
 		if !rs.router.match(g, m.slots) {

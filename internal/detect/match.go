@@ -24,7 +24,7 @@ func (h Hit) Document() *sigma.Document { return h.set.rules[h.rule].document }
 type Matcher struct {
 	set       *Ruleset
 	scratches []*sigma.Scratch // by group, made when first needed
-	names     []int32
+	input     *sigma.Input
 	slots     []*string
 	ranks     []int32
 	key       []byte
@@ -44,6 +44,7 @@ const (
 func (rs *Ruleset) NewMatcher() *Matcher {
 	return &Matcher{
 		set:       rs,
+		input:     sigma.NewInput(rs.names),
 		scratches: make([]*sigma.Scratch, len(rs.groups)),
 		slots:     make([]*string, rs.router.slots),
 		ranks:     make([]int32, rs.router.slots),
@@ -54,7 +55,7 @@ func (rs *Ruleset) NewMatcher() *Matcher {
 // Match appends the rules that match e to dst, base rules of correlations among
 // them.
 func (m *Matcher) Match(e *event.Event, dst []Hit) []Hit {
-	m.names = m.set.names.Resolve(e, m.names[:0])
+	m.input.Set(e)
 	for _, g := range m.route(e) {
 		x := &m.set.groups[g]
 		x.events.Add(1)
@@ -63,7 +64,7 @@ func (m *Matcher) Match(e *event.Event, dst []Hit) []Hit {
 			s = x.matcher.NewScratch()
 			m.scratches[g] = s
 		}
-		m.found = s.MatchResolved(e, m.names, m.found[:0])
+		m.found = s.MatchInput(m.input, m.found[:0])
 		for _, i := range m.found {
 			r := x.rules[i]
 			m.set.rules[r].matches.Add(1)
@@ -77,7 +78,7 @@ func (m *Matcher) Match(e *event.Event, dst []Hit) []Hit {
 func (m *Matcher) route(e *event.Event) []int32 {
 	r := &m.set.router
 	clear(m.slots)
-	for i, name := range m.names {
+	for i, name := range m.input.Names() {
 		if name < 0 || int(name) >= len(r.feeds) {
 			continue
 		}

@@ -20,8 +20,8 @@ type Options struct {
 	Fields func(field string) []string
 	// Hidden names fields whose values keywords do not search.
 	Hidden []string
-	// Names may be shared by several matchers, so that an event's names are looked
-	// up once for all of them. All Compile calls must come before the first use.
+	// Names may be shared by several matchers, so that one Input serves all of them.
+	// All Compile calls must come before the first use.
 	Names *Names
 	// Sample is traffic such as is to be expected: the matcher finds each rule by
 	// what is rare in it. Without one it guesses.
@@ -51,9 +51,9 @@ func (n *Names) Add(name string) int32 {
 	return id
 }
 
-// Resolve appends the number of each field of e, -1 for names that no rule asks
+// resolve appends the number of each field of e, -1 for names that no rule asks
 // for.
-func (n *Names) Resolve(e *event.Event, dst []int32) []int32 {
+func (n *Names) resolve(e *event.Event, dst []int32) []int32 {
 	for i := range e.Fields {
 		id, ok := n.ids[e.Fields[i].Name]
 		if !ok {

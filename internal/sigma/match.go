@@ -12,16 +12,11 @@ type Scratch struct {
 	m     *Matcher
 	epoch uint32 // of this event: what carries another one is from before
 
-	names  []int32 // of Match
-	event  *event.Event
+	own    *Input // of Match
+	in     *Input // the event under way
 	fields []fieldState
 	links  []link // values of fields, chained
 	active []int32
-
-	same   []int32 // by field of the event: the first with an equal long value
-	long   []int32 // those that are long
-	arena  []byte  // folded values
-	folded []span  // by field of the event
 
 	predicates []uint32 // 2·epoch + truth
 	ruleEpoch  []uint32
@@ -41,11 +36,6 @@ type link struct {
 	next  int32 // -1: the last
 }
 
-type span struct {
-	epoch  uint32
-	lo, hi int32
-}
-
 // NewScratch returns working memory for one goroutine.
 func (m *Matcher) NewScratch() *Scratch {
 	regexes := 0
@@ -56,6 +46,7 @@ func (m *Matcher) NewScratch() *Scratch {
 	}
 	return &Scratch{
 		m:          m,
+		own:        NewInput(m.names),
 		fields:     make([]fieldState, len(m.fields)),
 		predicates: make([]uint32, len(m.preds)),
 		ruleEpoch:  make([]uint32, len(m.rules)),
@@ -65,21 +56,21 @@ func (m *Matcher) NewScratch() *Scratch {
 
 // Match appends the indexes of the rules that match e to dst, in order.
 func (s *Scratch) Match(e *event.Event, dst []int32) []int32 {
-	s.names = s.m.names.Resolve(e, s.names[:0])
-	return s.MatchResolved(e, s.names, dst)
+	s.own.Set(e)
+	return s.MatchInput(s.own, dst)
 }
 
-// MatchResolved is Match for an event whose names the matcher's Names have
-// resolved.
-func (s *Scratch) MatchResolved(e *event.Event, names, dst []int32) []int32 {
-	s.begin(e, names)
+// MatchInput is Match for an event that several matchers look at. The input must
+// be of the Names that the matcher was compiled with.
+func (s *Scratch) MatchInput(in *Input, dst []int32) []int32 {
+	s.begin(in)
 	for _, f := range s.active {
 		s.fire(s.findField(f, s.hits[:0]))
 	}
 	if s.m.keywords != nil {
-		for i := range e.Fields {
+		for i := range in.event.Fields {
 			if s.searched(int32(i)) {
-				s.hits = s.m.keywords.scan(s.fold(int32(i)), s.hits[:0])
+				s.hits = s.m.keywords.scan(in.fold(int32(i)), s.hits[:0])
 				s.fire(s.hits)
 			}
 		}
@@ -92,21 +83,21 @@ func (s *Scratch) MatchResolved(e *event.Event, names, dst []int32) []int32 {
 		}
 	}
 	slices.Sort(dst[start:])
-	s.event = nil
+	s.in = nil
 	return dst
 }
 
 // collectHits hands each atom that fires for e to fire, some of them repeatedly.
 func (s *Scratch) collectHits(e *event.Event, fire func([]int32)) {
-	s.names = s.m.names.Resolve(e, s.names[:0])
-	s.begin(e, s.names)
+	s.own.Set(e)
+	s.begin(s.own)
 	for _, f := range s.active {
 		fire(s.findField(f, s.hits[:0]))
 	}
 	if s.m.keywords != nil {
 		for i := range e.Fields {
 			if s.searched(int32(i)) {
-				s.hits = s.m.keywords.scan(s.fold(int32(i)), s.hits[:0])
+				s.hits = s.m.keywords.scan(s.own.fold(int32(i)), s.hits[:0])
 				fire(s.hits)
 			}
 		}
@@ -116,59 +107,30 @@ func (s *Scratch) collectHits(e *event.Event, fire func([]int32)) {
 // searched tells whether keywords look at field i of the event: it is not hidden,
 // and no field before it has the same long value and was looked at.
 func (s *Scratch) searched(i int32) bool {
-	return !s.hidden(i) && (s.same[i] == i || s.hidden(s.same[i]))
+	return !s.hidden(i) && (s.in.same[i] == i || s.hidden(s.in.same[i]))
 }
 
 func (s *Scratch) hidden(i int32) bool {
-	n := s.names[i]
+	n := s.in.names[i]
 	return n >= 0 && int(n) < len(s.m.hidden) && s.m.hidden[n]
 }
 
 // begin takes the event in: which of its values are which field.
-func (s *Scratch) begin(e *event.Event, names []int32) {
+func (s *Scratch) begin(in *Input) {
 	if s.epoch++; s.epoch >= 1<<31 {
 		s.forget()
 	}
-	s.event = e
-	s.names = names
+	s.in = in
 	s.candidates = s.candidates[:0]
 	s.links = s.links[:0]
 	s.active = s.active[:0]
-	s.arena = s.arena[:0]
-	if len(s.folded) < len(e.Fields) {
-		s.folded = append(s.folded, make([]span, len(e.Fields)-len(s.folded))...)
-	}
-	s.findSame(e)
-	for i, name := range names {
+	for i, name := range in.names {
 		if name < 0 || int(name) >= len(s.m.targets) {
 			continue
 		}
 		for _, t := range s.m.targets[name] {
-			s.add(t, s.same[i])
+			s.add(t, in.same[i])
 		}
-	}
-}
-
-// minSame is from which length on equal values are worth finding: canonical fields
-// repeat native ones, and folding and scanning them once is enough.
-const minSame = 24
-
-func (s *Scratch) findSame(e *event.Event) {
-	s.same, s.long = s.same[:0], s.long[:0]
-	for i := range e.Fields {
-		first := int32(i)
-		if v := e.Fields[i].Value; len(v) >= minSame {
-			for _, j := range s.long {
-				if e.Fields[j].Value == v {
-					first = j
-					break
-				}
-			}
-			if first == int32(i) && len(s.long) < 64 {
-				s.long = append(s.long, first)
-			}
-		}
-		s.same = append(s.same, first)
 	}
 }
 
@@ -193,23 +155,9 @@ func (s *Scratch) add(t target, value int32) {
 // forget clears what carries epochs, once in two thousand million events.
 func (s *Scratch) forget() {
 	clear(s.fields)
-	clear(s.folded)
 	clear(s.predicates)
 	clear(s.ruleEpoch)
 	s.epoch = 1
-}
-
-func (s *Scratch) raw(value int32) string { return clip(s.event.Fields[value].Value) }
-
-// fold returns the folded value, computed once an event.
-func (s *Scratch) fold(value int32) []byte {
-	f := &s.folded[value]
-	if f.epoch != s.epoch {
-		lo := len(s.arena)
-		s.arena = appendFold(s.arena, s.raw(value))
-		*f = span{s.epoch, int32(lo), int32(len(s.arena))}
-	}
-	return s.arena[f.lo:f.hi]
 }
 
 // findField appends the atoms of field f that fire.
@@ -223,10 +171,10 @@ func (s *Scratch) findField(f int32, dst []int32) []int32 {
 	for at := s.fields[f].head; at >= 0; at = s.links[at].next {
 		v := s.links[at].value
 		if text {
-			dst = x.find(s.fold(v), dst)
+			dst = x.find(s.in.fold(v), dst)
 		}
 		if x.networks != nil {
-			if a, ok := parseAddress(s.raw(v)); ok {
+			if a, ok := parseAddress(s.in.raw(v)); ok {
 				dst = x.networks.find(a, dst)
 			}
 		}
@@ -305,7 +253,7 @@ func (s *Scratch) holds(id int32) bool {
 
 func (s *Scratch) compute(p *compiledPredicate) bool {
 	if p.field < 0 {
-		for i := range s.event.Fields {
+		for i := range s.in.event.Fields {
 			if s.searched(int32(i)) && (p.op == opPresent || s.valueHolds(p, int32(i))) {
 				return true
 			}
@@ -334,31 +282,29 @@ func (s *Scratch) valueHolds(p *compiledPredicate, value int32) bool {
 	switch p.op {
 	case opEqual, opPrefix, opSuffix, opContains:
 		if p.cased {
-			return textHolds(p.op, s.raw(value), p.text)
+			return textHolds(p.op, s.in.raw(value), p.text)
 		}
-		return bytesHold(p.op, s.fold(value), p.bytes)
+		return bytesHold(p.op, s.in.fold(value), p.bytes)
 	case opGlob:
 		if p.cased {
-			lo := len(s.arena)
-			s.arena = append(s.arena, s.raw(value)...)
-			return p.glob.match(s.arena[lo:])
+			return p.glob.match(s.in.bytes(value))
 		}
-		return p.glob.match(s.fold(value))
+		return p.glob.match(s.in.fold(value))
 	case opRegex:
 		d := s.automata[p.regex]
 		if d == nil {
 			d = newDFA(p.program)
 			s.automata[p.regex] = d
 		}
-		return d.match(s.raw(value))
+		return d.match(s.in.raw(value))
 	case opCIDR:
-		a, ok := parseAddress(s.raw(value))
+		a, ok := parseAddress(s.in.raw(value))
 		return ok && p.net.Contains(a)
 	case opCompare:
-		n, ok := parseNumber(s.raw(value))
+		n, ok := parseNumber(s.in.raw(value))
 		return ok && compareNumbers(p.cmp, n, p.num)
 	case opTime:
-		n, ok := timePart(p.part, s.raw(value))
+		n, ok := timePart(p.part, s.in.raw(value))
 		return ok && compareNumbers(p.cmp, n, p.num)
 	case opRef:
 		return s.refHolds(p, value)
@@ -373,10 +319,10 @@ func (s *Scratch) refHolds(p *compiledPredicate, value int32) bool {
 	}
 	for at := f.head; at >= 0; at = s.links[at].next {
 		other := s.links[at].value
-		if p.cased && textHolds(p.refOp, s.raw(value), s.raw(other)) {
+		if p.cased && textHolds(p.refOp, s.in.raw(value), s.in.raw(other)) {
 			return true
 		}
-		if !p.cased && bytesHold(p.refOp, s.fold(value), s.fold(other)) {
+		if !p.cased && bytesHold(p.refOp, s.in.fold(value), s.in.fold(other)) {
 			return true
 		}
 	}
