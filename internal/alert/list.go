@@ -68,7 +68,7 @@ type limits struct {
 }
 
 func defaultLimits() limits {
-	return limits{count: 10_000, small: 5_000, near: 500, words: 1_000, probe: 2_000, recent: 2_000, frequent: 40, walk: 10_000}
+	return limits{count: 10_000, small: 5_000, near: 500, words: 1_000, probe: 2_000, recent: 1_000, frequent: 20, walk: 5_000}
 }
 
 // List returns one page, newest first by default; equal ones are told apart by their
@@ -115,12 +115,11 @@ func (s *Service) Stream(ctx context.Context, tenant uint32, f Filter) iter.Seq2
 			l := lister{tx: tx, tenant: tenant, q: q, sets: q.sets(), limits: s.limits}
 			var b builder
 			l.where(&b, false)
-			from := " FROM alert a "
 			if q.Search != "" {
-				from += "JOIN alert_text t ON t.seq = a.seq "
-				b.w(" AND instr(t.folded, ", b.p(l.folded()), ") > 0")
+				b.w(" AND ")
+				l.contains(&b, "a.seq")
 			}
-			for a, err := range sqldb.Stream(ctx, tx, scanAlert, `SELECT `+alertColumns+from+b.String()+` ORDER BY a.created_at DESC, a.seq DESC`, b.args...) {
+			for a, err := range sqldb.Stream(ctx, tx, scanAlert, `SELECT `+alertColumns+` FROM alert a `+b.String()+` ORDER BY a.created_at DESC, a.seq DESC`, b.args...) {
 				if err != nil {
 					return err
 				}

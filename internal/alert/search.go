@@ -1,9 +1,11 @@
 package alert
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -38,7 +40,7 @@ func (s *Service) search(ctx context.Context, l *lister) (*Page, error) {
 		return l.walk(ctx, nil)
 	}
 	if l.tx.Dialect() == sqldb.Postgres {
-		hits, err := l.hitsAmongRecent(ctx)
+		hits, _, err := l.newest(ctx, l.limits.recent)
 		if err != nil {
 			return nil, err
 		}
@@ -59,21 +61,27 @@ func (s *Service) search(ctx context.Context, l *lister) (*Page, error) {
 	return l.walk(ctx, rows[:l.limits.probe])
 }
 
+// contains writes where what is searched for stands in the text of alert row. It is a
+// look-up for each row that gets so far: a join lets PostgreSQL read all texts.
+func (l *lister) contains(b *builder, row string) {
+	b.w(`(SELECT instr(t.folded, `, b.p(l.folded()), `) FROM alert_text t WHERE t.seq = `, row, `) > 0`)
+}
+
 // matching writes the tables, the filter and the search; rows, unless nil, are the
 // only ones to look into.
 func (l *lister) matching(b *builder, rows []int64) {
 	if rows == nil {
-		b.w(`alert a JOIN alert_text t ON t.seq = a.seq `)
+		b.w(`alert a `)
+		l.where(b, false)
 	} else {
 		b.w(`(`)
 		l.listed(b, rows)
-		b.w(`) r CROSS JOIN alert a CROSS JOIN alert_text t `)
+		b.w(`) r CROSS JOIN alert a `)
+		l.where(b, false)
+		b.w(` AND a.seq = r.seq`)
 	}
-	l.where(b, false)
-	if rows != nil {
-		b.w(` AND a.seq = r.seq AND t.seq = r.seq`)
-	}
-	b.w(` AND instr(t.folded, `, b.p(l.folded()), `) > 0`)
+	b.w(` AND `)
+	l.contains(b, "a.seq")
 }
 
 // listed makes a table of rows out of one argument.
@@ -92,20 +100,31 @@ func (l *lister) among(ctx context.Context, rows []int64) (*Page, error) {
 		return p, nil
 	}
 	var b builder
-	b.w(`SELECT count(*) FROM `)
+	b.w(`SELECT a.seq FROM `)
 	l.matching(&b, rows)
-	var err error
-	if p.Total, err = sqldb.One(ctx, l.tx, sqldb.Value[int64], b.String(), b.args...); err != nil {
+	b.w(` ORDER BY `, l.q.order())
+	hits, err := sqldb.All(ctx, l.tx, sqldb.Value[int64], b.String(), b.args...)
+	if err != nil {
 		return nil, err
 	}
+	p.Total = int64(len(hits))
 	if l.offset() >= p.Total {
 		return p, nil
 	}
+	hits = hits[l.offset():min(l.offset()+int64(l.q.Size), p.Total)]
 	b = builder{}
-	b.w(`SELECT `, alertColumns, ` FROM `)
-	l.matching(&b, rows)
-	b.w(` ORDER BY `, l.q.order(), ` LIMIT `, b.p(l.q.Size), ` OFFSET `, b.p(l.offset()))
+	b.w(`SELECT `, alertColumns, ` FROM alert a WHERE `)
+	for i, seq := range hits {
+		if i == 0 {
+			b.w(`a.seq IN (`)
+		} else {
+			b.w(`, `)
+		}
+		b.w(b.p(seq))
+	}
+	b.w(`)`)
 	p.Alerts, err = sqldb.All(ctx, l.tx, scanAlert, b.String(), b.args...)
+	slices.SortFunc(p.Alerts, func(a, b Alert) int { return cmp.Compare(slices.Index(hits, a.seq), slices.Index(hits, b.seq)) })
 	return p, err
 }
 
@@ -114,34 +133,28 @@ func (l *lister) among(ctx context.Context, rows []int64) (*Page, error) {
 // at least so many.
 func (l *lister) walk(ctx context.Context, known []int64) (*Page, error) {
 	p := &Page{}
-	var b builder
 	if known != nil {
+		var err error
+		if p, err = l.among(ctx, known); err != nil {
+			return nil, err
+		}
+		p.Capped = true
 		// Those known are the first in order of creation.
-		b.w(`SELECT count(*), CAST(`, b.p(l.limits.walk), ` AS BIGINT) FROM `)
-		l.matching(&b, known)
+		if l.q.Sort == "createdAt" && l.offset()+int64(l.q.Size) <= p.Total {
+			return p, nil
+		}
 	} else {
-		b.w(`SELECT COALESCE(sum(CASE WHEN instr(t.folded, `, b.p(l.folded()), `) > 0 THEN 1 ELSE 0 END), 0), count(*) FROM (SELECT a.seq FROM alert a `)
-		l.where(&b, false)
-		b.w(` ORDER BY a.created_at DESC, a.seq DESC LIMIT `, b.p(l.limits.walk), `) r CROSS JOIN alert_text t WHERE t.seq = r.seq`)
-	}
-	type counted struct{ hits, looked int64 }
-	n, err := sqldb.One(ctx, l.tx, func(rows *sql.Rows, n *counted) error { return rows.Scan(&n.hits, &n.looked) }, b.String(), b.args...)
-	if err != nil {
-		return nil, err
-	}
-	p.Total, p.Capped = n.hits, n.looked >= l.limits.walk
-	if !p.Capped && l.offset() >= p.Total {
-		p.Alerts = []Alert{}
-		return p, nil
-	}
-	if known != nil && l.q.Sort == "createdAt" && l.offset()+int64(l.q.Size) <= n.hits {
-		all, err := l.among(ctx, known)
+		hits, looked, err := l.newest(ctx, l.limits.walk)
 		if err != nil {
 			return nil, err
 		}
-		p.Alerts = all.Alerts
-		return p, nil
+		p.Total, p.Capped = hits, looked >= l.limits.walk
+		if !p.Capped && l.offset() >= p.Total {
+			p.Alerts = []Alert{}
+			return p, nil
+		}
 	}
+	var err error
 	if p.Alerts, err = l.walked(ctx); err != nil {
 		return nil, err
 	}
@@ -161,9 +174,10 @@ func (l *lister) walked(ctx context.Context) ([]Alert, error) {
 	limit := l.offset() + int64(l.q.Size)
 	switch l.q.Sort {
 	case "updatedAt", "lastSeen", "title":
-		b.w(`SELECT `, alertColumns, ` FROM alert a CROSS JOIN alert_text t `)
+		b.w(`SELECT `, alertColumns, ` FROM alert a `)
 		l.where(&b, true)
-		b.w(` AND t.seq = a.seq AND instr(t.folded, `, b.p(l.folded()), `) > 0`)
+		b.w(` AND `)
+		l.contains(&b, "a.seq")
 	default:
 		// Each set is walked by its own index in order of creation, and only as far as
 		// the page may need; the outer order puts sets together.
@@ -176,10 +190,11 @@ func (l *lister) walked(ctx context.Context) ([]Alert, error) {
 			if i > 0 {
 				b.w(` UNION ALL `)
 			}
-			b.w(`SELECT * FROM (SELECT a.seq FROM alert a CROSS JOIN alert_text t `)
+			b.w(`SELECT * FROM (SELECT a.seq FROM alert a `)
 			s.where(&b, l.tenant)
 			l.rest(&b)
-			b.w(` AND t.seq = a.seq AND instr(t.folded, `, b.p(l.folded()), `) > 0`)
+			b.w(` AND `)
+			l.contains(&b, "a.seq")
 			b.w(` ORDER BY a.created_at`, dir, `, a.seq`, dir, ` LIMIT `, b.p(limit), `) s`, strconv.Itoa(i))
 		}
 		b.w(`) k JOIN alert a ON a.seq = k.seq`)
@@ -208,13 +223,17 @@ func (l *lister) split() []set {
 	return all
 }
 
-// hitsAmongRecent counts the matches among the newest rows of the filter.
-func (l *lister) hitsAmongRecent(ctx context.Context) (int64, error) {
+// newest looks into at most n of the newest rows of the filter, and counts the hits
+// and the rows.
+func (l *lister) newest(ctx context.Context, n int64) (hits, looked int64, err error) {
 	var b builder
-	b.w(`SELECT count(*) FROM (SELECT a.seq FROM alert a `)
+	b.w(`SELECT COALESCE(sum(CASE WHEN `)
+	l.contains(&b, "r.seq")
+	b.w(` THEN 1 ELSE 0 END), 0), count(*) FROM (SELECT a.seq FROM alert a `)
 	l.where(&b, false)
-	b.w(` ORDER BY a.created_at DESC, a.seq DESC LIMIT `, b.p(l.limits.recent), `) r JOIN alert_text t ON t.seq = r.seq WHERE instr(t.folded, `, b.p(l.folded()), `) > 0`)
-	return sqldb.One(ctx, l.tx, sqldb.Value[int64], b.String(), b.args...)
+	b.w(` ORDER BY a.created_at DESC, a.seq DESC LIMIT `, b.p(n), `) r`)
+	_, err = sqldb.One(ctx, l.tx, func(rows *sql.Rows, _ *struct{}) error { return rows.Scan(&hits, &looked) }, b.String(), b.args...)
+	return hits, looked, err
 }
 
 // probe asks the word index for rows that meet the needs, at most limits.probe+1; on
