@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 
 	"golang.org/x/text/encoding/unicode"
@@ -36,6 +35,7 @@ type Record struct {
 	Cut     bool   // it was longer than the limit
 	Value   bool   // it is one JSON value, as it came
 	Problem string // "" or why it was not kept as the JSON it seems to be
+	At      int    // byte of the record at which the problem is, from 1
 }
 
 // A Reader cuts a body or file into records. What begins with a JSON object, or
@@ -404,7 +404,7 @@ func (r *Reader) broken(n int, what string) (Record, bool) {
 	}
 	rec, ok := r.nextLine()
 	if ok {
-		rec.Problem = fmt.Sprintf("%s (at byte %d of the record), kept as text", what, n+1)
+		rec.Problem, rec.At = what, n+1
 	}
 	return rec, ok
 }

@@ -188,8 +188,9 @@ func (u *upload) readAll(ctx context.Context, records *framing.Reader) error {
 			}
 		}
 		switch {
+		case len(u.notes) == maxNotes:
 		case rec.Problem != "":
-			u.note(note{Index: u.read, Line: rec.Line, Error: rec.Problem})
+			u.note(note{Index: u.read, Line: rec.Line, Error: fmt.Sprintf("%s (at byte %d of the record), kept as text", rec.Problem, rec.At)})
 		case rec.Cut:
 			u.note(note{Index: u.read, Line: rec.Line, Error: fmt.Sprintf("longer than %d bytes, kept cut", framing.MaxRecord)})
 		}
