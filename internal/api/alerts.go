@@ -137,9 +137,9 @@ type (
 		}
 	}
 	AlertChange struct {
-		Status     word     `json:"status,omitempty" enum:"OPEN,IN_PROGRESS,RESOLVED,FALSE_POSITIVE"`
-		AssignedTo nullText `json:"assignedTo,omitempty" doc:"null takes the assignment back."`
-		Verdict    nullText `json:"verdict,omitempty" enum:"TRUE_POSITIVE,FALSE_POSITIVE,BENIGN,INCONCLUSIVE" doc:"null takes it back."`
+		Status     word     `json:"status,omitzero" enum:"OPEN,IN_PROGRESS,RESOLVED,FALSE_POSITIVE"`
+		AssignedTo nullText `json:"assignedTo,omitzero" doc:"null takes the assignment back."`
+		Verdict    nullText `json:"verdict,omitzero" enum:"TRUE_POSITIVE,FALSE_POSITIVE,BENIGN,INCONCLUSIVE" doc:"null takes it back."`
 		Note       string   `json:"note,omitempty" doc:"Joins the history; up to 10,000 characters."`
 	}
 	patchAlertIn struct {

@@ -419,13 +419,13 @@ func TestKeys(t *testing.T) {
 func TestMissingFeatures(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	for _, c := range [][2]string{
-		{"GET", "/compliance/frameworks"}, {"GET", "/compliance/ISMSP/controls"}, {"GET", "/compliance/ISMSP/coverage"},
-		{"POST", "/compliance/evidence/collect"}, {"GET", "/compliance/ISMSP/report"}, {"GET", "/assets"},
-		{"GET", "/export/alerts?format=csv"}, {"POST", "/webhooks"}, {"GET", "/webhooks"},
+	for _, c := range []string{
+		"GET /compliance/frameworks", "GET /compliance/ISMSP/controls", "GET /compliance/ISMSP/coverage", "POST /compliance/evidence/collect",
+		"GET /compliance/ISMSP/report", "GET /assets", "GET /export/alerts?format=csv", "POST /webhooks", "GET /webhooks",
 	} {
-		s.do(s.rw, c[0], "/api/v1"+c[1], "").problem(http.StatusNotImplemented, "Not implemented", "")
-		s.do("", c[0], "/api/v1"+c[1], "").problem(http.StatusUnauthorized, "Unauthorized", "")
+		method, path, _ := strings.Cut(c, " ")
+		s.do(s.rw, method, "/api/v1"+path, "").problem(http.StatusNotImplemented, "Not implemented", "")
+		s.do("", method, "/api/v1"+path, "").problem(http.StatusUnauthorized, "Unauthorized", "")
 	}
 }
 

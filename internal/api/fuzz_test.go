@@ -110,9 +110,9 @@ func TestParseMoment(t *testing.T) {
 		"2026-04-24T00:00:00 09:00": "2026-04-23T15:00:00Z", // a plus sign that a query string has lost
 		"2026-04-24t00:00:00z":      "", "2026-04-24 00:00:00Z": "", "2026-04-24": "", "": "", "2261-01-01T00:00:00Z": "", "2260-12-31T23:59:59Z": "2260-12-31T23:59:59Z",
 	} {
-		got, err := parseMoment(in)
-		if text := got.Format("2006-01-02T15:04:05.999999999Z07:00"); (err != nil) != (want == "") || err == nil && text != want {
-			t.Errorf("parseMoment(%q) = %s, %v; want %q", in, text, err, want)
+		got, wrong := parseMoment(in)
+		if text := got.Format("2006-01-02T15:04:05.999999999Z07:00"); (wrong != "") != (want == "") || wrong == "" && text != want {
+			t.Errorf("parseMoment(%q) = %s, %q; want %q", in, text, wrong, want)
 		}
 	}
 }

@@ -192,6 +192,9 @@ func (a *answerTo) common() {
 	}
 }
 
+// exact returns a header by its spelling, which Get would not look at.
+func (a *answerTo) exact(name string) string { return strings.Join(a.header[name], "|") }
+
 // want checks the status and goes on.
 func (a *answerTo) want(status int) *answerTo {
 	a.t.Helper()

@@ -81,10 +81,10 @@ type (
 		ID   string `path:"id"`
 		Body struct {
 			Title      *string  `json:"title,omitempty" nullable:"false"`
-			Severity   word     `json:"severity,omitempty" enum:"critical,high,medium,low,info"`
-			Status     word     `json:"status,omitempty" enum:"OPEN,CONTAINED,ERADICATED,RECOVERED,CLOSED"`
+			Severity   word     `json:"severity,omitzero" enum:"critical,high,medium,low,info"`
+			Status     word     `json:"status,omitzero" enum:"OPEN,CONTAINED,ERADICATED,RECOVERED,CLOSED"`
 			Reason     string   `json:"reason,omitempty" doc:"Why; needed where the status goes back or skips."`
-			AssignedTo nullText `json:"assignedTo,omitempty" doc:"null takes the assignment back."`
+			AssignedTo nullText `json:"assignedTo,omitzero" doc:"null takes the assignment back."`
 		}
 	}
 	commentIn struct {

@@ -97,9 +97,9 @@ func (a *api) createKey(ctx context.Context, c *call, in *createKeyIn) (*newKeyO
 	}
 	d := identity.Draft{Name: in.Body.Name, Scope: identity.Scope(scope), CIDRs: in.Body.AllowedCIDRs}
 	if in.Body.ExpiresAt != "" {
-		t, err := parseMoment(in.Body.ExpiresAt)
-		if err != nil {
-			return nil, invalid("expiresAt", err.Error())
+		t, wrong := parseMoment(in.Body.ExpiresAt)
+		if wrong != "" {
+			return nil, invalid("expiresAt", wrong)
 		}
 		d.ExpiresAt = &t
 	}

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -120,9 +119,9 @@ func (q *given) read(p *param, given []string) *problem {
 		}
 		q.setInt(p.name, n)
 	case moment:
-		t, err := parseMoment(given[0])
-		if err != nil {
-			return invalid(p.name, err.Error())
+		t, wrong := parseMoment(given[0])
+		if wrong != "" {
+			return invalid(p.name, wrong)
 		}
 		if q.times == nil {
 			q.times = map[string]time.Time{}
@@ -199,8 +198,8 @@ const momentForm = "Allowed: a time in RFC 3339 with its zone, such as 2026-04-2
 const firstYear, lastYear = 1678, 2261
 
 // parseMoment reads a time with a zone: without one it would mean another moment
-// to each reader.
-func parseMoment(s string) (time.Time, error) {
+// to each reader. wrong says what is allowed where s is none.
+func parseMoment(s string) (t time.Time, wrong string) {
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {
 		// "+" in a query string means a blank: take 2026-04-24T00:00:00 09:00 as
@@ -210,12 +209,12 @@ func parseMoment(s string) (time.Time, error) {
 		}
 	}
 	if err != nil {
-		return time.Time{}, errors.New(momentForm)
+		return time.Time{}, momentForm
 	}
 	if t = t.UTC(); t.Year() < firstYear || t.Year() >= lastYear {
-		return time.Time{}, fmt.Errorf("Allowed: years from %d to %d", firstYear, lastYear-1)
+		return time.Time{}, fmt.Sprintf("Allowed: years from %d to %d", firstYear, lastYear-1)
 	}
-	return t, nil
+	return t, ""
 }
 
 // document describes p in OpenAPI.

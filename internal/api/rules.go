@@ -73,7 +73,7 @@ type (
 	patchRuleIn struct {
 		ID   string `path:"id"`
 		Body struct {
-			Status word   `json:"status,omitempty" enum:"ACTIVE,INACTIVE,DRAFT"`
+			Status word   `json:"status,omitzero" enum:"ACTIVE,INACTIVE,DRAFT"`
 			YAML   string `json:"yaml,omitempty" doc:"A new text, for rules of your own."`
 		}
 	}

@@ -205,16 +205,17 @@ func (s *Span) read(now time.Time) (filter query.Node, from, to int64, err error
 	if err != nil {
 		return nil, 0, 0, fmt.Errorf("parse query: %w", err)
 	}
+	var wrong string
 	end := now
 	if s.ToTime != "" {
-		if end, err = parseMoment(s.ToTime); err != nil {
-			return nil, 0, 0, invalid("toTime", err.Error())
+		if end, wrong = parseMoment(s.ToTime); wrong != "" {
+			return nil, 0, 0, invalid("toTime", wrong)
 		}
 	}
 	begin := end.Add(-defaultSpan)
 	if s.FromTime != "" {
-		if begin, err = parseMoment(s.FromTime); err != nil {
-			return nil, 0, 0, invalid("fromTime", err.Error())
+		if begin, wrong = parseMoment(s.FromTime); wrong != "" {
+			return nil, 0, 0, invalid("fromTime", wrong)
 		}
 	}
 	if !begin.Before(end) {
