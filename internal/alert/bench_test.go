@@ -84,3 +84,40 @@ func BenchmarkAlerts(b *testing.B) {
 		})
 	})
 }
+
+// BenchmarkRecord measures batches of 100 findings, one commit each: new alerts, and
+// growth of alerts whose description changes with it.
+func BenchmarkRecord(b *testing.B) {
+	sqldbtest.EachBench(b, func(b *testing.B, db *sqldb.DB) {
+		for _, growth := range []bool{false, true} {
+			name := map[bool]string{false: "new", true: "growth"}[growth]
+			b.Run(name, func(b *testing.B) {
+				ctx, now, s, batch := b.Context(), time.Now(), alert.New(db), 0
+				for b.Loop() {
+					batch++
+					findings := make([]alert.Finding, 100)
+					for i := range findings {
+						key := "10.0.0." + strconv.Itoa(i)
+						if !growth {
+							key += "/" + strconv.Itoa(batch)
+						}
+						findings[i] = alert.Finding{
+							Tenant: 1, Rule: alert.RuleRef{ID: name, Name: "Brute Force"}, Title: "Brute Force Authentication Attempt", Severity: "high", Source: "sshd",
+							Description: "{count} failed logon attempts from {src_ip} targeting {user} account", Key: key,
+							Values:   map[string][]string{"src_ip": {key}, "user": {"root"}},
+							Entities: []alert.Entity{{Type: "ip", Field: "src_ip", Value: key}}, First: now.UnixNano(), Last: now.UnixNano(), Count: 1,
+						}
+					}
+					err := db.Tx(ctx, func(tx *sqldb.DB) error {
+						_, err := s.Record(ctx, tx, now, findings)
+						return err
+					})
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(100*float64(b.N)/b.Elapsed().Seconds(), "findings/s")
+			})
+		}
+	})
+}
