@@ -382,7 +382,18 @@ func wildcardLeaf(n query.Wildcard) leaf {
 		return textWildcardLeaf(n, hasOne, hasOne || inner, strings.ContainsFunc(literals, unicode.IsSpace))
 	}
 	var body, strict strings.Builder // strict stays within a list's element
-	for _, p := range n.Parts {
+	begin, end := `(?s)^`, `(?:\x01\x01)?$`
+	for i, p := range n.Parts {
+		switch { // a star at the edge need not be matched
+		case p.Kind == query.Any && i == 0:
+			begin = "(?s)"
+			strict.WriteString(`[^\x02]*`)
+			continue
+		case p.Kind == query.Any && i == len(n.Parts)-1:
+			end = ""
+			strict.WriteString(`[^\x02]*`)
+			continue
+		}
 		switch p.Kind {
 		case query.Any:
 			body.WriteString(`.*`)
@@ -397,7 +408,7 @@ func wildcardLeaf(n query.Wildcard) leaf {
 	}
 	return leaf{
 		single: func(column string, _ bool) bounds {
-			maybe := matches(column, `(?s)^`+body.String()+`(?:\x01\x01)?$`)
+			maybe := matches(column, begin+body.String()+end)
 			if first := n.Parts[0]; first.Kind == query.Literal && !grows(first.Text) {
 				maybe = and(prefix(column, first.Text), maybe) // cheaper
 			}
@@ -410,7 +421,9 @@ func wildcardLeaf(n query.Wildcard) leaf {
 			sure := matches(list, `\x02`+strict.String()+`\x02`)
 			return bounds{sure, or(sure, substring(list, string(escapeMark)))}
 		},
-		id: func(column string) bounds { return exactly(matches(column, `(?s)^`+body.String()+`$`)) },
+		id: func(column string) bounds {
+			return exactly(matches(column, begin+body.String()+strings.TrimPrefix(end, `(?:\x01\x01)?`)))
+		},
 	}
 }
 
