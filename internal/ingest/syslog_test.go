@@ -121,7 +121,7 @@ func TestSyslogStreams(t *testing.T) {
 			if c.Tenant != 3 || c.Input != "syslog-"+transport || c.Peer != "127.0.0.1" || c.Source != "linux" || c.Key != "" || c.Arrived == 0 {
 				t.Errorf("chunk %+v", c)
 			}
-			if st := statsOf(g, "syslog-"+transport); st.Records != 5 {
+			if st := countedOf(t, g, "syslog-"+transport, 5); st.Records != 5 {
 				t.Errorf("stats %+v", st)
 			}
 		})
@@ -146,7 +146,7 @@ func TestSyslogUDP(t *testing.T) {
 	if c.Input != "syslog-udp" || c.Peer != "127.0.0.1" || c.Tenant != 3 {
 		t.Errorf("chunk %+v", c)
 	}
-	if st := statsOf(g, "syslog-udp"); st.Records != 6 || len(st.Dropped) != 0 {
+	if st := countedOf(t, g, "syslog-udp", 6); st.Records != 6 || len(st.Dropped) != 0 {
 		t.Errorf("stats %+v", st)
 	}
 }
@@ -236,7 +236,7 @@ func TestSyslogQuota(t *testing.T) {
 		if took := time.Since(start); took < 1900*time.Millisecond {
 			t.Errorf("800 messages at 200 a second and a burst of 400 took %v", took)
 		}
-		if st := statsOf(g, "syslog-tcp"); st.Records != 800 || len(st.Dropped) != 0 || st.Waits["quota"] == 0 {
+		if st := countedOf(t, g, "syslog-tcp", 800); st.Records != 800 || len(st.Dropped) != 0 || st.Waits["quota"] == 0 {
 			t.Errorf("stats %+v", st)
 		}
 	})
@@ -252,7 +252,7 @@ func TestSyslogSmallQueueMessages(t *testing.T) {
 	if diff := cmp.Diff([]string{"<13>a", "<13>b", "<13>c", "<13>d"}, s.await(t, 4)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	if st := statsOf(g, "syslog-tcp"); st.Dropped["refused"] != 1 {
+	if st := countedOf(t, g, "syslog-tcp", 4); st.Dropped["refused"] != 1 {
 		t.Errorf("stats %+v", st)
 	}
 }
@@ -284,7 +284,7 @@ func TestSyslogTCPBackPressure(t *testing.T) {
 	if got := s.await(t, n); len(got) != n || got[n-1] != line[:len(line)-1] {
 		t.Errorf("%d records", len(got))
 	}
-	if st := statsOf(g, "syslog-tcp"); st.Waits["queue"] == 0 || len(st.Dropped) != 0 {
+	if st := countedOf(t, g, "syslog-tcp", n); st.Waits["queue"] == 0 || len(st.Dropped) != 0 {
 		t.Errorf("stats %+v", st)
 	}
 }
@@ -337,6 +337,19 @@ func TestSyslogStopIsBounded(t *testing.T) {
 	if tcp, udp := statsOf(g, "syslog-tcp"), statsOf(g, "syslog-udp"); tcp.Dropped["shutdown"] != 2 || udp.Dropped["shutdown"] != 1 {
 		t.Errorf("stats %+v, %+v", tcp, udp)
 	}
+}
+
+// countedOf returns the counts once they hold n records: they are counted just
+// after the queue has them.
+func countedOf(t *testing.T, g *Gate, input string, n int64) InputStats {
+	t.Helper()
+	for range 1000 {
+		if st := statsOf(g, input); st.Records >= n {
+			return st
+		}
+		sleep(t.Context(), 10*time.Millisecond)
+	}
+	return statsOf(g, input)
 }
 
 // awaitClosed waits until a connection was closed for the reason.
@@ -456,7 +469,7 @@ func TestSyslogHostileConnections(t *testing.T) {
 		if got[0] != "<13>a" || len(got[1]) != framing.MaxRecord || got[2] != "<13>b" {
 			t.Errorf("%d records", len(got))
 		}
-		if st := statsOf(g, "syslog-tcp"); st.Cut != 1 {
+		if st := countedOf(t, g, "syslog-tcp", 3); st.Cut != 1 {
 			t.Errorf("stats %+v", st)
 		}
 	})
