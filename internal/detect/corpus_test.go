@@ -189,8 +189,8 @@ func recording(tb testing.TB, name string, step int) []event.Event {
 // TestRecordings: on recorded attacks every rule that two other engines fire
 // fires here as well, at least as often.
 func TestRecordings(t *testing.T) {
-	if testing.Short() {
-		t.Skip("reads all recordings")
+	if testing.Short() || raceEnabled {
+		t.Skip("reads all recordings: only in the full run without race detector")
 	}
 	manifest, err := os.ReadFile(shared(t, "otrf/manifest.jsonl"))
 	if err != nil {
@@ -283,7 +283,7 @@ func recordings(tb testing.TB, step int) []event.Event {
 // events.
 func TestMatchAgrees(t *testing.T) {
 	step := 300
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		step = 2000
 	}
 	events := recordings(t, step)

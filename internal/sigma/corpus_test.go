@@ -199,7 +199,7 @@ func TestCorpusParses(t *testing.T) {
 // real events.
 func TestCorpusAgrees(t *testing.T) {
 	step := 600
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		step = 4000
 	}
 	docs := corpusDocuments(t)

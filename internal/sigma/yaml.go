@@ -111,7 +111,7 @@ func parseYAML(data []byte) (file *ast.File, err error) {
 
 // checkNesting refuses what the YAML parser takes very long for.
 func checkNesting(data []byte) error {
-	open, dashes, line, column := 0, 0, 1, 0
+	open, dashes, colons, line, column := 0, 0, 0, 1, 0
 	for _, c := range data {
 		column++
 		switch c {
@@ -123,11 +123,14 @@ func checkNesting(data []byte) error {
 			dashes++
 		case ' ', '\t':
 		case '\n':
-			line, column, dashes = line+1, 0, 0
+			line, column, dashes, colons = line+1, 0, 0, 0
+		case ':':
+			colons++
+			dashes = 0
 		default:
 			dashes = 0
 		}
-		if open > 1000 || dashes > 1000 {
+		if open > 1000 || dashes > 1000 || colons > 20_000 {
 			return &Error{Line: line, Column: column, Message: "the YAML is nested too deep"}
 		}
 	}
