@@ -4,6 +4,7 @@ package detect
 
 import (
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -30,11 +31,12 @@ func benchmarkInput(b *testing.B) (func(Options) *Ruleset, map[string][]event.Ev
 }
 
 func syntheticInput(b *testing.B) (func(Options) *Ruleset, map[string][]event.Event) {
-	text := bruteForce
+	var text strings.Builder
+	text.WriteString(bruteForce)
 	for i := range 500 {
-		text += fmt.Sprintf("---\ntitle: rule %d\nlogsource: {product: linux, service: sshd}\ndetection: {s: {message|contains|all: ['word%d', 'other']}, condition: s}\n", i, i)
+		text.WriteString(fmt.Sprintf("---\ntitle: rule %d\nlogsource: {product: linux, service: sshd}\ndetection: {s: {message|contains|all: ['word%d', 'other']}, condition: s}\n", i, i))
 	}
-	rules := mustParse(b, text)
+	rules := mustParse(b, text.String())
 	return func(o Options) *Ruleset {
 		rs, _ := o.Compile(rules)
 		return rs

@@ -130,6 +130,14 @@ func TestEventCount(t *testing.T) {
 	}
 }
 
+func TestNilRuleset(t *testing.T) {
+	var rs *Ruleset
+	e := event.Event{Fields: []event.Field{{Name: "source", Value: "sshd"}}}
+	if hits := rs.NewMatcher().Match(&e, nil); len(hits) != 0 {
+		t.Errorf("no rules give %v", hits)
+	}
+}
+
 func ExampleCompile() {
 	docs, _ := sigma.Parse([]byte(bruteForce))
 	rs, problems := Compile([]Rule{{Document: docs[0]}, {Document: docs[1]}})

@@ -40,8 +40,12 @@ const (
 	maxClassKey = 512
 )
 
-// NewMatcher returns a matcher for one goroutine.
+// NewMatcher returns a matcher for one goroutine. That of a nil rule set finds
+// nothing.
 func (rs *Ruleset) NewMatcher() *Matcher {
+	if rs == nil {
+		rs = &Ruleset{names: sigma.NewNames()}
+	}
 	return &Matcher{
 		set:       rs,
 		input:     sigma.NewInput(rs.names),

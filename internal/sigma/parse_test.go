@@ -156,15 +156,16 @@ func TestThresholdHolds(t *testing.T) {
 
 func TestHostileYAML(t *testing.T) {
 	t.Parallel()
-	bomb := "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
+	var bomb strings.Builder
+	bomb.WriteString("a: &a [x,x,x,x,x,x,x,x,x,x]\n")
 	for c := 'b'; c < 'k'; c++ {
-		bomb += string(c) + ": &" + string(c) + " [" + strings.Repeat("*"+string(c-1)+",", 10) + "]\n"
+		bomb.WriteString(string(c) + ": &" + string(c) + " [" + strings.Repeat("*"+string(c-1)+",", 10) + "]\n")
 	}
 	for name, text := range map[string]string{
 		"brackets": strings.Repeat("[", 1<<19),
 		"dashes":   strings.Repeat("- ", 1<<18),
 		"marks":    strings.Repeat("? ", 1<<18),
-		"bomb":     bomb,
+		"bomb":     bomb.String(),
 		"colons":   strings.Repeat("a: ", 1<<18),
 		"size":     strings.Repeat("#", MaxDocument+1),
 		"latin":    "title: \xe4\n",

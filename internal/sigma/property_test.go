@@ -250,21 +250,21 @@ func TestFold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := rapid.SliceOfN(rapid.OneOf(rapid.Byte(), rapid.SampledFrom([]byte("AZaz@[`{\x80\xc3\x89"))), 0, 40).Draw(t, "bytes")
 		s := string(b)
-		want := ""
+		var want strings.Builder
 		for i := 0; i < len(s); {
 			r, n := utf8.DecodeRuneInString(s[i:])
 			if r == utf8.RuneError && n == 1 {
-				want += s[i : i+1]
+				want.WriteString(s[i : i+1])
 			} else {
-				want += strings.ToLower(string(r))
+				want.WriteString(strings.ToLower(string(r)))
 			}
 			i += n
 		}
-		if got := fold(s); got != want {
-			t.Fatalf("fold(%q) = %q, want %q", s, got, want)
+		if got := fold(s); got != want.String() {
+			t.Fatalf("fold(%q) = %q, want %q", s, got, want.String())
 		}
-		if got := string(appendFold([]byte("X"), s)); got != "X"+want {
-			t.Fatalf("appendFold(%q) = %q, want %q", s, got, want)
+		if got := string(appendFold([]byte("X"), s)); got != "X"+want.String() {
+			t.Fatalf("appendFold(%q) = %q, want %q", s, got, want.String())
 		}
 	})
 }
