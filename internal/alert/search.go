@@ -23,6 +23,13 @@ import (
 func (s *Service) search(ctx context.Context, l *lister) (*Page, error) {
 	none := &Page{Alerts: []Alert{}}
 	size := l.count(l.sets)
+	if size > l.limits.small && !l.q.plain() {
+		n, err := l.countFiltered(ctx, l.limits.small+1)
+		if err != nil {
+			return nil, err
+		}
+		size = n
+	}
 	if size == 0 {
 		return none, nil
 	}
@@ -71,8 +78,7 @@ func (l *lister) contains(b *builder, row string) {
 // only ones to look into.
 func (l *lister) matching(b *builder, rows []int64) {
 	if rows == nil {
-		b.w(`alert a `)
-		l.where(b, false)
+		l.from(b, false)
 	} else {
 		b.w(`(`)
 		l.listed(b, rows)
