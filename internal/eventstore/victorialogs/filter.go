@@ -31,15 +31,24 @@ const (
 
 // bounds are two filters of a query: every row that sure accepts matches it, and
 // no row matches that maybe does not accept. Where they are the same the engine
-// answers exactly; else query.Node.Match decides about the rows between.
-type bounds struct{ sure, maybe filter }
+// answers exactly; else query.Node.Match decides about the rows between. All of
+// those match cause, which is cheap: it asks for what is seldom there at all.
+type bounds struct{ sure, maybe, cause filter }
 
-func exactly(f filter) bounds { return bounds{f, f} }
+func exactly(f filter) bounds { return bounds{f, f, none} }
 
-func (b bounds) exact() bool { return b.sure == b.maybe }
+// undecided leaves all the rows of a filter to Match.
+func undecided(f filter) bounds { return bounds{none, f, f} }
+
+func (b bounds) exact() bool { return b.sure == b.maybe || b.cause == none }
 
 // doubt is the rows that Match must decide about.
-func (b bounds) doubt() filter { return and(b.maybe, not(b.sure)) }
+func (b bounds) doubt() filter { return and(b.cause, b.maybe, not(b.sure)) }
+
+// where limits b to rows that match f.
+func (b bounds) where(f filter) bounds {
+	return bounds{and(f, b.sure), and(f, b.maybe), b.cause}
+}
 
 func and(fs ...filter) filter { return join(fs, " ", all, none) }
 
@@ -78,11 +87,15 @@ func not(f filter) filter {
 }
 
 func union(bs ...bounds) bounds {
-	sure, maybe := make([]filter, len(bs)), make([]filter, len(bs))
+	return combine(bs, or)
+}
+
+func combine(bs []bounds, how func(...filter) filter) bounds {
+	sure, maybe, cause := make([]filter, len(bs)), make([]filter, len(bs)), make([]filter, len(bs))
 	for i, b := range bs {
-		sure[i], maybe[i] = b.sure, b.maybe
+		sure[i], maybe[i], cause[i] = b.sure, b.maybe, b.cause
 	}
-	return bounds{or(sure...), or(maybe...)}
+	return bounds{how(sure...), how(maybe...), or(cause...)}
 }
 
 // The filter forms. Columns and values are quoted as Go strings, which LogsQL
@@ -165,21 +178,12 @@ func (c *compiler) node(n query.Node) bounds {
 	case query.All:
 		return exactly(all)
 	case query.And:
-		sure, maybe := make([]filter, len(n.Nodes)), make([]filter, len(n.Nodes))
-		for i, child := range n.Nodes {
-			b := c.node(child)
-			sure[i], maybe[i] = b.sure, b.maybe
-		}
-		return bounds{and(sure...), and(maybe...)}
+		return combine(c.all(n.Nodes), and)
 	case query.Or:
-		parts := make([]bounds, len(n.Nodes))
-		for i, child := range n.Nodes {
-			parts[i] = c.node(child)
-		}
-		return union(parts...)
+		return combine(c.all(n.Nodes), or)
 	case query.Not:
 		b := c.node(n.Node)
-		return bounds{not(b.maybe), not(b.sure)}
+		return bounds{not(b.maybe), not(b.sure), b.cause}
 	case query.Span:
 		return exactly(span(n))
 	case query.Equal:
@@ -200,7 +204,15 @@ func (c *compiler) node(n query.Node) bounds {
 	case query.Regexp:
 		return c.field(n.Field, regexpLeaf(n.Re))
 	}
-	return bounds{none, all} // a node that this version does not know: Match knows
+	return undecided(all) // a node that this version does not know: Match knows
+}
+
+func (c *compiler) all(nodes []query.Node) []bounds {
+	parts := make([]bounds, len(nodes))
+	for i, n := range nodes {
+		parts[i] = c.node(n)
+	}
+	return parts
 }
 
 // A leaf is a test of one value, asked of columns of different kinds.
@@ -227,7 +239,7 @@ func (c *compiler) field(f query.Field, l leaf) bounds {
 	names := f.Names()
 	if f.Whole() {
 		names = c.names
-		parts = append(parts, l.raw(true), over(colOver))
+		parts = append(parts, l.raw(true), undecided(present(colOver)))
 	}
 	for _, name := range names {
 		switch name {
@@ -249,20 +261,17 @@ func (c *compiler) field(f query.Field, l leaf) bounds {
 				b = exactly(all)
 			}
 			isMessage := and(not(equals(colKind, kindRaw)), not(equals(colKind, kindText)))
-			parts = append(parts, bounds{and(isMessage, b.sure), and(isMessage, b.maybe)})
+			parts = append(parts, b.where(isMessage))
 		}
 		if storable(name) {
 			parts = append(parts, l.single(name, event.Numeric(name)), l.element(name+string(listMark)))
 		}
 		if !event.IsCanonical(name) && !f.Whole() {
-			parts = append(parts, bounds{none, substring(colOver, string(appendElement(nil, name))+string(listMark))})
+			parts = append(parts, undecided(substring(colOver, string(appendElement(nil, name))+string(listMark))))
 		}
 	}
 	return union(parts...)
 }
-
-// over is the rows with values that are in no column: Match decides.
-func over(column string) bounds { return bounds{none, present(column)} }
 
 // raw asks the raw text; orMessage: a match of the message alone counts too.
 func (l leaf) raw(orMessage bool) bounds {
@@ -272,19 +281,19 @@ func (l leaf) raw(orMessage bool) bounds {
 	case l.local && l.cross == "":
 		return union(msg, l.single(colHead, false))
 	case l.local:
-		return union(msg, l.single(colHead, false), bounds{none, and(split, l.cross)})
+		return union(msg, l.single(colHead, false), undecided(and(split, l.cross)))
 	case orMessage:
-		return bounds{msg.sure, or(msg.maybe, split)}
+		return bounds{msg.sure, or(msg.maybe, split), or(msg.cause, split)}
 	}
-	return bounds{and(msg.sure, not(split)), or(msg.maybe, split)}
+	return bounds{and(msg.sure, not(split)), or(msg.maybe, split), or(msg.cause, split)}
 }
 
 // awkward tells whether text has characters that stored values use themselves.
 func awkward(text string) bool { return strings.ContainsAny(text, "\x01\x02\x03\x04\x05") }
 
-// undecided is a leaf that leaves all rows with a value to Match.
-func undecided() leaf {
-	ask := func(column string) bounds { return bounds{none, present(column)} }
+// openLeaf leaves all rows with a value to Match.
+func openLeaf() leaf {
+	ask := func(column string) bounds { return undecided(present(column)) }
 	return leaf{single: func(column string, _ bool) bounds { return ask(column) }, element: ask, id: ask}
 }
 
@@ -303,7 +312,7 @@ func existsLeaf() leaf {
 
 func equalLeaf(v string) leaf {
 	if awkward(v) || !utf8.ValidString(v) {
-		return undecided()
+		return openLeaf()
 	}
 	return leaf{
 		single: func(column string, integers bool) bounds {
@@ -343,7 +352,7 @@ func isWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || r
 
 func containsLeaf(n query.Contains) leaf {
 	if awkward(n.Text) {
-		return undecided()
+		return openLeaf()
 	}
 	ask := func(column string) bounds { return exactly(words(column, n)) }
 	l := leaf{
@@ -377,21 +386,20 @@ func wildcardLeaf(n query.Wildcard) leaf {
 	}
 	switch {
 	case awkward(literals):
-		return undecided()
+		return openLeaf()
 	case n.Field.Text():
 		return textWildcardLeaf(n, hasOne, hasOne || inner, strings.ContainsFunc(literals, unicode.IsSpace))
 	}
 	var body, strict strings.Builder // strict stays within a list's element
 	begin, end := `(?s)^`, `(?:\x01\x01)?$`
+	open, shut := `\x02`, `\x02`
 	for i, p := range n.Parts {
-		switch { // a star at the edge need not be matched
+		switch { // a star at the edge need not be matched; the engine is slow to read [^x]
 		case p.Kind == query.Any && i == 0:
-			begin = "(?s)"
-			strict.WriteString(`[^\x02]*`)
+			begin, open = "(?s)", ""
 			continue
 		case p.Kind == query.Any && i == len(n.Parts)-1:
-			end = ""
-			strict.WriteString(`[^\x02]*`)
+			end, shut = "", ""
 			continue
 		}
 		switch p.Kind {
@@ -413,13 +421,14 @@ func wildcardLeaf(n query.Wildcard) leaf {
 				maybe = and(prefix(column, first.Text), maybe) // cheaper
 			}
 			if !hasOne { // else it may take a mark for a character
-				return exactly(and(present(column), maybe))
+				return exactly(maybe)
 			}
-			return bounds{and(present(column), maybe, not(controls(column))), and(present(column), maybe)}
+			return bounds{and(maybe, not(controls(column))), maybe, controls(column)}
 		},
 		element: func(list string) bounds {
-			sure := matches(list, `\x02`+strict.String()+`\x02`)
-			return bounds{sure, or(sure, substring(list, string(escapeMark)))}
+			sure := matches(list, open+strict.String()+shut)
+			escaped := substring(list, string(escapeMark))
+			return bounds{sure, or(sure, escaped), escaped}
 		},
 		id: func(column string) bounds {
 			return exactly(matches(column, begin+body.String()+strings.TrimPrefix(end, `(?:\x01\x01)?`)))
@@ -434,16 +443,15 @@ func textWildcardLeaf(n query.Wildcard, hasOne, overElements, blanks bool) leaf 
 		single: func(column string, _ bool) bounds {
 			b := exactly(textPattern(column, n))
 			if hasOne {
-				b.sure = and(b.sure, not(controls(column)))
+				b.sure, b.cause = and(b.sure, not(controls(column))), controls(column)
 			}
 			return b
 		},
 		element: func(list string) bounds {
-			b := exactly(textPattern(list, n))
 			if overElements {
-				b.sure = none
+				return undecided(textPattern(list, n))
 			}
-			return b
+			return exactly(textPattern(list, n))
 		},
 		local: true,
 	}
@@ -478,27 +486,28 @@ const (
 
 func rangeLeaf(n query.Range) leaf {
 	if awkward(n.Min.Value) || awkward(n.Max.Value) {
-		return undecided()
+		return openLeaf()
 	}
-	l := undecided()
+	l := openLeaf()
 	switch n.Kind() {
 	case query.Numbers:
 		l.single = func(column string, integers bool) bounds {
 			in, exact := numbers(column, n)
 			switch {
 			case !exact:
-				return bounds{none, present(column)}
+				return undecided(present(column))
 			case integers:
 				return exactly(in)
 			}
 			plain := matches(column, plainNumber)
-			return bounds{and(in, plain), or(and(in, plain), and(matches(column, anyNumber), not(plain)))}
+			odd := and(matches(column, anyNumber), not(plain))
+			return bounds{and(in, plain), or(and(in, plain), odd), odd}
 		}
 	case query.Addresses:
 		if in, ok := addresses(n); ok {
 			l.single = func(column string, _ bool) bounds { return exactly(in(column)) }
 		} else {
-			l.single = func(column string, _ bool) bounds { return bounds{none, substring(column, ":")} }
+			l.single = func(column string, _ bool) bounds { return undecided(substring(column, ":")) }
 		}
 	}
 	return l
@@ -569,9 +578,9 @@ func cidrLeaf(p netip.Prefix) leaf {
 		if p.Addr().Is4() {
 			return exactly(between(column, p.Masked().Addr(), lastOf(p)))
 		}
-		return bounds{none, matches(column, beginOf(p))}
+		return undecided(matches(column, beginOf(p)))
 	}
-	l := undecided()
+	l := openLeaf()
 	l.single = func(column string, integers bool) bounds {
 		if integers {
 			return exactly(none)
@@ -611,7 +620,7 @@ func beginOf(p netip.Prefix) string {
 }
 
 func regexpLeaf(re *regexp.Regexp) leaf {
-	l := undecided()
+	l := openLeaf()
 	expression := re.String()
 	if tree, err := syntax.Parse(expression, syntax.Perl); err == nil {
 		expression = tree.String() // with its flags spelled out: the engine's defaults differ
@@ -622,7 +631,7 @@ func regexpLeaf(re *regexp.Regexp) leaf {
 	}
 	ask := func(column string) bounds {
 		found := and(present(column), matches(column, expression))
-		return bounds{and(found, not(controls(column))), or(found, controls(column))}
+		return bounds{and(found, not(controls(column))), or(found, controls(column)), controls(column)}
 	}
 	l.single = func(column string, _ bool) bounds { return ask(column) }
 	l.id = func(column string) bounds { return exactly(matches(column, expression)) }
