@@ -111,7 +111,7 @@ func TestMetadata(t *testing.T) {
 			t.Errorf("%s: kyra.description is missing", p.path)
 		}
 		for _, m := range placeholder.FindAllStringSubmatch(d.Kyra.Description, -1) {
-			if m[1] != "count" && !event.IsCanonical(m[1]) {
+			if name, _, _ := strings.Cut(m[1], ":"); name != "count" && !event.IsCanonical(name) {
 				t.Errorf("%s: {%s} in the description is not a field", p.path, m[1])
 			}
 		}

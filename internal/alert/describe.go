@@ -10,7 +10,8 @@ import (
 )
 
 // describe fills a template in: {count} with the number of events, {field} with
-// the values of that field. What has no value reads "unknown".
+// the values of that field, {field:one|many} or {count:one|many} with the word that
+// agrees with their number. What has no value reads "unknown".
 func describe(template string, count int64, values map[string][]string) string {
 	var b strings.Builder
 	for {
@@ -20,11 +21,21 @@ func describe(template string, count int64, values map[string][]string) string {
 			break
 		}
 		name, after, ok := strings.Cut(rest, "}")
+		name, words, agrees := strings.Cut(name, ":")
+		one, many, both := strings.Cut(words, "|")
+		n := int64(len(values[name]))
+		if name == "count" {
+			n = count
+		}
 		switch {
-		case !ok || !isFieldName(name):
+		case !ok || !isFieldName(name) || agrees && !both:
 			b.WriteByte('{')
 			template = rest
 			continue
+		case agrees && n > 1:
+			b.WriteString(many)
+		case agrees:
+			b.WriteString(one)
 		case name == "count":
 			b.WriteString(strconv.FormatInt(count, 10))
 		default:

@@ -15,7 +15,8 @@ type Finding struct {
 	Technique string // ATT&CK technique: "T1110" or "T1110.001"
 
 	// Description is a template: {count} is the number of events that made the
-	// alert, {field} the values of a canonical field over those events.
+	// alert, {field} the values of a canonical field over those events, and
+	// {field:one|many} a word that agrees with the number of values.
 	Description string
 	// Values holds the distinct values that Description names, by field, in
 	// order of appearance, at most MaxValues each.

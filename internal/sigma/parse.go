@@ -369,7 +369,8 @@ func (r *reader) kyra(e *entry) Kyra {
 }
 
 // TemplateFields returns the fields that a description template names, without
-// count, in order of appearance.
+// count, in order of appearance. {field} stands for the field's values,
+// {field:one|many} for a word that agrees with their number.
 func TemplateFields(template string) []string {
 	var out []string
 	for rest := template; ; {
@@ -381,6 +382,7 @@ func TemplateFields(template string) []string {
 		if !ok {
 			return out
 		}
+		name, _, _ = strings.Cut(name, ":")
 		if name != "count" && !slices.Contains(out, name) {
 			out = append(out, name)
 		}
@@ -400,8 +402,12 @@ func checkTemplate(s string) error {
 		case c == '}' && !open:
 			return fmt.Errorf("a %q has no %q before it", "}", "{")
 		case c == '}':
-			if strings.TrimSpace(s[start+1:i]) != s[start+1:i] || i == start+1 {
+			field, words, agrees := strings.Cut(s[start+1:i], ":")
+			if strings.TrimSpace(field) != field || field == "" {
 				return fmt.Errorf("%q names no field", s[start:i+1])
+			}
+			if one, many, ok := strings.Cut(words, "|"); agrees && (!ok || one == "" || many == "") {
+				return fmt.Errorf("%q must be of the form {%s:one|many}", s[start:i+1], field)
 			}
 			open = false
 		}
