@@ -12,7 +12,7 @@ help: ## show this list
 
 .PHONY: build
 build: ## build bin/kyra
-	$(GO) build -trimpath -o bin/kyra ./cmd/kyra
+	$(GO) build -o bin/kyra ./cmd/kyra
 
 .PHONY: run
 run: build ## build and start a server with everything embedded, data in $(DATA)

@@ -102,4 +102,3 @@ func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
 		return // the caller has gone
 	}
 }
-
