@@ -377,7 +377,10 @@ func mitre(b *builder, id string) {
 	technique := strings.ToUpper(id)
 	// '/' follows '.': this is every sub-technique.
 	b.w(" AND (a.technique = ", b.p(technique), " OR (a.technique >= ", b.p(technique+"."), " AND a.technique < ", b.p(technique+"/"), ")")
-	b.w(" OR a.tactic = ", b.p(rule.Tactic(id)), ")")
+	for _, name := range rule.TacticNames(id) {
+		b.w(" OR a.tactic = ", b.p(name))
+	}
+	b.w(")")
 }
 
 // order is the sort as SQL, ending in what makes it total.

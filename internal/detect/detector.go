@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
 	"github.com/kyra-mdr/kyra/internal/event"
@@ -72,7 +73,7 @@ func (d *Detector) Apply(e *event.Event, hits []Hit, _ func(*alert.Finding)) {
 		r := &h.set.rules[h.rule]
 		if r.alerts {
 			d.key = r.report.keyOf(e, d.key[:0])
-			f := d.pendingFor(e.Tenant, h.set, h.rule, &r.report)
+			f := d.pendingFor(e.Tenant, h.set, h.rule, &r.report, e.Time)
 			f.addEvent(e, weightOf(e), &r.report)
 		}
 		for i := range r.feeds {
@@ -91,18 +92,27 @@ func (d *Detector) EndBatch(emit func(*alert.Finding)) {
 	clear(d.pending)
 }
 
-// pendingFor returns the finding of the rule and of the key in d.key.
-func (d *Detector) pendingFor(tenant uint32, set *Ruleset, id int32, r *report) *pendingFinding {
+// maxSpan bounds the event time of one finding, as alerts merge what is within a
+// day: a month of logs that comes in one batch raises what it would have day by day.
+const maxSpan = int64(24 * time.Hour)
+
+// pendingFor returns the finding of the rule and of the key in d.key that an event
+// at the given time belongs to.
+func (d *Detector) pendingFor(tenant uint32, set *Ruleset, id int32, r *report, at int64) *pendingFinding {
 	d.full = binary.BigEndian.AppendUint32(d.full[:0], tenant)
 	d.full = binary.BigEndian.AppendUint32(d.full, uint32(id))
 	d.full = append(d.full, d.key...)
-	f := d.pending[string(d.full)]
-	if f == nil || f.set != set { // the rules changed within the batch
-		f = &pendingFinding{Finding: r.prototype, fields: r.values, set: set}
-		f.Tenant, f.Key, f.Rule = tenant, string(d.key), set.rules[id].ruleRef()
-		d.pending[string(d.full)] = f
-		d.order = append(d.order, f)
+	first := d.pending[string(d.full)]
+	for f := first; f != nil; f = f.other {
+		// Another set: the rules changed within the batch.
+		if f.set == set && (f.Count == 0 || max(f.Last, at)-min(f.First, at) < maxSpan) {
+			return f
+		}
 	}
+	f := &pendingFinding{Finding: r.prototype, fields: r.values, set: set, other: first}
+	f.Tenant, f.Key, f.Rule = tenant, string(d.key), set.rules[id].ruleRef()
+	d.pending[string(d.full)] = f
+	d.order = append(d.order, f)
 	return f
 }
 
@@ -172,12 +182,13 @@ func (d *Detector) report(e *event.Event, set *Ruleset, k *correlation, f *feed,
 	if f.report.key != nil {
 		d.key = f.report.keyOf(e, d.key[:0])
 	}
-	finding := d.pendingFor(e.Tenant, set, k.rule, &f.report)
 	for i := b.from; i < b.to; i++ {
 		x := &r.entries[i]
-		switch {
-		case x.reported:
+		if x.reported {
 			continue
+		}
+		finding := d.pendingFor(e.Tenant, set, k.rule, &f.report, x.at)
+		switch {
 		case i == at:
 			finding.addEvent(e, x.weight, &f.report)
 		case x.detail != nil:

@@ -144,3 +144,21 @@ func ExampleCompile() {
 	fmt.Println(rs.Rules(), len(problems))
 	// Output: 2 0
 }
+
+// TestFindingsOfDaysAreApart sends three days of attacks in one batch: they raise
+// what they would have day by day.
+func TestFindingsOfDaysAreApart(t *testing.T) {
+	x := newEngine(mustCompile(t, bruteForce))
+	for day := range 3 {
+		for i := range 6 {
+			x.login(time.Date(2011, 12, 10+2*day, 6, 0, i, 0, time.UTC), "192.0.2.1")
+		}
+	}
+	var got []string
+	for _, f := range x.end() {
+		got = append(got, fmt.Sprint(time.Unix(0, f.First).UTC().Format(time.DateOnly), " ", f.Count, " ", len(f.Events)))
+	}
+	if d := cmp.Diff([]string{"2011-12-10 6 6", "2011-12-12 6 6", "2011-12-14 6 6"}, got); d != "" {
+		t.Error(d)
+	}
+}

@@ -176,6 +176,7 @@ type pendingFinding struct {
 	alert.Finding
 	fields []fieldRef
 	set    *Ruleset
+	other  *pendingFinding // of the same rule and key, at another time
 }
 
 // grow joins n happenings at a time to f.

@@ -143,7 +143,11 @@ func (q *Query) where(tenant uint32, now time.Time) (string, []any, error) {
 	}
 	if q.Mitre != "" {
 		technique := strings.ToUpper(strings.TrimSpace(text(q.Mitre)))
-		b.WriteString(" AND (instr(r.techniques, " + bind(" "+technique+" ") + ") > 0 OR instr(r.techniques, " + bind(" "+technique+".") + ") > 0 OR instr(r.tactics, " + bind(" "+Tactic(text(q.Mitre))+" ") + ") > 0)")
+		b.WriteString(" AND (instr(r.techniques, " + bind(" "+technique+" ") + ") > 0 OR instr(r.techniques, " + bind(" "+technique+".") + ") > 0")
+		for _, name := range TacticNames(text(q.Mitre)) {
+			b.WriteString(" OR instr(r.tactics, " + bind(" "+name+" ") + ") > 0")
+		}
+		b.WriteString(")")
 	}
 	if q.Source != "" {
 		b.WriteString(" AND r.source = " + bind(text(q.Source)))

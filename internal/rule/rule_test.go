@@ -220,7 +220,7 @@ func TestRulesOfOthers(t *testing.T) {
 		if _, err := s.SetStatus(ctx, 1, "ann", "b1", rule.Off); err != nil {
 			t.Fatal(err)
 		}
-		if ids, _ := active(t, s, 1); strings.Contains(ids, "b1") {
+		if ids, _ := active(t, s, 1); strings.Contains(ids, "b1@") {
 			t.Errorf("active of tenant 1: %s", ids)
 		}
 		if ids, _ := active(t, s, 2); ids != "b1@1" {
@@ -362,6 +362,11 @@ func TestTactic(t *testing.T) {
 	}
 	if got := rule.TacticID("command_and_control"); got != "TA0011" {
 		t.Errorf("TacticID = %q", got)
+	}
+	for in, want := range map[string]string{"TA0005": "stealth defense-evasion", "Defense Evasion": "defense-evasion stealth defense-impairment", "impact": "impact", "TA0112": "defense-impairment"} {
+		if got := strings.Join(rule.TacticNames(in), " "); got != want {
+			t.Errorf("TacticNames(%q) = %q, want %q", in, got, want)
+		}
 	}
 	if got := rule.TacticID("nothing"); got != "" {
 		t.Errorf("TacticID of nothing = %q", got)

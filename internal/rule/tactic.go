@@ -10,7 +10,9 @@ var tactics = [...]struct{ id, name string }{
 	{"TA0002", "execution"},
 	{"TA0003", "persistence"},
 	{"TA0004", "privilege-escalation"},
-	{"TA0005", "defense-evasion"},
+	{"TA0005", "stealth"}, // until ATT&CK 18 one with the next: defense-evasion
+	{"TA0112", "defense-impairment"},
+	{"TA0005", defenseEvasion},
 	{"TA0006", "credential-access"},
 	{"TA0007", "discovery"},
 	{"TA0008", "lateral-movement"},
@@ -19,6 +21,8 @@ var tactics = [...]struct{ id, name string }{
 	{"TA0010", "exfiltration"},
 	{"TA0040", "impact"},
 }
+
+const defenseEvasion = "defense-evasion"
 
 // Tactic returns the short name of an ATT&CK tactic, "credential-access", given as
 // that, as "Credential Access", "credential_access" or "TA0006". What is no tactic
@@ -47,4 +51,18 @@ func TacticID(s string) string {
 		}
 	}
 	return ""
+}
+
+// TacticNames returns the short names that a filter for s must find: the older name
+// defense-evasion covers the two that took its place, and TA0005 is the number of
+// the older and of one newer.
+func TacticNames(s string) []string {
+	name := Tactic(s)
+	switch {
+	case name == defenseEvasion:
+		return []string{defenseEvasion, "stealth", "defense-impairment"}
+	case strings.EqualFold(strings.TrimSpace(s), "TA0005"):
+		return []string{"stealth", defenseEvasion}
+	}
+	return []string{name}
 }
