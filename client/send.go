@@ -39,7 +39,7 @@ func (c *Client) Send(ctx context.Context, source string, src io.Reader, progres
 	if err != nil {
 		return 0, fmt.Errorf("read logs: %w", err)
 	}
-	defer plain.Close() //nolint:errcheck // it is only read
+	defer plain.Close()
 	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
 	if err != nil {
 		return 0, fmt.Errorf("prepare compression: %w", err)

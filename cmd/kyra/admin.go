@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
 
@@ -60,7 +59,7 @@ func newKeyCommand() *cobra.Command {
 				if opts.expires > 0 {
 					draft.ExpiresAt = new(time.Now().Add(opts.expires))
 				}
-				keys := identity.New(db, tenants, slog.New(slog.NewTextHandler(io.Discard, nil)), time.Now)
+				keys := identity.New(db, tenants, slog.New(slog.DiscardHandler), time.Now)
 				_, secret, err := keys.Create(ctx, t.Number, actor, draft)
 				if err != nil {
 					return asUsage(err)

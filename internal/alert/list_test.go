@@ -92,7 +92,7 @@ func (f *Filter) matches(e entry) bool {
 func expected(all []entry, q Query) (ids []string, total int) {
 	var hits []entry
 	for _, e := range all {
-		if q.Filter.matches(e) {
+		if q.matches(e) {
 			hits = append(hits, e)
 		}
 	}
@@ -248,7 +248,10 @@ func TestStreamAllOnce(t *testing.T) {
 				t.Fatalf("Stream(%+v) = %v, want %v", q.Filter, got, want)
 			}
 		}
-		for range s.Stream(ctx, 1, Filter{}) {
+		for _, err := range s.Stream(ctx, 1, Filter{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
 			break // leaving early is no fault
 		}
 	})

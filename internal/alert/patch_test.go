@@ -13,13 +13,11 @@ import (
 	"github.com/kyra-mdr/kyra/internal/sqldb/sqldbtest"
 )
 
-func ptr[T any](v T) *T { return &v }
-
 func TestPatch(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		ctx, s := t.Context(), New(db)
 		a := record(t, s, server, bruteForce(attack, 1, "10.0.1.55", "root"))[0].Alert
-		d, err := s.Patch(ctx, 1, "ann", a.ID, Patch{Status: ptr(Status("in_progress")), AssignedTo: ptr("bob"), Verdict: ptr(TruePositive), Note: "looks\nreal", Version: 1})
+		d, err := s.Patch(ctx, 1, "ann", a.ID, Patch{Status: new(Status("in_progress")), AssignedTo: new("bob"), Verdict: new(TruePositive), Note: "looks\nreal", Version: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,16 +32,16 @@ func TestPatch(t *testing.T) {
 		if fmt.Sprint(history) != fmt.Sprint(want) {
 			t.Errorf("history is %q, want %q", history, want)
 		}
-		if _, err := s.Patch(ctx, 1, "ann", a.ID, Patch{Status: ptr(Resolved), Version: 1}); !errors.Is(err, fault.Conflict) {
+		if _, err := s.Patch(ctx, 1, "ann", a.ID, Patch{Status: new(Resolved), Version: 1}); !errors.Is(err, fault.Conflict) {
 			t.Errorf("Patch on an old version = %v, want Conflict", err)
 		}
 		if fe, ok := errors.AsType[*fault.Error](err); ok && fe.Field != "version" {
 			t.Errorf("conflict is in field %q", fe.Field)
 		}
-		if d, err := s.Patch(ctx, 1, "ann", a.ID, Patch{Status: ptr(InProgress), AssignedTo: ptr("bob")}); err != nil || d.Version != 2 || len(d.History) != 4 {
+		if d, err := s.Patch(ctx, 1, "ann", a.ID, Patch{Status: new(InProgress), AssignedTo: new("bob")}); err != nil || d.Version != 2 || len(d.History) != 4 {
 			t.Errorf("a patch that changes nothing: version %d, %v", d.Version, err)
 		}
-		if d, err := s.Patch(ctx, 1, "ann", a.ID, Patch{AssignedTo: ptr(""), Verdict: ptr(Undecided)}); err != nil || d.AssignedTo != "" || d.Verdict != Undecided {
+		if d, err := s.Patch(ctx, 1, "ann", a.ID, Patch{AssignedTo: new(""), Verdict: new(Undecided)}); err != nil || d.AssignedTo != "" || d.Verdict != Undecided {
 			t.Errorf("taken back: %+v, %v", d, err)
 		}
 		if d, err := s.Patch(ctx, 1, "ann", a.ID, Patch{Note: "only a note"}); err != nil || d.History[len(d.History)-1].Action != "note" {
@@ -62,9 +60,9 @@ func TestPatchFaults(t *testing.T) {
 		a := record(t, s, server, bruteForce(attack, 1, "10.0.1.55", "root"))[0].Alert
 		for name, p := range map[string]Patch{
 			"nothing":  {},
-			"status":   {Status: ptr(Status("DONE"))},
-			"verdict":  {Verdict: ptr(Verdict("MAYBE"))},
-			"assignee": {AssignedTo: ptr(strings.Repeat("x", 201))},
+			"status":   {Status: new(Status("DONE"))},
+			"verdict":  {Verdict: new(Verdict("MAYBE"))},
+			"assignee": {AssignedTo: new(strings.Repeat("x", 201))},
 			"note":     {Note: strings.Repeat("x", 10_001)},
 		} {
 			if _, err := s.Patch(ctx, 1, "ann", a.ID, p); !errors.Is(err, fault.Invalid) {
@@ -95,7 +93,7 @@ func TestBulk(t *testing.T) {
 		for i := range 3 {
 			ids = append(ids, record(t, s, server, bruteForce(attack, 1, fmt.Sprint(i)))[0].Alert.ID)
 		}
-		results, err := s.Bulk(ctx, 1, "ann", append(ids, "nope", ids[0]), Patch{Status: ptr(FalsePositive)})
+		results, err := s.Bulk(ctx, 1, "ann", append(ids, "nope", ids[0]), Patch{Status: new(FalsePositive)})
 		if err != nil || len(results) != 5 {
 			t.Fatalf("Bulk = %v, %v", results, err)
 		}

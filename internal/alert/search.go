@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -256,18 +257,18 @@ func (l *lister) probe(ctx context.Context, needs []need) ([]int64, error) {
 		}
 		b.w(` LIMIT `, b.p(l.limits.probe+1))
 	} else {
-		match := ""
+		var match strings.Builder
 		for i, n := range needs {
 			if i > 0 {
-				match += " AND "
+				match.WriteString(" AND ")
 			}
-			match += "(" + wordIDs(l.tenant, n, "w", " OR ") + ")"
+			match.WriteString("(" + wordIDs(l.tenant, n, "w", " OR ") + ")")
 		}
 		dir := " DESC"
 		if l.q.Ascending {
 			dir = " ASC"
 		}
-		b.w(`SELECT rowid FROM alert_words WHERE alert_words MATCH `, b.p(match), ` ORDER BY rowid`, dir, ` LIMIT `, b.p(l.limits.probe+1))
+		b.w(`SELECT rowid FROM alert_words WHERE alert_words MATCH `, b.p(match.String()), ` ORDER BY rowid`, dir, ` LIMIT `, b.p(l.limits.probe+1))
 	}
 	return sqldb.All(ctx, l.tx, sqldb.Value[int64], b.String(), b.args...)
 }

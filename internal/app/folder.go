@@ -31,7 +31,7 @@ func openFolder(path string) (*folder, error) {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		lock.Close() //nolint:errcheck // nothing was written
+		lock.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fault.New(fault.Conflict, "another kyra works in %s: stop it, or choose another folder with --data", path)
 		}

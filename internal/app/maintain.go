@@ -32,7 +32,7 @@ func Reindex(ctx context.Context, cfg config.Config, exe []string, fresh bool, l
 			return p, "", fmt.Errorf("set the index aside: %w", err)
 		}
 	}
-	if err := s.openStore(ctx, exe); err != nil {
+	if err := s.openStore(exe); err != nil {
 		return p, aside, err
 	}
 	zone, err := time.LoadLocation(cfg.Syslog.TimeZone)

@@ -145,7 +145,7 @@ func startProcess(t *testing.T, data string, extra ...string) *process {
 // kill ends the server as a power cut would, as far as a test can.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
-	p.wait()
+	_ = p.wait()
 }
 
 // stop ends it in order.

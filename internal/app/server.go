@@ -111,7 +111,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	if s.archive, err = archive.Open(s.folder.in("archive"), s.log); err != nil {
 		return err
 	}
-	if err := s.openStore(ctx, exe); err != nil {
+	if err := s.openStore(exe); err != nil {
 		return err
 	}
 	known, err := pipeline.Base(ctx, s.db)

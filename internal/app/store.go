@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/eventstore/victorialogs"
@@ -13,7 +14,7 @@ import (
 
 // openStore makes the event store: external nodes where the settings name some,
 // else a child process that storeRun keeps alive.
-func (s *Server) openStore(ctx context.Context, exe []string) error {
+func (s *Server) openStore(exe []string) error {
 	common := victorialogs.Config{Logger: s.log}
 	if len(s.cfg.EventStore.Nodes) > 0 {
 		for _, addr := range s.cfg.EventStore.Nodes {
@@ -27,7 +28,7 @@ func (s *Server) openStore(ctx context.Context, exe []string) error {
 	} else {
 		local, err := victorialogs.NewLocal(victorialogs.LocalConfig{
 			Config: common, Dir: s.folder.in("events"),
-			Command: append(exe[:len(exe):len(exe)], "--memory", fmt.Sprint(int64(s.cfg.EventStore.Memory))),
+			Command: append(slices.Clip(exe), "--memory", fmt.Sprint(int64(s.cfg.EventStore.Memory))),
 		})
 		if err != nil {
 			return err

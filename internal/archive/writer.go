@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -39,8 +40,8 @@ func openWriter(ctx context.Context, dir string, log *slog.Logger) (*writer, err
 	if err != nil {
 		return nil, err
 	}
-	for i := len(segments) - 1; i >= 0; i-- {
-		s := segments[i]
+	for _, s := range slices.Backward(segments) {
+
 		end, err := findEnd(s.path)
 		if err != nil {
 			return nil, fmt.Errorf("segment %s: %w: move it away and run kyra archive verify", s.path, err)

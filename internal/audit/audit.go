@@ -100,14 +100,14 @@ func (r *Stored) digest(prev []byte) []byte {
 
 func number(h hash.Hash, numbers ...int64) {
 	for _, n := range numbers {
-		h.Write(binary.BigEndian.AppendUint64(nil, uint64(n))) //nolint:errcheck // a hash never fails
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(n)))
 	}
 }
 
 func text(h hash.Hash, texts ...[]byte) {
 	for _, s := range texts {
 		number(h, int64(len(s)))
-		h.Write(s) //nolint:errcheck // a hash never fails
+		h.Write(s)
 	}
 }
 

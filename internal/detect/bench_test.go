@@ -34,7 +34,7 @@ func syntheticInput(b *testing.B) (func(Options) *Ruleset, map[string][]event.Ev
 	var text strings.Builder
 	text.WriteString(bruteForce)
 	for i := range 500 {
-		text.WriteString(fmt.Sprintf("---\ntitle: rule %d\nlogsource: {product: linux, service: sshd}\ndetection: {s: {message|contains|all: ['word%d', 'other']}, condition: s}\n", i, i))
+		fmt.Fprintf(&text, "---\ntitle: rule %d\nlogsource: {product: linux, service: sshd}\ndetection: {s: {message|contains|all: ['word%d', 'other']}, condition: s}\n", i, i)
 	}
 	rules := mustParse(b, text.String())
 	return func(o Options) *Ruleset {

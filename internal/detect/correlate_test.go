@@ -429,8 +429,10 @@ kyra:
 		Values:      map[string][]string{"user": {"ann"}, "host": {"web1"}, "cmdline": {"/bin/bash", "/usr/bin/bash"}},
 		Key:         "user=ann,host=web1",
 		Entities: []alert.Entity{
-			{Type: "user", Field: "user", Value: "ann"}, {Type: "host", Field: "host", Value: "web1"},
-			{Type: "process", Field: "cmdline", Value: "/bin/bash"}, {Type: "process", Field: "cmdline", Value: "/usr/bin/bash"},
+			{Type: "user", Field: "user", Value: "ann"},
+			{Type: "host", Field: "host", Value: "web1"},
+			{Type: "process", Field: "cmdline", Value: "/bin/bash"},
+			{Type: "process", Field: "cmdline", Value: "/usr/bin/bash"},
 		},
 		First: day.Add(-time.Minute).UnixNano(), Last: day.UnixNano(), Count: 2,
 		Events: []event.ID{{Seq: 1}, {Seq: 1, Index: 1}},

@@ -159,10 +159,21 @@ func nativeEntityType(name, value string) string {
 		return "ip"
 	}
 	for _, g := range []struct{ part, kind string }{
-		{"hash", "hash"}, {"md5", "hash"}, {"sha256", "hash"}, {"filename", "file"}, {"targetobject", "file"},
-		{"image", "process"}, {"process", "process"}, {"commandline", "process"},
-		{"user", "user"}, {"account", "user"}, {"actor", "user"},
-		{"host", "host"}, {"computer", "host"}, {"domain", "domain"}, {"queryname", "domain"},
+		{"hash", "hash"},
+		{"md5", "hash"},
+		{"sha256", "hash"},
+		{"filename", "file"},
+		{"targetobject", "file"},
+		{"image", "process"},
+		{"process", "process"},
+		{"commandline", "process"},
+		{"user", "user"},
+		{"account", "user"},
+		{"actor", "user"},
+		{"host", "host"},
+		{"computer", "host"},
+		{"domain", "domain"},
+		{"queryname", "domain"},
 	} {
 		if strings.Contains(name, g.part) {
 			return g.kind

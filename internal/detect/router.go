@@ -88,7 +88,7 @@ func (c slotCondition) holds(slots []*string) bool {
 		ok := true
 		for i := range alternative {
 			x := &alternative[i]
-			if v := slots[x.slot]; v == nil || !x.test.holds(*v) {
+			if v := slots[x.slot]; v == nil || !x.holds(*v) {
 				ok = false
 				break
 			}

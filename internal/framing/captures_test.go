@@ -40,7 +40,7 @@ func TestSyslogCaptures(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close() //nolint:errcheck // only read
+		defer f.Close()
 		lines := bufio.NewScanner(f)
 		lines.Buffer(nil, 16<<20)
 		streams := 0

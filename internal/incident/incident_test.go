@@ -67,9 +67,9 @@ func (f fixture) found(now time.Time, findings ...alert.Finding) []alert.Alert {
 	return alerts
 }
 
-func (f fixture) list(q incident.Query) []incident.Incident {
+func (f fixture) list() []incident.Incident {
 	f.Helper()
-	p, err := f.incidents.List(f.Context(), 1, q)
+	p, err := f.incidents.List(f.Context(), 1, incident.Query{})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -110,14 +110,12 @@ func steps(d *incident.Detail) string {
 	return strings.Join(all, " ")
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func TestFromAlerts(t *testing.T) {
 	each(t, func(f fixture) {
 		alerts := f.found(server, scan(attack, "high", "10.0.0.1"), scan(attack.Add(time.Hour), "high", "10.0.0.2"), scan(attack, "medium", "10.0.0.3"))
 		f.found(server.Add(time.Minute), scan(attack.Add(2*time.Hour), "high", "10.0.0.1")) // growth
 		more := f.found(server.Add(time.Hour), scan(attack.Add(23*time.Hour), "critical", "10.0.0.4"))
-		all := f.list(incident.Query{})
+		all := f.list()
 		if len(all) != 1 {
 			f.Fatalf("%d incidents, want 1: %+v", len(all), all)
 		}
@@ -134,17 +132,17 @@ func TestFromAlerts(t *testing.T) {
 		}
 		// A day later, or after closing, another one.
 		f.found(server.Add(2*time.Hour), scan(attack.Add(24*time.Hour), "high", "10.0.0.5"))
-		if all = f.list(incident.Query{}); len(all) != 2 {
+		if all = f.list(); len(all) != 2 {
 			f.Fatalf("%d incidents, want 2", len(all))
 		}
 		for _, in := range all {
-			f.done(f.incidents.Patch(f.Context(), 1, "ann", in.ID, incident.Patch{Status: ptr(incident.Closed), Reason: "test"}))
+			f.done(f.incidents.Patch(f.Context(), 1, "ann", in.ID, incident.Patch{Status: new(incident.Closed), Reason: "test"}))
 		}
 		f.found(server.Add(3*time.Hour), scan(attack.Add(time.Hour), "high", "10.0.0.6"))
 		other := scan(attack.Add(time.Hour), "high", "10.0.0.6")
 		other.Rule.ID = "other"
 		f.found(server.Add(3*time.Hour), other)
-		if all = f.list(incident.Query{}); len(all) != 4 || all[0].AlertCount != 1 || all[1].AlertCount != 1 {
+		if all = f.list(); len(all) != 4 || all[0].AlertCount != 1 || all[1].AlertCount != 1 {
 			f.Errorf("incidents are %+v", all)
 		}
 	})
@@ -172,7 +170,7 @@ func TestEscalate(t *testing.T) {
 		if _, err := f.incidents.Escalate(ctx, 2, "eve", a.ID); !errors.Is(err, fault.NotFound) {
 			f.Errorf("Escalate by another tenant = %v, want NotFound", err)
 		}
-		if all := f.list(incident.Query{}); len(all) != 2 || all[1].AlertCount != 1 {
+		if all := f.list(); len(all) != 2 || all[1].AlertCount != 1 {
 			f.Errorf("incidents are %+v", all)
 		}
 	})
@@ -206,17 +204,17 @@ func TestStatusInOrder(t *testing.T) {
 		if _, err := set("DONE", "x"); !errors.Is(err, fault.Invalid) {
 			f.Errorf("unknown status = %v, want Invalid", err)
 		}
-		got = f.done(f.incidents.Patch(ctx, 1, "ann", d.ID, incident.Patch{Title: ptr("Spear phishing"), Severity: ptr("low"), AssignedTo: ptr(""), Version: got.Version}))
+		got = f.done(f.incidents.Patch(ctx, 1, "ann", d.ID, incident.Patch{Title: new("Spear phishing"), Severity: new("low"), AssignedTo: new(""), Version: got.Version}))
 		if got.Title != "Spear phishing" || got.AssignedTo != "" || got.SLADueAt.Sub(got.CreatedAt) != 72*time.Hour {
 			f.Errorf("incident is %+v", got.Incident)
 		}
-		if _, err := f.incidents.Patch(ctx, 1, "ann", d.ID, incident.Patch{Title: ptr("x"), Version: 1}); !errors.Is(err, fault.Conflict) {
+		if _, err := f.incidents.Patch(ctx, 1, "ann", d.ID, incident.Patch{Title: new("x"), Version: 1}); !errors.Is(err, fault.Conflict) {
 			f.Errorf("Patch on an old version = %v, want Conflict", err)
 		}
-		if same := f.done(f.incidents.Patch(ctx, 1, "ann", d.ID, incident.Patch{Title: ptr("Spear phishing")})); same.Version != got.Version {
+		if same := f.done(f.incidents.Patch(ctx, 1, "ann", d.ID, incident.Patch{Title: new("Spear phishing")})); same.Version != got.Version {
 			f.Error("a patch that changes nothing made a version")
 		}
-		for name, p := range map[string]incident.Patch{"nothing": {}, "title": {Title: ptr(" ")}, "severity": {Severity: ptr("urgent")}, "assignee": {AssignedTo: ptr(strings.Repeat("x", 201))}, "reason": {Title: ptr("x"), Reason: strings.Repeat("x", 10_001)}} {
+		for name, p := range map[string]incident.Patch{"nothing": {}, "title": {Title: new(" ")}, "severity": {Severity: new("urgent")}, "assignee": {AssignedTo: new(strings.Repeat("x", 201))}, "reason": {Title: new("x"), Reason: strings.Repeat("x", 10_001)}} {
 			if _, err := f.incidents.Patch(ctx, 1, "ann", d.ID, p); !errors.Is(err, fault.Invalid) {
 				f.Errorf("Patch with bad %s = %v, want Invalid", name, err)
 			}
@@ -236,15 +234,15 @@ func TestLinkUnlink(t *testing.T) {
 		if first.AlertCount != 1 || first.Technique != "T1046" {
 			f.Errorf("incident is %+v", first)
 		}
-		d := f.done(f.incidents.Link(ctx, 1, "ann", second.ID, ids(alerts)))
-		d = f.done(f.incidents.Link(ctx, 1, "ann", second.ID, ids(alerts))) // again changes nothing
+		f.done(f.incidents.Link(ctx, 1, "ann", second.ID, ids(alerts)))
+		d := f.done(f.incidents.Link(ctx, 1, "ann", second.ID, ids(alerts))) // again changes nothing
 		if d.AlertCount != 3 || len(d.Alerts) != 3 || steps(d) != "created linked linked linked" || d.Technique != "T1046" {
 			f.Errorf("%d alerts, timeline %s", d.AlertCount, steps(d))
 		}
 		if a, _ := f.alerts.Get(ctx, 1, alerts[0].ID); a.IncidentID != second.ID {
 			f.Errorf("alert belongs to %s", a.IncidentID)
 		}
-		d = f.done(f.incidents.Unlink(ctx, 1, "ann", second.ID, ids(alerts[:2])))
+		f.done(f.incidents.Unlink(ctx, 1, "ann", second.ID, ids(alerts[:2])))
 		d = f.done(f.incidents.Unlink(ctx, 1, "ann", second.ID, ids(alerts[:1])))
 		if d.AlertCount != 1 || d.Alerts[0].ID != alerts[2].ID {
 			f.Errorf("%d alerts: %v", d.AlertCount, ids(d.Alerts))
@@ -274,7 +272,7 @@ func TestMergeUnmerge(t *testing.T) {
 		alerts := f.found(server, scan(attack, "low", "a"), scan(attack, "low", "b"), scan(attack, "low", "c"))
 		into := f.done(f.incidents.Create(ctx, 1, "ann", incident.Draft{Title: "into", Severity: "low", AlertIDs: ids(alerts[:2])}))
 		from := f.done(f.incidents.Create(ctx, 1, "ann", incident.Draft{Title: "from", Severity: "low", AlertIDs: ids(alerts[1:])}))
-		f.done(f.incidents.Patch(ctx, 1, "ann", from.ID, incident.Patch{Status: ptr(incident.Contained)}))
+		f.done(f.incidents.Patch(ctx, 1, "ann", from.ID, incident.Patch{Status: new(incident.Contained)}))
 
 		d := f.done(f.incidents.Merge(ctx, 1, "ann", into.ID, []string{from.ID}))
 		if d.AlertCount != 3 || len(d.Alerts) != 3 {
@@ -284,7 +282,7 @@ func TestMergeUnmerge(t *testing.T) {
 		if merged.Status != incident.Closed || merged.MergedInto != into.ID || merged.ClosedAt == nil {
 			f.Errorf("merged incident is %+v", merged.Incident)
 		}
-		if _, err := f.incidents.Patch(ctx, 1, "ann", from.ID, incident.Patch{Title: ptr("x")}); !errors.Is(err, fault.Conflict) {
+		if _, err := f.incidents.Patch(ctx, 1, "ann", from.ID, incident.Patch{Title: new("x")}); !errors.Is(err, fault.Conflict) {
 			f.Errorf("Patch of a merged incident = %v, want Conflict", err)
 		}
 		back := f.done(f.incidents.Unmerge(ctx, 1, "ann", from.ID))
@@ -353,7 +351,7 @@ func TestList(t *testing.T) {
 		for i, sev := range severities {
 			d := f.done(f.incidents.Create(ctx, 1, "ann", incident.Draft{Title: fmt.Sprintf("Case_%d 100%%", i), Severity: sev}))
 			if i%2 == 0 {
-				f.done(f.incidents.Patch(ctx, 1, "ann", d.ID, incident.Patch{Status: ptr(incident.Contained), AssignedTo: ptr("bob")}))
+				f.done(f.incidents.Patch(ctx, 1, "ann", d.ID, incident.Patch{Status: new(incident.Contained), AssignedTo: new("bob")}))
 			}
 		}
 		f.done(f.incidents.Create(ctx, 2, "eve", incident.Draft{Title: "theirs", Severity: "low"}))
@@ -416,7 +414,7 @@ func TestFromAlertsAtOnce(t *testing.T) {
 			all.Go(func() { f.found(server, scan(attack, "high", fmt.Sprint("10.0.0.", i))) })
 		}
 		all.Wait()
-		if list := f.list(incident.Query{}); len(list) != 1 || list[0].AlertCount != 4 {
+		if list := f.list(); len(list) != 1 || list[0].AlertCount != 4 {
 			f.Errorf("incidents are %+v", list)
 		}
 	})

@@ -135,7 +135,7 @@ func (u *upload) run(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	defer plain.Close() //nolint:errcheck // reading is over, nothing can be lost
+	defer plain.Close()
 	u.batch = g.pool.get()
 	defer g.pool.put(u.batch)
 

@@ -367,18 +367,18 @@ func ends(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(`()"[
 // value reads one value of the field: quoted, a range, an expression or a term.
 func (p *parser) value(field Field) (Node, error) {
 	start := p.at
-	switch c := p.text[p.at]; {
-	case c == '"':
+	switch c := p.text[p.at]; c {
+	case '"':
 		s, err := p.quoted()
 		if err != nil {
 			return nil, err
 		}
 		return p.plain(field, s, start)
-	case c == '[' || c == '{':
+	case '[', '{':
 		return p.interval(field)
-	case c == '<' || c == '>':
+	case '<', '>':
 		return p.comparison(field)
-	case c == '/':
+	case '/':
 		if n, err := p.regexp(field); n != nil || err != nil {
 			return n, err
 		}

@@ -18,11 +18,25 @@ func sample() *event.Event {
 		Raw:     "Apr  3 10:20:30 web-01 sshd[123]: Failed password for Root from 203.0.113.7 port 4022 ssh2 (로그인에 실패)",
 	}
 	for _, f := range [][2]string{
-		{"source", "sshd"}, {"program", "sshd"}, {"host", "web-01"}, {"user", "Root"}, {"severity", "medium"},
+		{"source", "sshd"},
+		{"program", "sshd"},
+		{"host", "web-01"},
+		{"user", "Root"},
+		{"severity", "medium"},
 		{"message", "Failed password for Root from 203.0.113.7 port 4022 ssh2 (로그인에 실패)"},
-		{"src_ip", "203.0.113.7"}, {"src_port", "4022"}, {"http_status", "404"}, {"dst_ip", "2001:db8::5"},
-		{"process_path", `C:\Windows\System32\cmd.exe`}, {"tags", "one"}, {"tags", "Two words"}, {"note", ""},
-		{"status", "odd"}, {"ratio", "3.10"}, {"net", "10.0.0.0/8"}, {"a:b c", "x"}, {"city", "İstanbul"},
+		{"src_ip", "203.0.113.7"},
+		{"src_port", "4022"},
+		{"http_status", "404"},
+		{"dst_ip", "2001:db8::5"},
+		{"process_path", `C:\Windows\System32\cmd.exe`},
+		{"tags", "one"},
+		{"tags", "Two words"},
+		{"note", ""},
+		{"status", "odd"},
+		{"ratio", "3.10"},
+		{"net", "10.0.0.0/8"},
+		{"a:b c", "x"},
+		{"city", "İstanbul"},
 	} {
 		e.Add(f[0], f[1])
 	}

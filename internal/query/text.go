@@ -85,11 +85,12 @@ func (n Regexp) String() string {
 // space is a blank in the notation of regular expressions.
 func space(r rune) string {
 	const hex = "0123456789abcdef"
-	s := `\x{`
+	var s strings.Builder
+	s.WriteString(`\x{`)
 	for shift := 12; shift >= 0; shift -= 4 {
-		s += string(hex[r>>shift&15])
+		s.WriteString(string(hex[r>>shift&15]))
 	}
-	return s + "}"
+	return s.String() + "}"
 }
 
 func (n Range) String() string {

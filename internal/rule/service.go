@@ -68,7 +68,7 @@ func (s *Service) Sync(ctx context.Context, rules []Builtin) (changed int, err e
 			if b.Status == "" {
 				b.Status = On
 			}
-			if err := b.Meta.valid(); err != nil {
+			if err := b.valid(); err != nil {
 				return fmt.Errorf("built-in rule %q: %w", b.ID, err)
 			}
 			if b.ID == "" || keep[b.ID] {

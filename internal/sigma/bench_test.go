@@ -39,7 +39,7 @@ func syntheticInput(b *testing.B) ([]*Document, []event.Event) {
 title: rule %[1]d
 logsource: {product: windows}
 detection:
-  image: {Image|endswith: ['\tool%[1]d.exe', '\other%[1]d.exe']}
+  image: {Image|endswith: ['\tool%[1]d.exe', '\othere%[1]d.exe']}
   line: {CommandLine|contains|all: ['--flag%[1]d', 'value']}
   filter: {User|startswith: 'SYSTEM'}
   condition: (image or line) and not filter

@@ -44,10 +44,10 @@ func parseCondition(text string, searches []search) (*expr, error) {
 func tokens(s string) []string {
 	var out []string
 	for i := 0; i < len(s); {
-		switch c := s[i]; {
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
+		switch c := s[i]; c {
+		case ' ', '\t', '\n', '\r':
 			i++
-		case c == '(' || c == ')' || c == '|':
+		case '(', ')', '|':
 			out = append(out, s[i:i+1])
 			i++
 		default:

@@ -90,8 +90,8 @@ func (x *fieldIndex) find(v []byte, dst []int32) []int32 {
 	}
 	if t := x.suffix; t != nil {
 		s := int32(0)
-		for i := len(v) - 1; i >= 0; i-- {
-			if s = t.next[s*t.classes+int32(t.class[v[i]])]; s == 0 {
+		for _, v0 := range slices.Backward(v) {
+			if s = t.next[s*t.classes+int32(t.class[v0])]; s == 0 {
 				break
 			}
 			dst = append(dst, t.out[s]...)

@@ -121,7 +121,10 @@ detection:
 	got := []any{d.ID, d.Name, d.Level, d.Severity(), d.Description, d.Author, d.License, d.Date, d.Tactics(), d.Techniques(), TemplateFields(d.Kyra.Description), d.Kyra.Entity}
 	fields := []any{
 		"1e6e0428-da0f-43d1-9c26-040c184b212f", "brute", "high", "high", "Many.", "Ann, Bob", "DRL 1.1", "2026-11-25",
-		[]string{"credential-access", "credential-access"}, []string{"T1110.001"}, []string{"src_ip", "user"}, []string{"src_ip"},
+		[]string{"credential-access", "credential-access"},
+		[]string{"T1110.001"},
+		[]string{"src_ip", "user"},
+		[]string{"src_ip"},
 	}
 	if diff := cmp.Diff(fields, got); diff != "" {
 		t.Errorf("document (want -, got +):\n%s", diff)

@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -161,7 +162,7 @@ func (p pattern) product(alternatives func(part) []pattern) ([]pattern, bool) {
 		next := make([]pattern, 0, len(out)*len(alt))
 		for _, o := range out {
 			for _, a := range alt {
-				next = append(next, append(o[:len(o):len(o)], a...))
+				next = append(next, append(slices.Clip(o), a...))
 			}
 		}
 		out = next

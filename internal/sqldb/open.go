@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,7 +63,7 @@ func openSQLite(path string) (*DB, error) {
 	// The order matters: busy_timeout first, since journal_mode may have to wait.
 	common := []string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-16384)"}
 	dsn := func(txlock string, extra ...string) string {
-		q := url.Values{"_pragma": append(common[:len(common):len(common)], extra...), "_txlock": {txlock}}
+		q := url.Values{"_pragma": append(slices.Clip(common), extra...), "_txlock": {txlock}}
 		return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 	}
 	writer, err := sql.Open("sqlite", dsn("immediate"))

@@ -221,9 +221,9 @@ func must(t *testing.T, db *sqldb.DB, query string, args ...any) {
 	}
 }
 
-func count(t *testing.T, db *sqldb.DB, query string, args ...any) int64 {
+func count(t *testing.T, db *sqldb.DB, query string) int64 {
 	t.Helper()
-	n, err := sqldb.One(t.Context(), db, sqldb.Value[int64], query, args...)
+	n, err := sqldb.One(t.Context(), db, sqldb.Value[int64], query)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,7 +88,7 @@ type seeder struct {
 // ids writes the words of a text as the word index of the database knows them.
 func (s *seeder) ids(text string) string {
 	var list []string
-	for _, word := range strings.Fields(strings.ToLower(text)) {
+	for word := range strings.FieldsSeq(strings.ToLower(text)) {
 		n, ok := s.words[word]
 		if !ok {
 			n = int64(len(s.words) + 1)

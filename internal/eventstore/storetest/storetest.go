@@ -30,10 +30,23 @@ func Run(t *testing.T, make func(t *testing.T) eventstore.Store) {
 		name string
 		run  func(*testing.T, *suite)
 	}{
-		{"values", testValues}, {"times", testTimes}, {"histogram", testHistogram}, {"order and paging", testPaging},
-		{"tenants", testTenants}, {"present", testPresent}, {"get", testGet}, {"fields", testFields}, {"many names", testManyNames},
-		{"queries", testQueries}, {"random queries", testRandomQueries}, {"refusals", testRefusals}, {"cancelled", testCancelled},
-		{"large", testLarge}, {"erase", testErase}, {"drop day", testDropDay}, {"sync", testSync},
+		{"values", testValues},
+		{"times", testTimes},
+		{"histogram", testHistogram},
+		{"order and paging", testPaging},
+		{"tenants", testTenants},
+		{"present", testPresent},
+		{"get", testGet},
+		{"fields", testFields},
+		{"many names", testManyNames},
+		{"queries", testQueries},
+		{"random queries", testRandomQueries},
+		{"refusals", testRefusals},
+		{"cancelled", testCancelled},
+		{"large", testLarge},
+		{"erase", testErase},
+		{"drop day", testDropDay},
+		{"sync", testSync},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s.tenant++
@@ -448,11 +461,15 @@ func testFields(t *testing.T, s *suite) {
 		t.Fatal(err)
 	}
 	for _, r := range []eventstore.FieldsRequest{
-		{}, {Filter: parse(t, "user:u3")}, {Filter: parse(t, "ratio:>0.5630")}, {Names: []string{"user", "tags", "ratio", "message", "src_port", "_time", "nothing"}, Values: 10},
-		{Names: []string{"user.name", "source.port"}, Values: 2, Filter: parse(t, "tags:even")}, {Names: []string{"tags"}, Values: 5, Filter: parse(t, "ratio:[0.561 TO 0.563]")},
+		{},
+		{Filter: parse(t, "user:u3")},
+		{Filter: parse(t, "ratio:>0.5630")},
+		{Names: []string{"user", "tags", "ratio", "message", "src_port", "_time", "nothing"}, Values: 10},
+		{Names: []string{"user.name", "source.port"}, Values: 2, Filter: parse(t, "tags:even")},
+		{Names: []string{"tags"}, Values: 5, Filter: parse(t, "ratio:[0.561 TO 0.563]")},
 	} {
 		r.Tenant, r.From, r.To = s.tenant, 0, eventstore.MaxTime
-		got, err := s.Store.Fields(t.Context(), r)
+		got, err := s.Fields(t.Context(), r)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -48,8 +48,20 @@ func sshdEvents(n int) []event.Event {
 		e.Tenant, e.Time, e.Arrived = 1, at.UnixNano(), at.UnixNano()+1e6
 		e.Raw = at.Format("Jan _2 15:04:05 ") + host + " " + program + "[" + strconv.Itoa(random.IntN(30000)) + "]: " + msg
 		for _, f := range [][2]string{
-			{"source", program}, {"program", program}, {"host", host}, {"pid", strconv.Itoa(random.IntN(30000))}, {"severity", event.Severities[random.IntN(5)]}, {"message", msg},
-			{"category", "authentication"}, {"action", "login"}, {"outcome", "failure"}, {"user", user}, {"src_ip", ip}, {"src_port", port}, {"time_quality", "year_assumed"}, {"peer_ip", "10.0.0.5"},
+			{"source", program},
+			{"program", program},
+			{"host", host},
+			{"pid", strconv.Itoa(random.IntN(30000))},
+			{"severity", event.Severities[random.IntN(5)]},
+			{"message", msg},
+			{"category", "authentication"},
+			{"action", "login"},
+			{"outcome", "failure"},
+			{"user", user},
+			{"src_ip", ip},
+			{"src_port", port},
+			{"time_quality", "year_assumed"},
+			{"peer_ip", "10.0.0.5"},
 		} {
 			e.Add(f[0], f[1])
 		}

@@ -245,7 +245,7 @@ func newTail(log *slog.Logger) *tail {
 				t.last = append(t.last, text)
 			}
 			if !dying {
-				log.Warn("the event store says", "line", text) //nolint:sloglint // there is no context in a pipe
+				log.Warn("the event store says", "line", text)
 			}
 		}
 	}()

@@ -428,10 +428,10 @@ func (q *search) reach(ctx context.Context, f filter, to int64, want int, step i
 		return q.from, nil
 	}
 	from, rows, last := q.from, uint64(0), uint64(0)
-	for i := len(buckets) - 1; i >= 0; i-- {
-		last = buckets[i].Count
+	for _, bucket := range slices.Backward(buckets) {
+		last = bucket.Count
 		if rows += last; rows >= uint64(want) {
-			from = max(buckets[i].Time, q.from)
+			from = max(bucket.Time, q.from)
 			break
 		}
 	}

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 // start runs a store with a node of its own until the test ends.
 func start(t testing.TB, dir string) *victorialogs.Local {
 	t.Helper()
-	os.Setenv(nodeEnv, "1") //nolint:usetesting // also used by parallel tests; harmless to this process
+	_ = os.Setenv(nodeEnv, "1") //nolint:usetesting // also used by parallel tests; harmless to this process
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

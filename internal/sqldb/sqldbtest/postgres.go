@@ -62,7 +62,7 @@ func start(ctx context.Context) (*server, error) {
 	if err := dog.Start(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	held.Close() //nolint:errcheck // the watchdog has its own
+	held.Close()
 	srv := &server{url: "postgres:///postgres?user=postgres&host=" + url.QueryEscape(dir), alive: holder}
 
 	run := func(name string, args ...string) error {

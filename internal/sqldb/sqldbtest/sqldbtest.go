@@ -110,7 +110,7 @@ func migrate(ctx context.Context, url string) error {
 		return err
 	}
 	if err := db.Migrate(ctx); err != nil {
-		return fmt.Errorf("%w (close: %v)", err, db.Close())
+		return fmt.Errorf("%w (close: %w)", err, db.Close())
 	}
 	return db.Close()
 }
