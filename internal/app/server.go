@@ -133,12 +133,17 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	if err != nil {
 		return fmt.Errorf("syslog.time_zone: %w", err)
 	}
+	days, err := retention.LoadDays(ctx, s.db, 0)
+	if err != nil {
+		return err
+	}
 	s.pipeline = pipeline.New(pipeline.Config{
+		Days:  days,
 		Queue: s.queue, Archive: s.archive, Store: s.store, DB: s.db, Rulesets: s.rulesets.get, Sources: s.sources,
 		Record: recorder(alerts, incidents, rules), Zone: zone, Metrics: pipeline.NewMetrics(s.metrics), Log: s.log, Now: now,
 	})
 	s.keeper = retention.New(retention.Config{
-		DB: s.db, Archive: s.archive, Store: s.store, Tenants: tenants, Log: s.log, Now: now, MaxBytes: int64(s.cfg.Retention.MaxBytes),
+		DB: s.db, Archive: s.archive, Store: s.store, Tenants: tenants, Days: days, Log: s.log, Now: now, MaxBytes: int64(s.cfg.Retention.MaxBytes),
 	})
 	if err := s.openIngest(ctx, first); err != nil {
 		return err

@@ -6,6 +6,7 @@ const (
 	Timestamp      = "timestamp"       // event time, RFC 3339, UTC: Event.Time carries it, no field does
 	IngestTime     = "ingest_time"     // arrival: Event.Arrived carries it, no field does
 	EventID        = "id"              // Event.ID carries it, no field does
+	OriginalTime   = "original_time"   // event time, RFC 3339, of an event tagged time_moved
 	TimeQuality    = "time_quality"    // exact, tz_assumed, year_assumed, received
 	Source         = "source"          // product short name: sshd, nginx, cisco_asa, windows_security
 	Dataset        = "dataset"         // part of a source: nginx.access
@@ -99,6 +100,7 @@ const (
 	TagParseError  = "parse_error"  // no parser knew it: kept whole
 	TagTruncated   = "truncated"    // longer than the limit: cut
 	TagInvalidUTF8 = "invalid_utf8" // bytes that are no UTF-8 were replaced
+	TagTimeMoved   = "time_moved"   // too many different days are stored: kept under its arrival, see OriginalTime
 	TagFutureTime  = "future_time"  // event time far ahead of arrival
 	TagFieldsCut   = "fields_cut"   // more fields than the store takes: the rest is in one
 )
@@ -107,6 +109,7 @@ var canonical = map[string]bool{
 	Timestamp:      true,
 	IngestTime:     true,
 	EventID:        true,
+	OriginalTime:   true,
 	TimeQuality:    true,
 	Source:         true,
 	Dataset:        true,

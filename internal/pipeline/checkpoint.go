@@ -57,7 +57,7 @@ func newCounts() *counts {
 	return &counts{bySource: map[sourceHour]*source.Count{}, days: map[retention.Day]int64{}}
 }
 
-func (c *counts) add(e *event.Event) {
+func (c *counts) add(e *event.Event, day retention.Day) {
 	at := sourceHour{e.Tenant, e.Get(event.Source), e.Arrived / int64(time.Hour)}
 	if c.last == nil || at != c.lastKey {
 		n := c.bySource[at]
@@ -70,8 +70,8 @@ func (c *counts) add(e *event.Event) {
 	}
 	c.last.Received++
 	c.last.Stored++
-	if d := retention.DayOf(e.Time); c.days[d] < e.Arrived {
-		c.days[d] = e.Arrived
+	if c.days[day] < e.Arrived {
+		c.days[day] = e.Arrived
 	}
 }
 

@@ -10,6 +10,7 @@ type Metrics struct {
 	Findings          *metrics.Counter   // events that findings count
 	FindingsRefused   *metrics.Counter   // findings that the database refused: each is in the log
 	Unreadable        *metrics.Counter   // messages that no Append wrote
+	Moved             *metrics.Counter   // events kept under their arrival, since too many different days are stored
 	Panics            *metrics.Counter   // events that made a parser or the engine panic
 	Restarts          *metrics.Counter   // times that a worker began again from its checkpoint
 	CheckpointSeconds *metrics.Histogram // duration of one checkpoint
@@ -24,6 +25,7 @@ func NewMetrics(set *metrics.Set) *Metrics {
 		Findings:          set.NewCounter("kyra_pipeline_findings_total"),
 		FindingsRefused:   set.NewCounter("kyra_pipeline_findings_refused_total"),
 		Unreadable:        set.NewCounter("kyra_pipeline_unreadable_messages_total"),
+		Moved:             set.NewCounter("kyra_pipeline_moved_events_total"),
 		Panics:            set.NewCounter("kyra_pipeline_panics_total"),
 		Restarts:          set.NewCounter("kyra_pipeline_restarts_total"),
 		CheckpointSeconds: set.NewHistogram("kyra_pipeline_checkpoint_seconds"),

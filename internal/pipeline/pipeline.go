@@ -34,6 +34,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/detect"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/queue"
+	"github.com/kyra-mdr/kyra/internal/retention"
 	"github.com/kyra-mdr/kyra/internal/source"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
@@ -47,6 +48,7 @@ type Config struct {
 	Rulesets Rulesets
 	Record   Recorder
 	Sources  *source.Service
+	Days     *retention.Days
 	Zone     *time.Location // of times that carry none
 	Metrics  *Metrics
 	Log      *slog.Logger

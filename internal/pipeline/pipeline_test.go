@@ -20,6 +20,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/eventstore/memory"
 	"github.com/kyra-mdr/kyra/internal/queue"
+	"github.com/kyra-mdr/kyra/internal/retention"
 	"github.com/kyra-mdr/kyra/internal/sigma"
 	"github.com/kyra-mdr/kyra/internal/source"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
@@ -143,7 +144,12 @@ func newBench(t *testing.T, db *sqldb.DB) *bench {
 // start runs a pipeline until the returned function is called.
 func (b *bench) start() (stop func()) {
 	b.t.Helper()
+	days, err := retention.LoadDays(b.t.Context(), b.db, b.maxDays)
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	p := New(Config{
+		Days:  days,
 		Queue: b.q, Archive: b.archive, Store: b.store, DB: b.db, Sources: source.New(b.db, time.Now),
 		Rulesets: func(context.Context, uint32) (*detect.Ruleset, error) { return b.set, nil },
 		Record:   b.record, Zone: time.UTC, Metrics: b.metrics, Now: time.Now, CheckpointEvery: 50 * time.Millisecond,
@@ -347,6 +353,30 @@ func TestFindingThatTheDatabaseRefusesHoldsUpNoOther(t *testing.T) {
 		stop()
 		if b.metrics.FindingsRefused.Get() == 0 {
 			t.Error("the refused finding is not counted")
+		}
+	})
+}
+
+// TestMadeUpDaysAreKeptUnderArrival: a sender of all the days that there are must not
+// fill the store with days.
+func TestMadeUpDaysAreKeptUnderArrival(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.maxDays = 1
+		stop := b.start()
+		b.send(3, "192.0.2.1")
+		line := "<38>1 2019-01-01T00:00:00Z h sshd 1 - - Failed password for bob from 192.0.2.9 port 22 ssh2"
+		if err := b.q.Append(t.Context(), &queue.Chunk{Tenant: 1, Input: "http", Arrived: time.Now().UnixNano(), Records: []string{line}}); err != nil {
+			t.Fatal(err)
+		}
+		b.await("four stored", func() bool { return len(b.stored()) == 4 })
+		stop()
+		res, err := b.store.Search(t.Context(), eventstore.Request{Tenant: 1, From: 0, To: time.Now().UnixNano(), Limit: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := res.Events[0]
+		if time.Since(time.Unix(0, e.Time)) > time.Minute || e.Get(event.OriginalTime) != "2019-01-01T00:00:00Z" || e.Get(event.Tags) != event.TagTimeMoved || b.metrics.Moved.Get() != 1 {
+			t.Errorf("event is %+v, %d moved", e, b.metrics.Moved.Get())
 		}
 	})
 }

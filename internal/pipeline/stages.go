@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/parse"
 	"github.com/kyra-mdr/kyra/internal/queue"
+	"github.com/kyra-mdr/kyra/internal/retention"
 )
 
 // A batch is one message of the queue on its way.
@@ -37,6 +39,7 @@ type stages struct {
 	detector *detect.Detector
 	hits     []detect.Hit
 	counts   *counts
+	lastDay  retention.Day // that was admitted
 
 	lastSeq   uint64 // newest batch that was prepared
 	snapSeq   uint64 // newest batch that carried a snapshot
@@ -59,7 +62,7 @@ func newStages(ctx context.Context, w *worker, m mark) (*stages, error) {
 	}
 	s := &stages{
 		w: w, codec: codec, parser: parse.New(parse.Options{}), rules: map[uint32]*tenantRules{}, counts: newCounts(),
-		lastSeq: m.base, snapSeq: m.base, nextCheck: w.Now().Add(w.CheckpointEvery), saved: make(chan struct{}, 2),
+		lastDay: math.MinInt64, lastSeq: m.base, snapSeq: m.base, nextCheck: w.Now().Add(w.CheckpointEvery), saved: make(chan struct{}, 2),
 	}
 	var rulesErr error
 	s.detector = detect.New(func(tenant uint32) *detect.Ruleset {
@@ -132,7 +135,7 @@ func (s *stages) prepare(ctx context.Context, m queue.Message) (*batch, error) {
 			e.ID = event.ID{Partition: uint16(s.w.partition), Seq: m.Seq, Index: c.First + uint32(i)}
 			e.Tenant, e.Arrived = c.Tenant, c.Arrived
 			s.detect(ctx, rules, e, emit)
-			s.counts.add(e)
+			s.counts.add(e, s.place(e))
 		}
 	}
 	s.detector.EndBatch(emit)
@@ -175,6 +178,24 @@ func (s *stages) detect(ctx context.Context, rules *tenantRules, e *event.Event,
 	}()
 	s.hits = rules.matcher.Match(e, s.hits[:0])
 	s.detector.Apply(e, s.hits, emit)
+}
+
+// place returns the day of event time that e is stored under. When there are too
+// many of them already, e is stored under its arrival, and says so.
+func (s *stages) place(e *event.Event) retention.Day {
+	day := retention.DayOf(e.Time)
+	if day == s.lastDay {
+		return day
+	}
+	if !s.w.Days.Admit(day) {
+		s.w.Metrics.Moved.Inc()
+		e.Add(event.OriginalTime, time.Unix(0, e.Time).UTC().Format(time.RFC3339Nano))
+		e.Tag(event.TagTimeMoved)
+		e.Time = e.Arrived
+		return retention.DayOf(e.Time)
+	}
+	s.lastDay = day
+	return day
 }
 
 // snapshotIfDue gives b the state for a checkpoint when it is time and none is

@@ -60,6 +60,7 @@ type Config struct {
 	Archive *archive.Archive
 	Store   eventstore.Store
 	Tenants *tenant.Service
+	Days    *Days
 	Log     *slog.Logger
 	Now     func() time.Time
 
@@ -152,6 +153,7 @@ func (k *Keeper) drop(ctx context.Context, d Day) error {
 	if _, err := sqldb.Exec(ctx, k.DB, `DELETE FROM event_day WHERE day_no = $1`, int64(d)); err != nil {
 		return fmt.Errorf("forget day %s: %w", d, err)
 	}
+	k.Days.forget(d)
 	k.Log.InfoContext(ctx, "a day of events was dropped", "day", d.String())
 	return nil
 }

@@ -1,0 +1,179 @@
+package retention
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/kyra-mdr/kyra/internal/archive"
+	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/eventstore"
+	"github.com/kyra-mdr/kyra/internal/eventstore/memory"
+	"github.com/kyra-mdr/kyra/internal/sqldb"
+	"github.com/kyra-mdr/kyra/internal/sqldb/sqldbtest"
+	"github.com/kyra-mdr/kyra/internal/tenant"
+)
+
+func TestDayOf(t *testing.T) {
+	for text, want := range map[string]string{
+		"1970-01-01T00:00:00Z": "19700101", "1969-12-31T23:59:59Z": "19691231", "1969-12-31T00:00:00Z": "19691231",
+		"2011-12-10T23:59:59.999999999Z": "20111210", "2047-02-28T12:00:00Z": "20470228",
+	} {
+		at, err := time.Parse(time.RFC3339Nano, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := DayOf(at.UnixNano()).String(); got != want {
+			t.Errorf("DayOf(%s) = %s, want %s", text, got, want)
+		}
+	}
+}
+
+// A house is a keeper with everything around it.
+type house struct {
+	*Keeper
+	t   *testing.T
+	now time.Time
+}
+
+func each(t *testing.T, f func(h *house)) {
+	t.Helper()
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		log := slog.New(slog.NewTextHandler(t.Output(), nil))
+		a, err := archive.Open(t.TempDir(), log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := a.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		days, err := LoadDays(t.Context(), db, 3000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := &house{t: t, now: time.Date(2026, 11, 25, 2, 30, 0, 0, time.UTC)}
+		h.Keeper = New(Config{DB: db, Archive: a, Store: &memory.Store{}, Tenants: tenant.New(db), Days: days, Log: log, Now: func() time.Time { return h.now }})
+		for _, days := range []int{90, 10} {
+			if _, err := h.Tenants.Create(t.Context(), "test", tenant.Draft{Name: []string{"long", "short"}[days/50%2], RetentionDays: days}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f(h)
+	})
+}
+
+// arrive stores an event of a tenant with that time and age.
+func (h *house) arrive(number uint32, at time.Time, daysAgo int) {
+	h.t.Helper()
+	arrived := h.now.AddDate(0, 0, -daysAgo).UnixNano()
+	seq := uint64(1000 - daysAgo)
+	e := event.Event{ID: event.ID{Partition: uint16(number), Seq: seq}, Tenant: number, Time: at.UnixNano(), Arrived: arrived}
+	e.Add(event.Message, "x")
+	if err := h.Store.Append(h.t.Context(), []event.Event{e}); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := h.Archive.Append(h.t.Context(), archive.Block{Tenant: number, Partition: uint16(number), Seq: seq, Records: 1, FirstArrived: arrived, LastArrived: arrived, Payload: bytes.Repeat([]byte{7}, 1000)}); err != nil {
+		h.t.Fatal(err)
+	}
+	err := h.DB.Tx(h.t.Context(), func(tx *sqldb.DB) error {
+		return Note(h.t.Context(), tx, map[Day]int64{DayOf(at.UnixNano()): arrived})
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) apply() {
+	h.t.Helper()
+	if err := h.Apply(h.t.Context()); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) stored(number uint32) int {
+	h.t.Helper()
+	r, err := h.Store.Search(h.t.Context(), eventstore.Request{Tenant: number, From: 0, To: time.Date(2069, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano(), Limit: 100})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return int(r.Total)
+}
+
+func (h *house) archived() int {
+	h.t.Helper()
+	if err := h.Archive.Sync(); err != nil {
+		h.t.Fatal(err)
+	}
+	_, oldest, err := h.Archive.Usage()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return int(h.now.Sub(oldest).Hours() / 24)
+}
+
+// TestTermsCountFromArrival: a log of 2011 that came yesterday stays, one of last
+// week that came long ago goes.
+func TestTermsCountFromArrival(t *testing.T) {
+	each(t, func(h *house) {
+		old := time.Date(2011, 12, 10, 6, 0, 0, 0, time.UTC)
+		h.arrive(1, h.now.AddDate(0, 0, -7), 100) // a clock that was ahead
+		h.arrive(1, old, 1)
+		h.arrive(2, h.now.AddDate(0, 0, -20), 20) // over the term of tenant 2, within that of tenant 1
+		h.arrive(2, h.now, 0)
+		h.apply()
+		if n := h.stored(1); n != 1 {
+			h.t.Errorf("tenant 1 has %d events, want 1", n)
+		}
+		if n := h.stored(2); n != 1 {
+			h.t.Errorf("tenant 2 has %d events, want 1: the erasure at night", n)
+		}
+		if age := h.archived(); age > 2 {
+			h.t.Errorf("the archive's oldest segment is %d days old", age)
+		}
+	})
+}
+
+func TestBytesGoOldestFirst(t *testing.T) {
+	each(t, func(h *house) {
+		for ago := 9; ago >= 0; ago-- {
+			h.arrive(1, h.now.AddDate(0, 0, -ago), ago)
+		}
+		h.MaxBytes = 8000
+		h.apply()
+		left := h.stored(1)
+		bytes, _, err := h.Archive.Usage()
+		if err != nil || left < 3 || left > 9 || bytes > 8000 {
+			h.t.Errorf("%d events and %d bytes of archive are left: %v", left, bytes, err)
+		}
+		h.MaxBytes = 1
+		h.apply()
+		if left := h.stored(1); left < 2 || left > 3 {
+			h.t.Errorf("%d events are left of the last two days", left)
+		}
+	})
+}
+
+func TestDaysAreBounded(t *testing.T) {
+	each(t, func(h *house) {
+		h.Days.limit = 3
+		ctx := context.WithoutCancel(h.t.Context())
+		for d := range Day(5) {
+			if got := h.Days.Admit(d); got != (d < 3) {
+				h.t.Errorf("Admit(%d) = %v", d, got)
+			}
+		}
+		if !h.Days.Admit(1) {
+			h.t.Error("a known day is refused")
+		}
+		if err := h.drop(ctx, 1); err != nil {
+			h.t.Fatal(err)
+		}
+		if !h.Days.Admit(9) || h.Days.Admit(1) {
+			h.t.Error("a dropped day makes no room for one")
+		}
+	})
+}
