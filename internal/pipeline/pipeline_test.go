@@ -73,6 +73,7 @@ type bench struct {
 	store   *lossy
 	set     *detect.Ruleset
 	poison  string // the key that the database refuses
+	maxDays int
 	metrics *Metrics
 }
 
