@@ -17,6 +17,7 @@ import (
 
 	"github.com/VictoriaMetrics/VictoriaLogs/app/vlstorage/netinsert"
 	"github.com/VictoriaMetrics/VictoriaLogs/app/vlstorage/netselect"
+	"github.com/VictoriaMetrics/VictoriaMetrics/lib/logger"
 	"github.com/VictoriaMetrics/VictoriaMetrics/lib/promauth"
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sync/errgroup"
@@ -94,9 +95,25 @@ var parseFlags = sync.OnceFunc(func() {
 	}
 })
 
+// queryMemory bounds what the libraries take in this process to join the answers of
+// nodes; unset they would reckon with most of the machine's memory.
+const queryMemory = "536870912"
+
+// setUpClient sets the libraries up for asking nodes, once, unless this process is
+// a node.
+var setUpClient = sync.OnceFunc(func() {
+	if !flag.Parsed() {
+		for name, value := range map[string]string{"memory.allowedBytes": queryMemory, "loggerLevel": "WARN"} {
+			_ = flag.Set(name, value) // both are there: the node sets them too, and checks
+		}
+	}
+	parseFlags()
+	logger.InitNoLogFlags()
+})
+
 // New returns a store on the nodes. It does not talk to them yet.
 func New(c Config) (*Store, error) {
-	parseFlags()
+	setUpClient()
 	if c.QueryTimeout == 0 {
 		c.QueryTimeout = 30 * time.Second
 	}
