@@ -77,7 +77,7 @@ func openBench(b *testing.B) (s *Server, stop func()) {
 	cfg := config.Default()
 	cfg.Data, cfg.Listen = filepath.Join(b.TempDir(), "data"), "127.0.0.1:0"
 	cfg.Syslog.UDP, cfg.Syslog.TCP = "", ""
-	s, err := Open(b.Context(), cfg, []string{os.Args[0], "eventstore"}, slog.New(slog.DiscardHandler))
+	s, err := Open(b.Context(), cfg, nodeCommand(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func searchLatency(b *testing.B, s *Server) {
 func storeAll(b *testing.B, bodies [][]byte, n int) time.Duration {
 	b.Helper()
 	store, err := victorialogs.NewLocal(victorialogs.LocalConfig{
-		Config: victorialogs.Config{Logger: slog.New(slog.DiscardHandler)}, Dir: b.TempDir(), Command: []string{os.Args[0], "eventstore"},
+		Config: victorialogs.Config{Logger: slog.New(slog.DiscardHandler)}, Dir: b.TempDir(), Command: nodeCommand(),
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -25,13 +25,17 @@ func TestCrash(t *testing.T) {
 	} else if testing.Short() {
 		t.Skip("short")
 	}
+	senderCount := 4
+	if raceEnabled { // the database is some thirty times slower then
+		kills, between, senderCount = 1, 300*time.Millisecond, 1
+	}
 	data := filepath.Join(t.TempDir(), "data")
 	p := startProcess(t, data)
 	load := &crashLoad{acked: map[int]bool{}, start: time.Date(2011, 12, 10, 6, 0, 0, 0, time.UTC)}
 	for range kills {
 		stop := make(chan struct{})
 		var senders sync.WaitGroup
-		for range 4 {
+		for range senderCount {
 			senders.Go(func() { load.send(p, stop) })
 		}
 		time.Sleep(between/2 + rand.N(between))

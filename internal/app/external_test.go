@@ -127,7 +127,8 @@ func newStorageNode(t *testing.T) *storageNode {
 
 func (n *storageNode) start() {
 	n.t.Helper()
-	n.cmd = exec.Command(os.Args[0], "eventstore", "--addr", n.addr, "--dir", n.dir) //nolint:gosec,noctx // this very program
+	program := nodeCommand()
+	n.cmd = exec.Command(program[0], program[1], "--addr", n.addr, "--dir", n.dir) //nolint:gosec,noctx // this very program
 	n.cmd.Env = append(os.Environ(), victorialogs.PasswordEnv+"=external")
 	stdin, err := n.cmd.StdinPipe()
 	if err != nil {

@@ -42,7 +42,40 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	os.Exit(runTests(m))
+}
+
+// nodeEnv names the program whose command eventstore is a storage node.
+const nodeEnv = "KYRA_TEST_NODE"
+
+// nodeCommand is how storage nodes are started: by this very program, or by one
+// without the race detector.
+func nodeCommand() []string {
+	if program := os.Getenv(nodeEnv); program != "" {
+		return []string{program, "eventstore"}
+	}
+	return []string{os.Args[0], "eventstore"}
+}
+
+func runTests(m *testing.M) int {
+	if raceEnabled {
+		dir, err := os.MkdirTemp("", "kyra-node-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+		program := filepath.Join(dir, "kyra")
+		if out, err := exec.Command("go", "build", "-o", program, "github.com/kyra-mdr/kyra/cmd/kyra").CombinedOutput(); err != nil { //nolint:gosec,noctx // our own program
+			fmt.Fprintf(os.Stderr, "build a node: %v: %s", err, out)
+			return 1
+		}
+		if err := os.Setenv(nodeEnv, program); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	return m.Run()
 }
 
 func serveForTest(file string) error {
@@ -53,7 +86,7 @@ func serveForTest(file string) error {
 		return err
 	}
 	log := telemetry.NewLogger(os.Stderr, cfg.Log.SlogLevel(), "text")
-	s, err := Open(ctx, cfg, []string{os.Args[0], "eventstore"}, log)
+	s, err := Open(ctx, cfg, nodeCommand(), log)
 	if err != nil {
 		return err
 	}

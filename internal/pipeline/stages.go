@@ -287,11 +287,15 @@ func (w *worker) newBatch(seq uint64) *batch {
 	}
 }
 
-// maxKept bounds the memory that waits for reuse.
-const maxKept = 20_000
+// Bounds of the memory that waits for reuse: a few large batches or many small ones.
+const (
+	maxKept      = 20_000 // events of one
+	smallBatch   = 1_000
+	fewLargeOnes = 3
+)
 
 func (w *worker) recycle(b *batch) {
-	if cap(b.events) > maxKept {
+	if n := cap(b.events); n > maxKept || n > smallBatch && len(w.free) >= fewLargeOnes {
 		return
 	}
 	select {

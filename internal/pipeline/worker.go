@@ -19,12 +19,14 @@ import (
 type worker struct {
 	Config
 	partition int
-	limit     uint64      // batches beyond it were never handed to archive or store
-	free      chan *batch // batches for reuse
+	limit     uint64        // batches beyond it were never handed to archive or store
+	free      chan *batch   // batches for reuse
+	events    []event.Event // of the batches that are being kept
+	findings  []alert.Finding
 }
 
 func newWorker(cfg Config, partition int) *worker {
-	return &worker{Config: cfg, partition: partition, free: make(chan *batch, 4)}
+	return &worker{Config: cfg, partition: partition, free: make(chan *batch, 32)}
 }
 
 // run repeats work until ctx is done. What fails is tried again from the
@@ -82,11 +84,11 @@ func (w *worker) work(ctx context.Context) error {
 		return err
 	}
 
-	prepared := make(chan *batch, 1)
+	prepared := newMailbox()
 	due := make(chan *batch, 1)
 	all, workCtx := errgroup.WithContext(context.WithoutCancel(ctx))
 	all.Go(func() error {
-		defer close(prepared)
+		defer prepared.close()
 		consume, cancel := context.WithCancel(workCtx)
 		defer cancel()
 		defer context.AfterFunc(ctx, cancel)() // intake ends; what is in hand goes on
@@ -96,13 +98,13 @@ func (w *worker) work(ctx context.Context) error {
 				return err
 			}
 			b.replayed = m.Seq <= replayTo
-			return send(workCtx, prepared, b)
+			return prepared.put(workCtx, b)
 		}, func() error { // nothing came for a while
 			b, err := s.snapshotWhenIdle()
 			if err != nil || b == nil {
 				return err
 			}
-			return send(workCtx, prepared, b)
+			return prepared.put(workCtx, b)
 		})
 		if err != nil || workCtx.Err() != nil {
 			return err
@@ -111,23 +113,26 @@ func (w *worker) work(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return send(workCtx, prepared, last)
+		return prepared.put(workCtx, last)
 	})
 	all.Go(func() error {
 		defer close(due)
-		for b := range prepared {
-			if err := w.keep(workCtx, mark, b); err != nil {
+		for {
+			batches := prepared.take(workCtx)
+			if len(batches) == 0 {
+				return nil
+			}
+			if err := w.keep(workCtx, mark, batches); err != nil {
 				return err
 			}
-			if b.snapshot == nil {
-				w.recycle(b)
-				continue
-			}
-			if err := send(workCtx, due, b); err != nil {
-				return err
+			for _, b := range batches {
+				if b.snapshot == nil {
+					w.recycle(b)
+				} else if err := send(workCtx, due, b); err != nil {
+					return err
+				}
 			}
 		}
-		return nil
 	})
 	all.Go(func() error {
 		for b := range due {
@@ -164,38 +169,45 @@ func (w *worker) replayTo(ctx context.Context, m mark) (uint64, error) {
 	return min(last, w.limit), nil
 }
 
-// keep brings one batch into archive and store and writes its findings.
-func (w *worker) keep(ctx context.Context, m mark, b *batch) error {
-	if b.seq > w.limit {
-		if err := saveLimit(ctx, w.DB, w.partition, b.seq+reserve); err != nil {
+// keep brings batches, in order, into archive and store and writes their findings.
+func (w *worker) keep(ctx context.Context, m mark, batches []*batch) error {
+	last := batches[len(batches)-1].seq
+	if last > w.limit {
+		if err := saveLimit(ctx, w.DB, w.partition, last+reserve); err != nil {
 			return err
 		}
-		w.limit = b.seq + reserve
+		w.limit = last + reserve
 	}
-	for _, block := range b.blocks {
-		if err := w.Archive.Append(ctx, block); err != nil {
-			return err
+	w.events, w.findings = w.events[:0], w.findings[:0]
+	for _, b := range batches {
+		for _, block := range b.blocks {
+			if err := w.Archive.Append(ctx, block); err != nil {
+				return err
+			}
+		}
+		events := b.events
+		if b.replayed {
+			var err error
+			if events, err = w.missing(ctx, b); err != nil {
+				return err
+			}
+		}
+		w.events = append(w.events, events...)
+		if b.seq > m.detected {
+			w.findings = append(w.findings, b.findings...)
 		}
 	}
-	events := b.events
-	if b.replayed {
-		var err error
-		if events, err = w.missing(ctx, b); err != nil {
-			return err
+	if len(w.events) > 0 {
+		if err := w.Store.Append(ctx, w.events); err != nil {
+			return fmt.Errorf("store batches up to %d: %w", last, err)
 		}
 	}
-	if len(events) > 0 {
-		if err := w.Store.Append(ctx, events); err != nil {
-			return fmt.Errorf("store batch %d: %w", b.seq, err)
-		}
+	w.Metrics.Stored.Add(len(w.events))
+	clear(w.events) // they belong to the batches
+	if len(w.findings) == 0 {
+		return nil
 	}
-	w.Metrics.Stored.Add(len(events))
-	if len(b.findings) > 0 && b.seq > m.detected {
-		if err := w.record(ctx, b); err != nil {
-			return err
-		}
-	}
-	return nil
+	return w.record(ctx, last, w.findings)
 }
 
 // missing returns the events of b that the store does not hold.
@@ -233,11 +245,11 @@ func (w *worker) missing(ctx context.Context, b *batch) ([]event.Event, error) {
 	return missing, nil
 }
 
-// record writes the findings of b and moves the detected mark with them.
-func (w *worker) record(ctx context.Context, b *batch) error {
+// record writes findings of batches up to seq and moves the detected mark with them.
+func (w *worker) record(ctx context.Context, seq uint64, findings []alert.Finding) error {
 	const attempts = 5
 	for try := 1; ; try++ {
-		err := w.recordOnce(ctx, b.seq, b.findings)
+		err := w.recordOnce(ctx, seq, findings)
 		if err == nil {
 			return nil
 		}
@@ -245,7 +257,7 @@ func (w *worker) record(ctx context.Context, b *batch) error {
 			return err
 		}
 		if try == attempts {
-			return w.recordSingly(ctx, b, err)
+			return w.recordSingly(ctx, seq, findings, err)
 		}
 		select {
 		case <-time.After(time.Duration(try) * 100 * time.Millisecond):
@@ -258,23 +270,23 @@ func (w *worker) record(ctx context.Context, b *batch) error {
 // recordSingly finds the finding that the database refuses, so that it holds up
 // no other. When the database takes none, the batch is tried again from the
 // checkpoint.
-func (w *worker) recordSingly(ctx context.Context, b *batch, cause error) error {
+func (w *worker) recordSingly(ctx context.Context, seq uint64, findings []alert.Finding, cause error) error {
 	refused := 0
-	for i := range b.findings {
-		f := &b.findings[i]
-		if err := w.recordOnce(ctx, 0, b.findings[i:i+1]); err != nil {
+	for i := range findings {
+		f := &findings[i]
+		if err := w.recordOnce(ctx, 0, findings[i:i+1]); err != nil {
 			refused++
 			w.Log.ErrorContext(ctx, "finding cannot be recorded", "rule", f.Rule.ID, "key", f.Key, "tenant", f.Tenant, "err", err)
 		}
 		if refused > i/2+3 { // the database, not the findings
-			return fmt.Errorf("record findings of batch %d: %w", b.seq, cause)
+			return fmt.Errorf("record findings up to batch %d: %w", seq, cause)
 		}
 	}
-	if refused == len(b.findings) && refused > 0 && w.DB.Ping(ctx) != nil {
-		return fmt.Errorf("record findings of batch %d: %w", b.seq, cause)
+	if refused == len(findings) && refused > 0 && w.DB.Ping(ctx) != nil {
+		return fmt.Errorf("record findings up to batch %d: %w", seq, cause)
 	}
 	w.Metrics.FindingsRefused.Add(refused)
-	return w.recordOnce(ctx, b.seq, nil)
+	return w.recordOnce(ctx, seq, nil)
 }
 
 func (w *worker) recordOnce(ctx context.Context, seq uint64, findings []alert.Finding) error {

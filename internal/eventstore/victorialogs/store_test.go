@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,7 +24,7 @@ const nodeEnv = "KYRA_TEST_EVENTSTORE_NODE"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(nodeEnv) == "" {
-		os.Exit(m.Run())
+		os.Exit(runTests(m))
 	}
 	// Arguments as the supervisor adds them: --addr ADDR --dir DIR.
 	c := victorialogs.ServeConfig{Addr: os.Args[len(os.Args)-3], Dir: os.Args[len(os.Args)-1], Password: os.Getenv(victorialogs.PasswordEnv), MemoryBytes: 256 << 20, MinFreeBytes: 1 << 20}
@@ -32,18 +34,53 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// start runs a store with a node of its own until the test ends.
-func start(t testing.TB, dir string) *victorialogs.Local {
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "kyra-node-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	builtNode = sync.OnceValues(func() (string, error) {
+		program := filepath.Join(dir, "kyra")
+		out, err := exec.Command("go", "build", "-o", program, "github.com/kyra-mdr/kyra/cmd/kyra").CombinedOutput()
+		if err != nil {
+			return "", fmt.Errorf("build a node: %w: %s", err, out)
+		}
+		return program, nil
+	})
+	return m.Run()
+}
+
+// builtNode returns a program whose command eventstore is a node.
+var builtNode func() (string, error)
+
+// nodeProgram is how a node is started: this very program, or one without the race
+// detector.
+func nodeProgram(t testing.TB) []string {
 	t.Helper()
+	if raceEnabled {
+		program, err := builtNode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []string{program, "eventstore"}
+	}
 	_ = os.Setenv(nodeEnv, "1") //nolint:usetesting // also used by parallel tests; harmless to this process
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return []string{self}
+}
+
+// start runs a store with a node of its own until the test ends.
+func start(t testing.TB, dir string) *victorialogs.Local {
+	t.Helper()
 	l, err := victorialogs.NewLocal(victorialogs.LocalConfig{
 		Config:  victorialogs.Config{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))},
 		Dir:     dir,
-		Command: []string{self},
+		Command: nodeProgram(t),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -73,11 +110,8 @@ const password = "test password"
 // nodeCommand is a node without a supervisor.
 func nodeCommand(t testing.TB, addr, dir string) *exec.Cmd {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(self, "--addr", addr, "--dir", dir)
+	program := nodeProgram(t)
+	cmd := exec.Command(program[0], append(program[1:], "--addr", addr, "--dir", dir)...)
 	cmd.Env = append(os.Environ(), nodeEnv+"=1", victorialogs.PasswordEnv+"="+password)
 	cmd.Stderr = t.Output()
 	return cmd

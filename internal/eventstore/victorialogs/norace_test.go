@@ -1,0 +1,5 @@
+//go:build !race
+
+package victorialogs_test
+
+const raceEnabled = false
