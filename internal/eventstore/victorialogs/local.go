@@ -141,11 +141,11 @@ func (l *Local) live(ctx context.Context) (said []string, err error) {
 	stuck := time.NewTimer(stopTime)
 	defer stuck.Stop()
 	select {
-	case <-ended:
+	case <-ended: //nolint:errcheck // how it ends after being told to is no matter
 	case <-stuck.C:
 		l.log.WarnContext(ctx, "the event store does not stop and is killed")
 		_ = cmd.Process.Kill()
-		<-ended
+		<-ended //nolint:errcheck // it was killed
 	}
 	return words.lines(), nil
 }
