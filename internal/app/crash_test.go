@@ -14,7 +14,8 @@ import (
 	"github.com/kyra-mdr/kyra/internal/archive"
 )
 
-// TestCrash kills a loaded server at random moments. Every line bears a mark of
+// TestCrash kills a loaded server at random moments, every other time with its event
+// store. Every line bears a mark of
 // its own and is sent once: one that was acknowledged must be found once, one
 // that was not may be found once, and each attacker's alert exists once and
 // counts what is stored of him.
@@ -32,14 +33,18 @@ func TestCrash(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	p := startProcess(t, data)
 	load := &crashLoad{acked: map[int]bool{}, start: time.Date(2011, 12, 10, 6, 0, 0, 0, time.UTC)}
-	for range kills {
+	for round := range kills {
 		stop := make(chan struct{})
 		var senders sync.WaitGroup
 		for range senderCount {
 			senders.Go(func() { load.send(p, stop) })
 		}
 		time.Sleep(between/2 + rand.N(between))
-		p.kill()
+		if round%2 == 0 {
+			p.killAll()
+		} else {
+			p.kill()
+		}
 		close(stop)
 		senders.Wait()
 		p = startProcess(t, data)

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -178,6 +179,29 @@ func startProcess(t *testing.T, data string, extra ...string) *process {
 // kill ends the server as a power cut would, as far as a test can.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
+	_ = p.wait()
+}
+
+// killAll kills the event store's child too, which would else write down what it has
+// in memory when it notices that its parent is gone.
+func (p *process) killAll() {
+	children, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.cmd.Process.Pid))
+	var pids []int
+	for _, file := range children {
+		text, err := os.ReadFile(file) //nolint:gosec // of the kernel
+		if err != nil {
+			continue
+		}
+		for f := range strings.FieldsSeq(string(text)) {
+			if pid, err := strconv.Atoi(f); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	_ = p.cmd.Process.Kill()
+	for _, pid := range pids {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
 	_ = p.wait()
 }
 
