@@ -51,11 +51,12 @@ func (c *Client) Send(ctx context.Context, source string, src io.Reader, progres
 	records := framing.NewReaderLimit(plain, maxRecord)
 	for {
 		rec, err := records.Next()
-		if errors.Is(err, io.EOF) || errors.Is(err, framing.UnclosedArray) {
-			return s.acknowledged, s.flush(ctx)
-		}
 		if err != nil {
-			return s.acknowledged, errors.Join(fmt.Errorf("read logs: %w", err), s.flush(ctx))
+			sendErr := s.flush(ctx)
+			if errors.Is(err, io.EOF) || errors.Is(err, framing.UnclosedArray) {
+				return s.acknowledged, sendErr
+			}
+			return s.acknowledged, errors.Join(fmt.Errorf("read logs: %w", err), sendErr)
 		}
 		if !s.batch.fits(rec, c.options.BatchSize) {
 			if err := s.flush(ctx); err != nil {
