@@ -113,14 +113,7 @@ type storageNode struct {
 
 func newStorageNode(t *testing.T) *storageNode {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &storageNode{t: t, addr: l.Addr().String(), dir: t.TempDir()}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	n := &storageNode{t: t, addr: freeAddr(t), dir: t.TempDir()}
 	t.Cleanup(n.stop)
 	return n
 }

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -82,7 +83,7 @@ func runTests(m *testing.M) int {
 func serveForTest(file string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	cfg, err := config.Load(file, nil)
+	cfg, err := config.Load(file, os.Environ())
 	if err != nil {
 		return err
 	}
@@ -107,6 +108,7 @@ type process struct {
 	cmd           *exec.Cmd
 	url, udp, tcp string
 	key           string
+	client        *http.Client
 	log           *lockedBuffer
 	exited        chan error
 }
@@ -129,17 +131,25 @@ func (l *lockedBuffer) String() string {
 }
 
 // startProcess starts a server on the data folder and waits until it serves.
-// extra are lines of YAML.
+// extra are lines of YAML, or variables for the environment.
 func startProcess(t *testing.T, data string, extra ...string) *process {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "kyra.yaml")
+	var env []string
+	extra = slices.DeleteFunc(extra, func(s string) bool {
+		if !strings.HasPrefix(s, "KYRA_") {
+			return false
+		}
+		env = append(env, strings.Fields(s)...)
+		return true
+	})
 	text := fmt.Sprintf("data: %s\nlisten: 127.0.0.1:0\nsyslog:\n  udp: 127.0.0.1:0\n  tcp: 127.0.0.1:0\nretention:\n  min_free_bytes: 1MiB\n", data) + strings.Join(extra, "\n")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, log: &lockedBuffer{}, exited: make(chan error, 1)}
+	p := &process{t: t, client: http.DefaultClient, log: &lockedBuffer{}, exited: make(chan error, 1)}
 	p.cmd = exec.Command(os.Args[0]) //nolint:gosec,noctx // this very program; its end is what some tests are about
-	p.cmd.Env = append(os.Environ(), "KYRA_TEST_SERVE="+file)
+	p.cmd.Env = append(append(os.Environ(), env...), "KYRA_TEST_SERVE="+file)
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -232,7 +242,7 @@ func (p *process) call(method, path, body string, out any) (int, error) {
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := p.client.Do(req)
 	if err != nil {
 		return 0, err
 	}
