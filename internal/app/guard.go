@@ -65,8 +65,8 @@ func (g *diskGuard) check(context.Context) error {
 // guarded refuses chunks while the disk is full.
 func (g *diskGuard) guarded(appendChunk func(context.Context, *queue.Chunk) error) func(context.Context, *queue.Chunk) error {
 	return func(ctx context.Context, c *queue.Chunk) error {
-		if err := g.check(ctx); err != nil {
-			return err
+		if g.full.Load() { // senders need not know the figures
+			return fault.New(fault.Unavailable, "the server's disk is nearly full: its operator must make room")
 		}
 		return appendChunk(ctx, c)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/fault"
@@ -64,7 +65,11 @@ func (u *upload) explain(ctx context.Context, err error) (p problem, retry time.
 		return say(http.StatusServiceUnavailable, "Busy", "Too many uploads at once. Send again after the time in Retry-After"), time.Second, "busy"
 	case errors.Is(err, fault.Unavailable):
 		u.gate.cfg.Log.WarnContext(ctx, "queue takes no records, upload refused", "peer", u.from.peer, "error", err)
-		return say(http.StatusServiceUnavailable, "Event queue unavailable", "%s after the time in Retry-After", resend), retryFull, "queue"
+		why := "" // a fault's message is meant to be shown
+		if errors.As(err, &f) {
+			why = strings.ToUpper(f.Message[:min(1, len(f.Message))]) + f.Message[min(1, len(f.Message)):] + ". "
+		}
+		return say(http.StatusServiceUnavailable, "Event queue unavailable", "%s%s after the time in Retry-After", why, resend), retryFull, "queue"
 	case errors.Is(err, fault.TooLarge):
 		return say(http.StatusRequestEntityTooLarge, "Event too large", "The queue cannot hold the event that follows the accepted records"), 0, "too_large"
 	case errors.Is(err, errTooLarge):

@@ -1,0 +1,47 @@
+package app
+
+import (
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestFullDiskIsSaid asks for more free space than any disk has: new events are
+// refused with the remedy, readiness tells why, and what is stored is found.
+func TestFullDiskIsSaid(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := startProcess(t, data)
+	line := "<38>1 " + time.Now().UTC().Format(time.RFC3339) + " h fullapp - - - before"
+	if status, err := p.call(http.MethodPost, "/api/v1/ingest", line, nil); err != nil || status != http.StatusOK {
+		t.Fatalf("ingest: %d %v", status, err)
+	}
+	p.stop()
+
+	p = startProcess(t, data, "KYRA_RETENTION_MIN_FREE_BYTES=1000000TiB")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url+"/api/v1/ingest", strings.NewReader(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+p.key)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || !strings.Contains(string(body), "disk is nearly full") {
+		t.Errorf("%d, Retry-After %q: %s %v", resp.StatusCode, resp.Header.Get("Retry-After"), body, err)
+	}
+	var parts map[string]string
+	if status, err := p.call(http.MethodGet, "/readyz", "", &parts); err != nil || status != http.StatusServiceUnavailable || !strings.Contains(parts["disk"], "nearly full") {
+		t.Errorf("readiness: %d %v %v", status, parts, err)
+	}
+	from, to := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339), time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	if n := p.search("program:fullapp", from, to, 1).Total; n != 1 {
+		t.Errorf("%d events are found, want 1", n)
+	}
+	p.stop()
+}
