@@ -288,9 +288,10 @@ func (p *process) search(query, from, to string, limit int) searchAnswer {
 // eventually waits until ok holds.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !ok(); {
+	const patience = 3 * time.Minute // of a loaded machine
+	for deadline := time.Now().Add(patience); !ok(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 60 s", what)
+			t.Fatalf("%s: not within %s", what, patience)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
