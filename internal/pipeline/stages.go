@@ -14,6 +14,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/archive"
 	"github.com/kyra-mdr/kyra/internal/detect"
 	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/parse"
 	"github.com/kyra-mdr/kyra/internal/queue"
 	"github.com/kyra-mdr/kyra/internal/retention"
@@ -183,7 +184,7 @@ func (s *stages) detect(ctx context.Context, rules *tenantRules, e *event.Event,
 // place returns the day of event time that e is stored under. When there are too
 // many of them already, e is stored under its arrival, and says so.
 func (s *stages) place(e *event.Event) retention.Day {
-	day := retention.DayOf(e.Time)
+	day := retention.DayOf(min(max(e.Time, eventstore.MinTime), eventstore.MaxTime)) // as the store keeps it
 	if day == s.lastDay {
 		return day
 	}

@@ -267,26 +267,46 @@ func (w *worker) record(ctx context.Context, seq uint64, findings []alert.Findin
 	}
 }
 
-// recordSingly finds the finding that the database refuses, so that it holds up
-// no other. When the database takes none, the batch is tried again from the
-// checkpoint.
+// recordSingly finds the findings that the database refuses, so that they hold up no
+// other. A finding is given up only after the database refused it three times while it
+// took other writes. While it takes none and nothing is recorded yet, the batches are
+// tried again from the checkpoint.
 func (w *worker) recordSingly(ctx context.Context, seq uint64, findings []alert.Finding, cause error) error {
-	refused := 0
+	const passes = 3
+	left := findings
+	for pass := 1; pass <= passes && len(left) > 0; {
+		if err := saveLimit(ctx, w.DB, w.partition, w.limit); err != nil {
+			if len(left) == len(findings) {
+				return fmt.Errorf("record findings up to batch %d: %w", seq, cause)
+			}
+		} else {
+			left = w.refusedOf(ctx, left, pass == passes)
+			pass++
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	w.Metrics.FindingsRefused.Add(len(left))
+	return w.recordOnce(ctx, seq, nil)
+}
+
+// refusedOf records findings one by one and returns those that were refused.
+func (w *worker) refusedOf(ctx context.Context, findings []alert.Finding, last bool) (refused []alert.Finding) {
 	for i := range findings {
 		f := &findings[i]
-		if err := w.recordOnce(ctx, 0, findings[i:i+1]); err != nil {
-			refused++
-			w.Log.ErrorContext(ctx, "finding cannot be recorded", "rule", f.Rule.ID, "key", f.Key, "tenant", f.Tenant, "err", err)
+		err := w.recordOnce(ctx, 0, findings[i:i+1])
+		if err == nil {
+			continue
 		}
-		if refused > i/2+3 { // the database, not the findings
-			return fmt.Errorf("record findings up to batch %d: %w", seq, cause)
+		refused = append(refused, *f)
+		if last {
+			w.Log.ErrorContext(ctx, "finding cannot be recorded: given up", "rule", f.Rule.ID, "key", f.Key, "tenant", f.Tenant, "count", f.Count, "err", err)
 		}
 	}
-	if refused == len(findings) && refused > 0 && w.DB.Ping(ctx) != nil {
-		return fmt.Errorf("record findings up to batch %d: %w", seq, cause)
-	}
-	w.Metrics.FindingsRefused.Add(refused)
-	return w.recordOnce(ctx, seq, nil)
+	return refused
 }
 
 func (w *worker) recordOnce(ctx context.Context, seq uint64, findings []alert.Finding) error {
