@@ -3,10 +3,13 @@ package app
 import (
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kyra-mdr/kyra/internal/archive"
 )
 
 // TestFullDiskIsSaid asks for more free space than any disk has: new events are
@@ -44,4 +47,46 @@ func TestFullDiskIsSaid(t *testing.T) {
 		t.Errorf("%d events are found, want 1", n)
 	}
 	p.stop()
+}
+
+// TestOldDatabaseAndLostQueue puts back a database from before the newest events,
+// with the queue gone: no sequence is given twice, so nothing new is taken for
+// archived or stored.
+func TestOldDatabaseAndLostQueue(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	send := func(p *process, text string) {
+		t.Helper()
+		line := "<38>1 " + time.Now().UTC().Format(time.RFC3339) + " h backupapp - - - " + text
+		if status, err := p.call(http.MethodPost, "/api/v1/ingest", line, nil); err != nil || status != http.StatusOK {
+			t.Fatalf("ingest: %d %v", status, err)
+		}
+	}
+	p := startProcess(t, data)
+	p.stop()
+	backup, err := os.ReadFile(filepath.Join(data, "kyra.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p = startProcess(t, data)
+	for range 3 {
+		send(p, "before the loss")
+	}
+	p.stop()
+	for _, name := range []string{"kyra.db", "kyra.db-wal", "kyra.db-shm", "queue"} {
+		if err := os.RemoveAll(filepath.Join(data, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(data, "kyra.db"), backup, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p = startProcess(t, data)
+	send(p, "after the loss")
+	from, to := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339), time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	eventually(t, "four events", func() bool { return p.search("program:backupapp", from, to, 1).Total == 4 })
+	p.stop()
+	report, err := archive.Verify(t.Context(), filepath.Join(data, "archive"), nil)
+	if err != nil || len(report.Faults) > 0 || report.Records != 4 {
+		t.Errorf("archive: %+v %v, want 4 records", report, err)
+	}
 }

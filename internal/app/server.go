@@ -118,6 +118,14 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	if err != nil {
 		return err
 	}
+	// The database may be a backup, older than the archive.
+	archived, err := s.archive.LastSeqs(ctx)
+	if err != nil {
+		return err
+	}
+	for p, seq := range archived {
+		known[p] = max(known[p], seq)
+	}
 	s.queue, err = queue.Open(ctx, queue.Config{
 		URL: string(s.cfg.Queue.URL), Dir: s.folder.in("queue"), Partitions: s.cfg.Queue.Partitions,
 		MaxBytes: int64(s.cfg.Queue.MaxBytes), Replicas: s.cfg.Queue.Replicas,

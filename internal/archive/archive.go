@@ -52,6 +52,28 @@ func (a *Archive) Append(ctx context.Context, b Block) error {
 	return w.append(&b)
 }
 
+// LastSeqs returns the newest sequence that is archived of each partition. A queue
+// must never give one of them again: Append would take the batch for archived.
+func (a *Archive) LastSeqs(ctx context.Context) (map[int]uint64, error) {
+	tenants, err := listTenants(a.dir)
+	if err != nil {
+		return nil, err
+	}
+	last := map[int]uint64{}
+	for _, t := range tenants {
+		w, err := a.writer(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		w.mu.Lock()
+		if w.any {
+			last[int(w.part)] = max(last[int(w.part)], w.seq)
+		}
+		w.mu.Unlock()
+	}
+	return last, nil
+}
+
 // Sync returns once all blocks that were appended before are on disk.
 func (a *Archive) Sync() error {
 	a.mu.Lock()

@@ -180,3 +180,19 @@ func FuzzWalk(f *testing.F) {
 		}
 	})
 }
+
+func TestLastSeqsOfPartitions(t *testing.T) {
+	dir := t.TempDir()
+	other := block(3, 9, day1)
+	other.Partition = 5
+	write(t, dir, block(1, 4, day1), block(2, 7, day1), block(1, 6, day1), other)
+	a, err := Open(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = a.Close() }()
+	got, err := a.LastSeqs(t.Context())
+	if d := cmp.Diff(map[int]uint64{3: 7, 5: 9}, got); err != nil || d != "" {
+		t.Errorf("%v\n%s", err, d)
+	}
+}

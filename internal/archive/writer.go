@@ -23,6 +23,7 @@ type writer struct {
 	size  int64
 	prev  hash
 	seq   uint64 // of the last block
+	part  uint16 // its partition
 	any   bool   // there is a last block
 	dirty bool
 	buf   []byte
@@ -59,7 +60,7 @@ func openWriter(ctx context.Context, dir string, log *slog.Logger) (*writer, err
 			w.day, w.size = s.day, end.good
 		}
 		if end.any {
-			w.prev, w.seq, w.any = end.sum, end.seq, true
+			w.prev, w.seq, w.part, w.any = end.sum, end.seq, end.part, true
 			break
 		}
 	}
@@ -70,6 +71,7 @@ type chainEnd struct {
 	good int64 // bytes of whole blocks
 	sum  hash
 	seq  uint64
+	part uint16
 	any  bool
 }
 
@@ -107,7 +109,7 @@ func findEnd(path string) (chainEnd, error) {
 	if err != nil {
 		return chainEnd{}, fmt.Errorf("at byte %d: %w", last, err)
 	}
-	end.sum, end.seq, end.any = sum, h.Seq, true
+	end.sum, end.seq, end.part, end.any = sum, h.Seq, h.Partition, true
 	return end, nil
 }
 
@@ -120,7 +122,7 @@ func findEndBefore(f *os.File, off, size int64) (chainEnd, error) {
 			return chainEnd{}, fmt.Errorf("at byte %d: %w", end.good, err)
 		}
 		end.good += h.size()
-		end.sum, end.seq, end.any = sum, h.Seq, true
+		end.sum, end.seq, end.part, end.any = sum, h.Seq, h.Partition, true
 	}
 	return end, nil
 }
@@ -144,7 +146,7 @@ func (w *writer) append(b *Block) error {
 		return errors.Join(fmt.Errorf("write archive segment: %w", err), w.file.Truncate(w.size))
 	}
 	w.size += int64(len(w.buf))
-	w.prev, w.seq, w.any, w.dirty = sum, b.Seq, true, true
+	w.prev, w.seq, w.part, w.any, w.dirty = sum, b.Seq, b.Partition, true, true
 	return nil
 }
 

@@ -29,7 +29,7 @@ type Config struct {
 	EventStore   EventStore `yaml:"eventstore"`    // the index of events
 	Retention    Retention  `yaml:"retention"`     // when events go
 	Log          Log        `yaml:"log"`           // KYRA's own log, on standard error
-	WebhookAllow []string   `yaml:"webhook_allow"` // networks that outbound calls may reach although they are internal
+	WebhookAllow []string   `yaml:"webhook_allow"` // networks that outbound calls may reach although they are internal; checked, nothing calls out yet
 }
 
 // TLS names a certificate and its key, PEM files.

@@ -117,10 +117,10 @@ func (l *lossy) Epoch() uint64 {
 	return l.epoch
 }
 
-func newBench(t *testing.T, db *sqldb.DB) *bench {
+func newBench(t *testing.T, db *sqldb.DB, after uint64) *bench {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	q, err := queue.Open(t.Context(), queue.Config{Dir: t.TempDir(), Partitions: 1, MaxBytes: 64 << 20}, nil, log)
+	q, err := queue.Open(t.Context(), queue.Config{Dir: t.TempDir(), Partitions: 1, MaxBytes: 64 << 20}, map[int]uint64{0: after}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +249,7 @@ func each(t *testing.T, f func(t *testing.T, b *bench)) {
 		if _, err := sqldb.Exec(t.Context(), db, `CREATE TABLE test_finding (k TEXT NOT NULL, n BIGINT NOT NULL)`); err != nil {
 			t.Fatal(err)
 		}
-		f(t, newBench(t, db))
+		f(t, newBench(t, db, 0))
 	})
 }
 
@@ -378,6 +378,28 @@ func TestMadeUpDaysAreKeptUnderArrival(t *testing.T) {
 		e := res.Events[0]
 		if time.Since(time.Unix(0, e.Time)) > time.Minute || e.Get(event.OriginalTime) != "2019-01-01T00:00:00Z" || e.Get(event.Tags) != event.TagTimeMoved || b.metrics.Moved.Get() != 1 {
 			t.Errorf("event is %+v, %d moved", e, b.metrics.Moved.Get())
+		}
+	})
+}
+
+// TestQueueFarAheadOfTheDatabase: a database from a backup knows no checkpoint of a
+// queue that is thousands of batches further.
+func TestQueueFarAheadOfTheDatabase(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		if _, err := sqldb.Exec(t.Context(), db, `CREATE TABLE test_finding (k TEXT NOT NULL, n BIGINT NOT NULL)`); err != nil {
+			t.Fatal(err)
+		}
+		b := newBench(t, db, 5*maxAhead)
+		b.send(3, "192.0.2.1")
+		stop := b.start()
+		b.await("three stored", func() bool { return len(b.stored()) == 3 })
+		b.await("checkpoint", func() bool {
+			n, _, err := b.q.Backlog(t.Context())
+			return err == nil && n == 0
+		})
+		stop()
+		if n := b.metrics.Restarts.Get(); n != 0 {
+			t.Errorf("the pipeline began again %d times", n)
 		}
 	})
 }

@@ -74,6 +74,14 @@ func (w *worker) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	begin, err := w.Queue.Begin(ctx, w.partition)
+	if err != nil {
+		return err
+	}
+	if begin > mark.base { // the database is older than the queue: a backup was put back
+		w.Log.WarnContext(ctx, "the queue begins behind the checkpoint: going on from there", "partition", w.partition, "base", mark.base, "begin", begin)
+		mark.base = begin
+	}
 	s, err := newStages(ctx, w, mark)
 	if err != nil {
 		return err

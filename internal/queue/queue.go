@@ -183,6 +183,19 @@ func (q *Queue) LastSeq(ctx context.Context, partition int) (uint64, error) {
 	return info.State.LastSeq, nil
 }
 
+// Begin returns the sequence before the oldest message of a partition: what came up
+// to it is gone from the queue.
+func (q *Queue) Begin(ctx context.Context, partition int) (uint64, error) {
+	info, err := q.streams[partition].Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("ask queue partition %d: %w", partition, err)
+	}
+	if info.State.Msgs == 0 {
+		return info.State.LastSeq, nil
+	}
+	return info.State.FirstSeq - 1, nil
+}
+
 // Backlog returns messages and bytes that lie in all partitions.
 func (q *Queue) Backlog(ctx context.Context) (messages, bytes uint64, err error) {
 	for p, s := range q.streams {
