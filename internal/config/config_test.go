@@ -58,9 +58,9 @@ func TestFileThenEnvironment(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	for _, c := range []struct{ yaml, want string }{
-		{"listne: x\n", "listne"},
+		{"listne: x\n", "[1:1]"},
 		{"queue:\n  max_bytes: lots\n", "not a size"},
-		{"queue: [1]\n", "2"},
+		{"queue: [1]\n", "[1:8]"},
 		{"retention:\n  days: many\n", "many"},
 	} {
 		if _, err := Load(file(t, c.yaml), nil); err == nil || !strings.Contains(err.Error(), c.want) {
