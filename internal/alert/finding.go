@@ -30,6 +30,9 @@ type Finding struct {
 	First, Last int64      // event time of the first and last event, nanoseconds
 	Count       int64      // events that this finding adds
 	Events      []event.ID // references to them, at most MaxEvents
+
+	// Staged: the rule is only tried out. The finding is counted and raises nothing.
+	Staged bool
 }
 
 // Bounds of what one finding carries; Count goes on beyond them.
@@ -38,11 +41,11 @@ const (
 	MaxEvents = 100
 )
 
-// RuleRef names the rule, in the version that matched. Author is kept with every
-// alert: the Detection Rule License 1.1 asks for it.
+// RuleRef names the rule, in the version that matched. Author, License and Origin
+// (an URI) are kept with every alert: the Detection Rule License 1.1 asks for it.
 type RuleRef struct {
-	ID, Name, Author string
-	Version          int64
+	ID, Name, Author, License, Origin string
+	Version                           int64
 }
 
 // An Entity is a host, user or address that an alert is about.

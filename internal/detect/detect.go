@@ -23,6 +23,19 @@ import (
 type Rule struct {
 	Document *sigma.Document
 	Version  int64
+	// Staged rules are tried out: their findings carry Staged and raise no alert.
+	Staged bool
+	// Origin is where the rule came from, an URI; "" for the tenant's own.
+	Origin string
+	// Exceptions silence the rule for events that one of them matches.
+	Exceptions []Exception
+}
+
+// An Exception is a Sigma filter for one rule.
+type Exception struct {
+	ID     string
+	Filter *sigma.Document // a filter document
+	Until  int64           // arrival time from which on it holds no more, nanoseconds; 0 = never
 }
 
 // A Problem says why a rule is left out of a Ruleset.
@@ -58,14 +71,6 @@ type Ruleset struct {
 	groups       []group
 	names        *sigma.Names
 	router       router
-}
-
-// A group is the rules of one log source.
-type group struct {
-	source  logSource
-	matcher *sigma.Matcher
-	rules   []int32 // the matcher's rule → rule
-	events  atomic.Uint64
 }
 
 // A rule is a document with what its findings need.
@@ -191,46 +196,6 @@ func (c *compiler) admit(rules []Rule) {
 				c.byName[name] = int32(i)
 			}
 		}
-	}
-}
-
-// groupRules puts rules of one log source into one matcher.
-func (c *compiler) groupRules() {
-	c.groups = map[sigma.LogSource]int32{}
-	var members [][]int32
-	var sources []sigma.LogSource
-	for i := range c.set.rules {
-		r := &c.set.rules[i]
-		if r.document.Correlation != nil {
-			continue
-		}
-		g, ok := c.groups[r.document.LogSource]
-		if !ok {
-			g = int32(len(members))
-			c.groups[r.document.LogSource] = g
-			members = append(members, nil)
-			sources = append(sources, r.document.LogSource)
-			c.docs = append(c.docs, nil)
-		}
-		r.group = g
-		members[g] = append(members[g], int32(i))
-		c.docs[g] = append(c.docs[g], r.document)
-	}
-	c.set.groups = make([]group, len(members))
-	for g := range c.set.groups {
-		x := &c.set.groups[g]
-		x.source = loadTable().resolve(sources[g])
-		x.rules = members[g]
-		m, err := sigma.Compile(c.docs[g], sigma.Options{
-			Fields: x.source.candidates,
-			Hidden: hiddenFields(),
-			Names:  c.set.names,
-			Sample: c.options.Sample,
-		})
-		if err != nil { // admit has checked all that Compile refuses
-			panic(fmt.Sprintf("detect: %v", err))
-		}
-		x.matcher = m
 	}
 }
 

@@ -44,6 +44,7 @@ type Document struct {
 	LogSource               LogSource
 	Kyra                    Kyra
 	Correlation             *Correlation
+	Filter                  *Filter  // the document is a filter for other rules
 	Placeholders            []string // lists that Compile needs in Options.Lists, in order of appearance
 	Line                    int      // where the document begins in the text
 	root                    *expr    // nil for a correlation
@@ -69,6 +70,12 @@ type Kyra struct {
 	Description string   // template with {count} and {field}; "" = the rule's title
 	Entity      []string // fields that make the merge key
 	Entities    []string // fields that the alert lists as entities
+}
+
+// A Filter takes events away from rules: what its condition matches, they do not
+// match any more (specification 2.1, "Sigma filters").
+type Filter struct {
+	Rules []string // ids or names; empty or "any" = all rules of its log source
 }
 
 // The kinds of correlation of the specification.
