@@ -2,15 +2,59 @@ package rule
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
-// Active returns the rules that are on for the tenant, in order of their ids, and
-// the generation that they are.
+// Active is a rule that runs for a tenant: one that is on, or a staged draft.
+type Active struct {
+	ID               string
+	Version          int64
+	YAML             string
+	Builtin          bool
+	Staged           bool   // its findings raise nothing: see RecordStaged
+	SeverityOverride string // one of event.Severities; "" leaves the text's own
+	Origin, License  string
+	Exceptions       []ActiveException // in order of their ids
+}
+
+// An ActiveException is a Sigma filter that silences one rule.
+type ActiveException struct {
+	ID    string
+	YAML  string
+	Until time.Time // from then on it holds no more; zero: it has no end
+}
+
+// Identity tells a apart from every rule that would run otherwise. Two tenants with
+// the same identities may share what was compiled; tenant counts only where the text
+// or an exception is the tenant's own.
+func (a *Active) Identity(tenant uint32) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s@%d", a.ID, a.Version)
+	if !a.Builtin || len(a.Exceptions) > 0 {
+		fmt.Fprintf(&b, "/%d", tenant)
+	}
+	if a.Staged {
+		b.WriteString("+staged")
+	}
+	if a.SeverityOverride != "" {
+		b.WriteString("=" + a.SeverityOverride)
+	}
+	for i := range a.Exceptions {
+		x := &a.Exceptions[i]
+		fmt.Fprintf(&b, "-%s.%x.%d", x.ID, sha256.Sum256([]byte(x.YAML)), x.Until.UnixMicro())
+	}
+	return b.String()
+}
+
+// Active returns the rules that run for the tenant, in order of their ids, and the
+// generation that they are.
 func (s *Service) Active(ctx context.Context, tenant uint32) (rules []Active, generation uint64, err error) {
 	err = s.db.View(ctx, func(tx *sqldb.DB) error {
 		if generation, err = currentGeneration(ctx, tx, tenant); err != nil {
@@ -18,16 +62,46 @@ func (s *Service) Active(ctx context.Context, tenant uint32) (rules []Active, ge
 		}
 		rules, err = sqldb.All(ctx, tx, func(rows *sql.Rows, r *Active) error {
 			var owner int64
-			err := rows.Scan(&owner, &r.ID, &r.Version, &r.YAML)
+			err := rows.Scan(&owner, &r.ID, &r.Version, &r.YAML, &r.Staged, &r.SeverityOverride, &r.Origin, &r.License)
 			r.Builtin = owner == builtin
 			return err
-		}, `SELECT r.tenant, r.id, r.version, r.yaml`+fromRule+` AND COALESCE(s.status, r.status) = 'ACTIVE' ORDER BY r.id`, int64(tenant))
-		return err
+		}, `SELECT r.tenant, r.id, r.version, r.yaml, `+staged+`, COALESCE(o.severity, ''), r.origin, r.license`+fromRule+
+			` AND (`+status+` = 'ACTIVE' OR `+staged+`) ORDER BY r.id`, int64(tenant))
+		if err != nil {
+			return err
+		}
+		return withExceptions(ctx, tx, tenant, rules)
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("get active rules: %w", err)
 	}
 	return rules, generation, nil
+}
+
+// withExceptions gives the rules, in order of their ids, the exceptions that hold.
+func withExceptions(ctx context.Context, tx *sqldb.DB, tenant uint32, rules []Active) error {
+	type row struct {
+		rule string
+		ActiveException
+	}
+	rows, err := sqldb.All(ctx, tx, func(rows *sql.Rows, r *row) error {
+		var until *time.Time
+		err := rows.Scan(&r.rule, &r.ID, &r.YAML, sqldb.MicrosOrNull(&until))
+		if until != nil {
+			r.Until = *until
+		}
+		return err
+	}, `SELECT rule_id, id, yaml, expires_at FROM rule_exception WHERE tenant = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY rule_id, id`,
+		int64(tenant), time.Now().UnixMicro())
+	if err != nil {
+		return err
+	}
+	for _, x := range rows {
+		if i, ok := slices.BinarySearchFunc(rules, x.rule, func(r Active, id string) int { return strings.Compare(r.ID, id) }); ok {
+			rules[i].Exceptions = append(rules[i].Exceptions, x.ActiveException)
+		}
+	}
+	return nil
 }
 
 // Generation returns a number that rises whenever Active would answer otherwise. It
@@ -44,38 +118,4 @@ func (s *Service) Generation(ctx context.Context, tenant uint32) (uint64, error)
 func currentGeneration(ctx context.Context, db *sqldb.DB, tenant uint32) (uint64, error) {
 	n, err := sqldb.One(ctx, db, sqldb.Value[int64], `SELECT CAST(COALESCE(sum(n), 0) AS BIGINT) FROM rule_generation WHERE tenant IN (0, $1)`, int64(tenant))
 	return uint64(n), err
-}
-
-// A Match counts how often a rule matched.
-type Match struct {
-	Tenant uint32
-	RuleID string
-	Count  int64
-}
-
-const keepHours = 48
-
-func hourOf(t time.Time) int64 { return t.Unix() / int64(time.Hour/time.Second) }
-
-// RecordMatches counts matches at server time now, in the caller's transaction: one
-// entry for each rule and batch.
-func (s *Service) RecordMatches(ctx context.Context, tx *sqldb.DB, now time.Time, matches []Match) error {
-	hour := hourOf(now)
-	for _, m := range matches {
-		for _, st := range []struct {
-			query string
-			args  []any
-		}{
-			{`INSERT INTO rule_match (tenant, rule_id, hour, n) VALUES ($1, $2, $3, $4)
-				ON CONFLICT (tenant, rule_id, hour) DO UPDATE SET n = rule_match.n + excluded.n`, []any{int64(m.Tenant), m.RuleID, hour, m.Count}},
-			{`INSERT INTO rule_seen (tenant, rule_id, last_at) VALUES ($1, $2, $3)
-				ON CONFLICT (tenant, rule_id) DO UPDATE SET last_at = excluded.last_at WHERE rule_seen.last_at < excluded.last_at`, []any{int64(m.Tenant), m.RuleID, now.UnixMicro()}},
-			{`DELETE FROM rule_match WHERE tenant = $1 AND rule_id = $2 AND hour < $3`, []any{int64(m.Tenant), m.RuleID, hour - keepHours}},
-		} {
-			if _, err := sqldb.Exec(ctx, tx, st.query, st.args...); err != nil {
-				return fmt.Errorf("count matches of rule %s: %w", m.RuleID, err)
-			}
-		}
-	}
-	return nil
 }

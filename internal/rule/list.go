@@ -45,13 +45,25 @@ type Page struct {
 // selectRule reads the rules that tenant $1 sees, matches counted from hour $2. A
 // tenant's own rule hides a built-in one of its id, which an update may bring.
 func selectRule(more string) string {
-	return `SELECT r.tenant, r.id, r.version, r.name, r.description, r.author, r.severity, r.type, r.source, r.tactics, r.techniques,
-		COALESCE(s.status, r.status), r.created_at, CASE WHEN s.updated_at > r.updated_at THEN s.updated_at ELSE r.updated_at END, m.last_at,
-		COALESCE((SELECT CAST(sum(h.n) AS BIGINT) FROM rule_match h WHERE h.tenant = $1 AND h.rule_id = r.id AND h.hour >= $2), 0)` + more + fromRule
+	return `SELECT r.tenant, r.id, r.version, r.name, r.description, r.author, ` + severity + `, r.severity, r.type, r.source, r.tactics, r.techniques,
+		r.license, r.origin, r.pack, ` + status + `, ` + staged + `, r.created_at, ` + updated + `, m.last_at,
+		` + matches24h + more + fromRule
 }
+
+// What holds for the tenant, over the joins of fromRule.
+const (
+	status   = `COALESCE(s.status, r.status)`
+	staged   = `(` + status + ` = 'DRAFT' AND COALESCE(s.staged, FALSE))`
+	severity = `COALESCE(o.severity, r.severity)`
+	decided  = `CASE WHEN COALESCE(s.updated_at, 0) > COALESCE(o.updated_at, 0) THEN s.updated_at ELSE COALESCE(o.updated_at, 0) END`
+	updated  = `CASE WHEN ` + decided + ` > r.updated_at THEN ` + decided + ` ELSE r.updated_at END`
+)
+
+const matches24h = `COALESCE((SELECT CAST(sum(h.n) AS BIGINT) FROM rule_match h WHERE h.tenant = $1 AND h.rule_id = r.id AND h.hour >= $2), 0)`
 
 const fromRule = ` FROM rule r
 	LEFT JOIN rule_status s ON s.tenant = $1 AND s.rule_id = r.id
+	LEFT JOIN rule_override o ON o.tenant = $1 AND o.rule_id = r.id
 	LEFT JOIN rule_seen m ON m.tenant = $1 AND m.rule_id = r.id
 	WHERE (r.tenant = $1 OR r.tenant = 0 AND NOT EXISTS (SELECT 1 FROM rule o WHERE o.tenant = $1 AND o.id = r.id AND $1 <> 0))`
 
@@ -59,8 +71,8 @@ func (r *Rule) scan(rows *sql.Rows, more ...any) error {
 	var tenant int64
 	var tactics, techniques string
 	err := rows.Scan(append([]any{
-		&tenant, &r.ID, &r.Version, &r.Name, &r.Description, &r.Author, &r.Severity, &r.Type, &r.Source, &tactics, &techniques,
-		&r.Status, sqldb.Micros(&r.CreatedAt), sqldb.Micros(&r.UpdatedAt), sqldb.MicrosOrNull(&r.LastMatchAt), &r.Matches24h,
+		&tenant, &r.ID, &r.Version, &r.Name, &r.Description, &r.Author, &r.Severity, &r.TextSeverity, &r.Type, &r.Source, &tactics, &techniques,
+		&r.License, &r.Origin, &r.Pack, &r.Status, &r.Staged, sqldb.Micros(&r.CreatedAt), sqldb.Micros(&r.UpdatedAt), sqldb.MicrosOrNull(&r.LastMatchAt), &r.Matches24h,
 	}, more...)...)
 	r.Builtin, r.Tactics, r.Techniques = tenant == builtin, strings.Fields(tactics), strings.Fields(techniques)
 	return err
@@ -136,8 +148,8 @@ func (q *Query) where(tenant uint32, now time.Time) (string, []any, error) {
 		}
 		statuses = append(statuses, string(st))
 	}
-	in("r.severity", severities)
-	in("COALESCE(s.status, r.status)", statuses)
+	in(severity, severities)
+	in(status, statuses)
 	if q.Search != "" {
 		b.WriteString(" AND instr(r.folded, " + bind(strings.ToLower(text(q.Search))) + ") > 0")
 	}
@@ -169,12 +181,12 @@ func (q *Query) order() string {
 	}
 	column := map[string]string{
 		"createdAt":   "r.created_at",
-		"updatedAt":   "14",
+		"updatedAt":   updated,
 		"name":        "lower(r.name)",
-		"severity":    "CASE r.severity WHEN 'critical' THEN 5 WHEN 'high' THEN 4 WHEN 'medium' THEN 3 WHEN 'low' THEN 2 ELSE 1 END",
-		"status":      "CASE COALESCE(s.status, r.status) WHEN 'ACTIVE' THEN 1 WHEN 'INACTIVE' THEN 2 ELSE 3 END",
+		"severity":    "CASE " + severity + " WHEN 'critical' THEN 5 WHEN 'high' THEN 4 WHEN 'medium' THEN 3 WHEN 'low' THEN 2 ELSE 1 END",
+		"status":      "CASE " + status + " WHEN 'ACTIVE' THEN 1 WHEN 'INACTIVE' THEN 2 ELSE 3 END",
 		"lastMatchAt": "COALESCE(m.last_at, 0)",
-		"matches24h":  "16",
+		"matches24h":  matches24h,
 	}[q.Sort]
 	return column + dir + ", r.id" + dir
 }

@@ -19,18 +19,23 @@ type Meta struct {
 	Source      string   // product short name that it looks at, "" for any
 	Tactics     []string // short form: "credential-access"
 	Techniques  []string // "T1110", "T1110.001"
+	License     string   // SPDX name or URI, "" where the text names none
+	Origin      string   // where it came from, an URI; "" for what was written here
+	Pack        string   // that it came with; "" for what was written here
 }
 
 // A Rule is one rule as a tenant sees it.
 type Rule struct {
-	Meta
-	Builtin     bool
-	Status      Status
-	Version     int64 // from 1, rises with each change of the text
-	CreatedAt   time.Time
-	UpdatedAt   time.Time  // of the text, or of the tenant's status if later
-	LastMatchAt *time.Time // server time; nil before the first
-	Matches24h  int64      // in the last 24 hours, to the hour
+	Meta         // Severity is the one that holds for the tenant
+	Builtin      bool
+	Status       Status
+	Staged       bool   // a draft that runs and raises nothing
+	TextSeverity string // that the text gives
+	Version      int64  // from 1, rises with each change of the text
+	CreatedAt    time.Time
+	UpdatedAt    time.Time  // of the text, or of what the tenant decided if later
+	LastMatchAt  *time.Time // server time; nil before the first
+	Matches24h   int64      // in the last 24 hours, to the hour
 }
 
 // Detail is a rule with its text.
@@ -44,15 +49,8 @@ type Version struct {
 	Version int64
 	At      time.Time
 	Actor   string
+	Reason  string // "" where none was given
 	YAML    string
-}
-
-// Active is a rule that is on for a tenant.
-type Active struct {
-	ID      string
-	Version int64
-	YAML    string
-	Builtin bool
 }
 
 // A Builtin is a rule that comes with KYRA.

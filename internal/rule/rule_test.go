@@ -335,7 +335,7 @@ func TestRecordMatches(t *testing.T) {
 		for _, m := range []struct {
 			at time.Time
 			n  int64
-		}{{now.Add(-100 * time.Hour), 1000}, {now.Add(-25 * time.Hour), 100}, {now.Add(-23 * time.Hour), 10}, {now, 1}, {now.Add(-time.Minute), 1}} {
+		}{{now.Add(-800 * time.Hour), 1000}, {now.Add(-25 * time.Hour), 100}, {now.Add(-23 * time.Hour), 10}, {now, 1}, {now.Add(-time.Minute), 1}} {
 			if err := s.RecordMatches(ctx, db, m.at, []rule.Match{{Tenant: 1, RuleID: "b1", Count: m.n}, {Tenant: 2, RuleID: "b1", Count: 7}}); err != nil {
 				t.Fatal(err)
 			}
@@ -344,7 +344,7 @@ func TestRecordMatches(t *testing.T) {
 		if err != nil || d.LastMatchAt == nil || !d.LastMatchAt.Equal(now) || d.Matches24h != 12 {
 			t.Errorf("rule is %+v, %v", d, err)
 		}
-		if n, err := sqldb.One(ctx, db, sqldb.Value[int64], `SELECT count(*) FROM rule_match WHERE tenant = 1 AND hour < $1`, now.Unix()/3600-48); err != nil || n != 0 {
+		if n, err := sqldb.One(ctx, db, sqldb.Value[int64], `SELECT count(*) FROM rule_match WHERE tenant = 1 AND hour < $1`, now.Unix()/3600-31*24); err != nil || n != 0 {
 			t.Errorf("%d old hours are kept, %v", n, err)
 		}
 		p, err := s.List(ctx, 1, rule.Query{Sort: "matches24h"})

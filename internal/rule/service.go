@@ -22,12 +22,16 @@ import (
 type Service struct {
 	db    *sqldb.DB
 	check func(yaml []byte) (Meta, error)
+
+	blind    HealthFunc
+	problems ProblemFunc
+	outcomes OutcomesFunc
 }
 
 // New returns the use cases on db. check reads a rule's text and tells what is wrong
 // with it, as a fault.Invalid.
 func New(db *sqldb.DB, check func(yaml []byte) (Meta, error)) *Service {
-	return &Service{db, check}
+	return &Service{db: db, check: check}
 }
 
 const (
@@ -128,7 +132,7 @@ func (m *Meta) valid() error {
 	if m.Severity == "informational" {
 		m.Severity = "info"
 	}
-	for _, s := range []*string{&m.ID, &m.Name, &m.Description, &m.Author, &m.Type, &m.Source} {
+	for _, s := range []*string{&m.ID, &m.Name, &m.Description, &m.Author, &m.Type, &m.Source, &m.License, &m.Origin, &m.Pack} {
 		*s = strings.ReplaceAll(strings.ToValidUTF8(*s, "\uFFFD"), "\x00", "\uFFFD")
 	}
 	tactics := make([]string, len(m.Tactics))
@@ -315,9 +319,9 @@ func insert(ctx context.Context, tx *sqldb.DB, now time.Time, tenant uint32, act
 		return err
 	}
 	if _, err := sqldb.Exec(ctx, tx, `
-		INSERT INTO rule (tenant, id, version, yaml, name, description, author, severity, type, source, tactics, techniques, folded, status, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)`,
-		int64(tenant), m.ID, version, yaml, m.Name, m.Description, m.Author, m.Severity, m.Type, m.Source, blanks(m.Tactics), blanks(m.Techniques), foldedOf(m), string(st), now.UnixMicro()); err != nil {
+		INSERT INTO rule (tenant, id, version, yaml, name, description, author, severity, type, source, tactics, techniques, folded, license, origin, pack, status, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $18)`,
+		int64(tenant), m.ID, version, yaml, m.Name, m.Description, m.Author, m.Severity, m.Type, m.Source, blanks(m.Tactics), blanks(m.Techniques), foldedOf(m), m.License, m.Origin, m.Pack, string(st), now.UnixMicro()); err != nil {
 		return err
 	}
 	return addVersion(ctx, tx, now, tenant, actor, m.ID, version, yaml)
@@ -326,9 +330,10 @@ func insert(ctx context.Context, tx *sqldb.DB, now time.Time, tenant uint32, act
 func update(ctx context.Context, tx *sqldb.DB, now time.Time, tenant uint32, actor string, m *Meta, yaml string) error {
 	version, err := sqldb.One(ctx, tx, sqldb.Value[int64], `
 		UPDATE rule SET version = version + 1, yaml = $3, name = $4, description = $5, author = $6, severity = $7, type = $8, source = $9,
-			tactics = $10, techniques = $11, folded = $12, updated_at = $13
+			tactics = $10, techniques = $11, folded = $12, updated_at = $13, license = $14,
+			origin = CASE WHEN $15 = '' THEN origin ELSE $15 END, pack = CASE WHEN $16 = '' THEN pack ELSE $16 END
 		WHERE tenant = $1 AND id = $2 RETURNING version`,
-		int64(tenant), m.ID, yaml, m.Name, m.Description, m.Author, m.Severity, m.Type, m.Source, blanks(m.Tactics), blanks(m.Techniques), foldedOf(m), now.UnixMicro())
+		int64(tenant), m.ID, yaml, m.Name, m.Description, m.Author, m.Severity, m.Type, m.Source, blanks(m.Tactics), blanks(m.Techniques), foldedOf(m), now.UnixMicro(), m.License, m.Origin, m.Pack)
 	if err != nil {
 		return err
 	}
