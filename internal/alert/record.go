@@ -188,7 +188,7 @@ func (b *batch) create(ctx context.Context, f *Finding) (*growing, error) {
 		Alert: Alert{
 			ID: id.String(), Tenant: f.Tenant, Title: clip(clean(f.Title), maxTitle), Severity: f.Severity, Status: Open,
 			Source: bound(clean(f.Source)), Tactic: bound(clean(f.Tactic)), Technique: bound(clean(f.Technique)),
-			Rule:      RuleRef{ID: clean(f.Rule.ID), Name: clean(f.Rule.Name), Author: clean(f.Rule.Author), Version: f.Rule.Version},
+			Rule:      cleanRule(f.Rule),
 			FirstSeen: micros(f.First), LastSeen: micros(f.Last),
 			CreatedAt: h.created, Version: 1, seq: int64(f.Tenant)<<seqBits | h.seq,
 		},
@@ -200,6 +200,12 @@ func (b *batch) create(ctx context.Context, f *Finding) (*growing, error) {
 	g.key = key.key
 	b.open[key].list = append(b.open[key].list, g)
 	return g, nil
+}
+
+// cleanRule makes what foreign rules say of themselves storable.
+func cleanRule(r RuleRef) RuleRef {
+	text := func(s string) string { return clip(clean(s), maxTitle) }
+	return RuleRef{ID: clean(r.ID), Name: clean(r.Name), Author: text(r.Author), License: text(r.License), Origin: clip(clean(r.Origin), maxText), Version: r.Version}
 }
 
 // seqBits is how many bits of a row's number count within the tenant.
@@ -506,22 +512,22 @@ func wordIDs(tenant uint32, numbers []int64, prefix, between string) string {
 func insert(ctx context.Context, tx *sqldb.DB, a *Alert, key string) error {
 	_, err := sqldb.Exec(ctx, tx, `
 		INSERT INTO alert (seq, id, tenant, title, description, severity, status, source, tactic, technique,
-			rule_id, rule_name, rule_author, rule_version, merge_key, occurrences, first_seen, last_seen, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
+			rule_id, rule_name, rule_author, rule_version, merge_key, occurrences, first_seen, last_seen, created_at, updated_at, rule_license, rule_origin)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`,
 		a.seq, a.ID, int64(a.Tenant), a.Title, a.Description, a.Severity, string(a.Status), a.Source, a.Tactic, a.Technique,
-		a.Rule.ID, a.Rule.Name, a.Rule.Author, a.Rule.Version, key, a.Occurrences, a.FirstSeen.UnixMicro(), a.LastSeen.UnixMicro(), a.CreatedAt.UnixMicro(), a.UpdatedAt.UnixMicro())
+		a.Rule.ID, a.Rule.Name, a.Rule.Author, a.Rule.Version, key, a.Occurrences, a.FirstSeen.UnixMicro(), a.LastSeen.UnixMicro(), a.CreatedAt.UnixMicro(), a.UpdatedAt.UnixMicro(), a.Rule.License, a.Rule.Origin)
 	return err
 }
 
 // alertColumns are read by Alert.columns, from alert as a.
 const alertColumns = `a.seq, a.id, a.tenant, a.title, a.description, a.severity, a.status, a.source, a.tactic, a.technique,
-	a.rule_id, a.rule_name, a.rule_author, a.rule_version, a.occurrences, a.first_seen, a.last_seen,
+	a.rule_id, a.rule_name, a.rule_author, a.rule_license, a.rule_origin, a.rule_version, a.occurrences, a.first_seen, a.last_seen,
 	a.incident_id, a.assigned_to, a.verdict, a.created_at, a.updated_at, a.version`
 
 func (a *Alert) columns() []any {
 	return []any{
 		&a.seq, &a.ID, &a.Tenant, &a.Title, &a.Description, &a.Severity, &a.Status, &a.Source, &a.Tactic, &a.Technique,
-		&a.Rule.ID, &a.Rule.Name, &a.Rule.Author, &a.Rule.Version, &a.Occurrences, sqldb.Micros(&a.FirstSeen), sqldb.Micros(&a.LastSeen),
+		&a.Rule.ID, &a.Rule.Name, &a.Rule.Author, &a.Rule.License, &a.Rule.Origin, &a.Rule.Version, &a.Occurrences, sqldb.Micros(&a.FirstSeen), sqldb.Micros(&a.LastSeen),
 		&a.IncidentID, &a.AssignedTo, &a.Verdict, sqldb.Micros(&a.CreatedAt), sqldb.Micros(&a.UpdatedAt), &a.Version,
 	}
 }

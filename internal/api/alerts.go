@@ -53,6 +53,8 @@ type ruleRef struct {
 	ID      string `json:"id"`
 	Name    string `json:"name"`
 	Author  string `json:"author,omitempty"`
+	License string `json:"license,omitempty" doc:"Of the rule, as it says itself."`
+	Origin  string `json:"origin,omitempty" doc:"Where the rule came from; absent where it is the tenant's own."`
 	Version int64  `json:"version"`
 
 	_ struct{} `additionalProperties:"true"`
@@ -98,7 +100,7 @@ func orNull[S ~string](s S) *string {
 func (a *api) detailOf(ctx context.Context, d *alert.Detail) *alertDetailOut {
 	out := alertDetail{
 		AlertItem:   alertOf(&d.Alert),
-		Rule:        ruleRef{ID: d.Rule.ID, Name: d.Rule.Name, Author: d.Rule.Author, Version: d.Rule.Version},
+		Rule:        ruleRef{ID: d.Rule.ID, Name: d.Rule.Name, Author: d.Rule.Author, License: d.Rule.License, Origin: d.Rule.Origin, Version: d.Rule.Version},
 		Occurrences: d.Occurrences, FirstSeen: d.FirstSeen, LastSeen: d.LastSeen, Entities: entitiesOf(d.Entities),
 		IncidentID: orNull(d.IncidentID), AssignedTo: orNull(d.AssignedTo), Verdict: orNull(d.Verdict), UpdatedAt: d.UpdatedAt,
 		History: make([]historyItem, len(d.History)),

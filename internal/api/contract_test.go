@@ -113,11 +113,13 @@ func TestAlertDetail(t *testing.T) {
 	second := s.event(s.a, at.Add(time.Second), "source", "sshd", "message", "Failed again")
 	f := bruteForce(s.a, "10.0.1.55", first, second)
 	f.First, f.Last = at.UnixNano(), at.Add(time.Second).UnixNano()
+	f.Rule.License, f.Rule.Origin = "DRL 1.1", "https://example.org/rules/brute_force.yml"
 	id := s.record(noon, f)[0]
 	a := s.get("/api/v1/alerts/" + id).want(200)
 	exactly(t, "the detail", a.json(), "id", "title", "severity", "status", "source", "mitreTactic", "mitreTechnique", "createdAt", "description",
 		"rule", "occurrences", "firstSeen", "lastSeen", "entities", "incidentId", "assignedTo", "verdict", "updatedAt", "events", "history")
 	a.is("rule.id", f.Rule.ID).is("rule.name", "brute_force").is("rule.version", 1).is("occurrences", 47).
+		is("rule.author", "KYRA").is("rule.license", "DRL 1.1").is("rule.origin", "https://example.org/rules/brute_force.yml").
 		is("firstSeen", "2026-04-22T08:15:30.123456Z").is("assignedTo", nil).is("verdict", nil).
 		is("entities.0", map[string]any{"type": "ip", "field": "src_ip", "value": "10.0.1.55"}).
 		is("events.0.id", first.String()).is("events.1.id", second.String()).is("events.0.timestamp", "2026-04-22T08:15:30.123456789Z").
