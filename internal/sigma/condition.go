@@ -7,12 +7,6 @@ import (
 	"strings"
 )
 
-// A search is a named part of a detection.
-type search struct {
-	name string
-	expr *expr
-}
-
 // maxConditionDepth bounds nested parentheses and nots.
 const maxConditionDepth = 200
 
@@ -23,14 +17,25 @@ const maxConditionDepth = 200
 //	not  = { "not" } atom
 //	atom = "(" or ")" | ( "all" | "any" | NUMBER ) "of" ( "them" | PATTERN ) | NAME
 type conditionParser struct {
-	tokens   []string
+	source   string
+	tokens   []conditionToken
 	pos      int
 	depth    int
-	searches []search
+	searches []*clause // by name
 }
 
-func parseCondition(text string, searches []search) (*expr, error) {
-	p := &conditionParser{tokens: tokens(text), searches: searches}
+type conditionToken struct{ start, end int }
+
+// A conditionError says what is wrong with a condition, and at which byte of it.
+type conditionError struct {
+	at      int
+	message string
+}
+
+func (e *conditionError) Error() string { return e.message }
+
+func parseCondition(text string, searches []*clause) (*clause, error) {
+	p := &conditionParser{source: text, tokens: tokens(text), searches: searches}
 	x, err := p.or()
 	if err != nil {
 		return nil, err
@@ -41,30 +46,32 @@ func parseCondition(text string, searches []search) (*expr, error) {
 	return x, nil
 }
 
-func tokens(s string) []string {
-	var out []string
+func tokens(s string) []conditionToken {
+	var out []conditionToken
 	for i := 0; i < len(s); {
 		switch c := s[i]; c {
 		case ' ', '\t', '\n', '\r':
 			i++
 		case '(', ')', '|':
-			out = append(out, s[i:i+1])
+			out = append(out, conditionToken{i, i + 1})
 			i++
 		default:
 			n := strings.IndexAny(s[i:], " \t\r\n()|")
 			if n < 0 {
 				n = len(s) - i
 			}
-			out = append(out, s[i:i+n])
+			out = append(out, conditionToken{i, i + n})
 			i += n
 		}
 	}
 	return out
 }
 
-func (p *conditionParser) peek() string {
-	if p.pos < len(p.tokens) {
-		return p.tokens[p.pos]
+func (p *conditionParser) peek() string { return p.token(p.pos) }
+
+func (p *conditionParser) token(i int) string {
+	if i < len(p.tokens) {
+		return p.source[p.tokens[i].start:p.tokens[i].end]
 	}
 	return ""
 }
@@ -78,51 +85,71 @@ func (p *conditionParser) word(w string) bool {
 	return false
 }
 
+// since returns the text from token from to the one that was taken last.
+func (p *conditionParser) since(from int) string {
+	return p.source[p.tokens[from].start:p.tokens[p.pos-1].end]
+}
+
+// errorf complains of the token i.
+func (p *conditionParser) errorf(i int, format string, args ...any) error {
+	at := len(p.source)
+	if i < len(p.tokens) {
+		at = p.tokens[i].start
+	}
+	return &conditionError{at, "condition: " + fmt.Sprintf(format, args...)}
+}
+
 func (p *conditionParser) unexpected(want string) error {
 	switch t := p.peek(); t {
 	case "":
-		return fmt.Errorf("condition ends where %s is expected", want)
+		return p.errorf(p.pos, "it ends where %s is expected", want)
 	case "|":
-		return fmt.Errorf("condition: aggregations after | are no longer Sigma: write a correlation instead")
+		return p.errorf(p.pos, "an aggregation after | must stand at the end, as in \"selection | count() by field > 5\"")
 	default:
-		return fmt.Errorf("condition: %q stands where %s is expected", t, want)
+		return p.errorf(p.pos, "%q stands where %s is expected", t, want)
 	}
 }
 
-func (p *conditionParser) or() (*expr, error) { return p.chain("or", orExpr, p.and) }
+func (p *conditionParser) or() (*clause, error) { return p.chain("or", clauseOr, p.and) }
 
-func (p *conditionParser) and() (*expr, error) { return p.chain("and", andExpr, p.not) }
+func (p *conditionParser) and() (*clause, error) { return p.chain("and", clauseAnd, p.not) }
 
-func (p *conditionParser) chain(word string, kind exprKind, next func() (*expr, error)) (*expr, error) {
-	var kids []*expr
+func (p *conditionParser) chain(word string, kind clauseKind, next func() (*clause, error)) (*clause, error) {
+	from := p.pos
+	var kids []*clause
 	for {
 		x, err := next()
 		if err != nil {
 			return nil, err
 		}
 		kids = append(kids, x)
-		if !p.word(word) {
-			return join(kind, kids), nil
+		if p.word(word) {
+			continue
 		}
+		if len(kids) == 1 {
+			return x, nil
+		}
+		return &clause{kind: kind, text: p.since(from), kids: kids}, nil
 	}
 }
 
-func (p *conditionParser) not() (*expr, error) {
+func (p *conditionParser) not() (*clause, error) {
 	if p.depth++; p.depth > maxConditionDepth {
-		return nil, fmt.Errorf("condition is nested too deep")
+		return nil, p.errorf(p.pos, "it is nested too deep")
 	}
 	defer func() { p.depth-- }()
+	from := p.pos
 	if p.word("not") {
 		x, err := p.not()
 		if err != nil {
 			return nil, err
 		}
-		return not(x), nil
+		return &clause{kind: clauseNot, text: p.since(from), kids: []*clause{x}}, nil
 	}
 	return p.atom()
 }
 
-func (p *conditionParser) atom() (*expr, error) {
+func (p *conditionParser) atom() (*clause, error) {
 	t := p.peek()
 	switch {
 	case t == "(":
@@ -138,52 +165,54 @@ func (p *conditionParser) atom() (*expr, error) {
 		return x, nil
 	case t == "" || t == ")" || t == "|":
 		return nil, p.unexpected("the name of a search")
-	case p.pos+1 < len(p.tokens) && strings.EqualFold(p.tokens[p.pos+1], "of"):
-		p.pos += 2
+	case strings.EqualFold(p.token(p.pos+1), "of"):
 		return p.quantified(t)
 	}
 	for _, s := range p.searches {
 		if s.name == t {
 			p.pos++
-			return s.expr, nil
+			return s, nil
 		}
 	}
 	if slices.Contains([]string{"and", "or", "not", "of", "all", "any", "them"}, strings.ToLower(t)) {
 		return nil, p.unexpected("the name of a search")
 	}
-	return nil, fmt.Errorf("condition: no search is named %q", t)
+	return nil, p.errorf(p.pos, "no search is named %q", t)
 }
 
-func (p *conditionParser) quantified(count string) (*expr, error) {
+func (p *conditionParser) quantified(count string) (*clause, error) {
+	from := p.pos
+	p.pos += 2
 	pattern := p.peek()
 	if pattern == "" || pattern == "(" || pattern == ")" || pattern == "|" {
 		return nil, p.unexpected("them or a pattern of names")
 	}
 	p.pos++
-	var kids []*expr
+	var kids []*clause
 	for _, s := range p.searches {
 		if strings.EqualFold(pattern, "them") && !strings.HasPrefix(s.name, "_") || parsePattern(pattern).matches(s.name) {
-			kids = append(kids, s.expr)
+			kids = append(kids, s)
 		}
 	}
 	if len(kids) == 0 {
-		return nil, fmt.Errorf("condition: no search fits %q", pattern)
+		return nil, p.errorf(from+2, "no search fits %q", pattern)
 	}
+	out := &clause{kind: clauseOf, text: p.since(from), kids: kids}
 	switch strings.ToLower(count) {
 	case "all":
-		return join(andExpr, kids), nil
-	case "any", "1":
-		return join(orExpr, kids), nil
+		out.n = len(kids)
+		return out, nil
+	case "any":
+		out.n = 1
+		return out, nil
 	}
 	n, err := strconv.Atoi(count)
 	if err != nil || n < 1 {
-		return nil, fmt.Errorf("condition: %q stands where all, any or a number is expected before \"of\"", count)
+		return nil, p.errorf(from, "%q stands where all, any or a number is expected before \"of\"", count)
 	}
 	if n > len(kids) {
-		return nil, fmt.Errorf("condition: %d of %s can never hold: only %d fit", n, pattern, len(kids))
+		return nil, p.errorf(from, "%d of %s can never hold: only %d fit", n, pattern, len(kids))
 	}
-	if n == len(kids) {
-		return join(andExpr, kids), nil
-	}
-	return &expr{kind: atLeastExpr, n: n, kids: kids}, nil
+	out.n = n
+	return out, nil
 }

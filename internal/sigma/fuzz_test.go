@@ -36,10 +36,11 @@ func FuzzCondition(f *testing.F) {
 	for _, s := range []string{"a", "a and not b or (c)", "1 of them", "all of a*", "2 of them", "not not a", "(((", "a | count() > 1"} {
 		f.Add(s)
 	}
-	leaf := func(name string) search {
-		return search{name, &expr{kind: predExpr, pred: &predicate{field: name, op: opPresent}}}
+	leaf := func(name string) *clause {
+		it := &item{field: name, op: "exists", values: []value{{yes: true}}}
+		return &clause{kind: clauseName, name: name, kids: []*clause{{kind: clauseItem, item: it}}}
 	}
-	searches := []search{leaf("_d"), leaf("a"), leaf("ab"), leaf("c")}
+	searches := []*clause{leaf("_d"), leaf("a"), leaf("ab"), leaf("c")}
 	f.Fuzz(func(t *testing.T, text string) {
 		x, err := parseCondition(text, searches)
 		if err != nil {
@@ -55,8 +56,12 @@ func FuzzCondition(f *testing.F) {
 		var e event.Event
 		e.Add("a", "")
 		v := ViewOf(&e, Options{})
-		if x.eval(v) != again.eval(v) {
-			t.Errorf("%q is %t, twice it is not", text, x.eval(v))
+		if x.lower().eval(v) != again.lower().eval(v) {
+			t.Errorf("%q is %t, twice it is not", text, x.lower().eval(v))
+		}
+		d := &Document{condition: x, root: x.lower()}
+		if trace := d.Explain(&e, Options{}); trace.Holds != x.lower().eval(v) {
+			t.Errorf("%q: the trace says %t", text, trace.Holds)
 		}
 	})
 }

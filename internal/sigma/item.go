@@ -32,6 +32,7 @@ type item struct {
 
 // A value is a scalar that has been checked against its item's modifiers.
 type value struct {
+	text     string // as written
 	null     bool
 	patterns []pattern // text
 	re       *regexp.Regexp
@@ -76,6 +77,7 @@ func parseItem(key *entry) (*item, error) {
 		if err != nil {
 			return nil, err
 		}
+		v.text = n.text
 		it.values = append(it.values, v)
 	}
 	return it, nil

@@ -1,9 +1,11 @@
 package sigma
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Parse reads the rules and correlations of a YAML text, which may hold several
@@ -73,8 +75,6 @@ func parseDocument(n *node) (*Document, error) {
 			d.LogSource = r.logSource(e)
 		case "kyra":
 			d.Kyra = r.kyra(e)
-		case "filter":
-			return nil, e.errorf("filter documents are not supported: put the exception into the rule")
 		}
 	}
 	if r.err != nil {
@@ -83,10 +83,14 @@ func parseDocument(n *node) (*Document, error) {
 	if d.Title == "" {
 		return nil, n.errorf("the rule has no title")
 	}
-	detection, correlation := n.get("detection"), n.get("correlation")
+	detection, correlation, filter := n.get("detection"), n.get("correlation"), n.get("filter")
 	switch {
 	case detection != nil && correlation != nil:
 		return nil, n.errorf("a document is a rule or a correlation, not both")
+	case filter != nil && (detection != nil || correlation != nil):
+		return nil, n.errorf("a document is a rule, a correlation or a filter, not two of them")
+	case filter != nil:
+		return d, d.parseFilter(filter)
 	case correlation != nil:
 		c, err := parseCorrelation(correlation)
 		if err != nil {
@@ -105,17 +109,25 @@ func parseDocument(n *node) (*Document, error) {
 	if n.get("logsource") == nil {
 		return nil, n.errorf("the rule has no logsource")
 	}
-	return d, d.parseDetection(detection)
+	return d, d.parseDetection(detection, nil)
 }
 
-func (d *Document) parseDetection(n *node) error {
+// parseDetection reads a detection; other takes keys that are not part of one.
+func (d *Document) parseDetection(n *node, other func(*entry) (bool, error)) error {
 	if n.kind != mapNode {
 		return n.errorf("detection must be a map, not %s", n.what())
 	}
-	var searches []search
+	var searches []*clause
 	var condition *node
 	for i := range n.keys {
 		e := &n.keys[i]
+		if other != nil {
+			if taken, err := other(e); err != nil {
+				return err
+			} else if taken {
+				continue
+			}
+		}
 		switch e.key {
 		case "condition":
 			condition = e.value
@@ -127,9 +139,9 @@ func (d *Document) parseDetection(n *node) error {
 		if err != nil {
 			return err
 		}
-		searches = append(searches, search{e.key, x})
+		searches = append(searches, &clause{kind: clauseName, name: e.key, kids: []*clause{x}, line: e.line, column: e.column})
 	}
-	slices.SortFunc(searches, func(a, b search) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(searches, func(a, b *clause) int { return strings.Compare(a.name, b.name) })
 	if condition == nil {
 		return n.errorf("detection has no condition")
 	}
@@ -137,71 +149,76 @@ func (d *Document) parseDetection(n *node) error {
 	if condition.kind == listNode {
 		conditions = condition.items
 	}
-	var kids []*expr
+	var kids []*clause
 	for _, c := range conditions {
 		if c.kind != scalarNode {
 			return c.errorf("a condition must be text, not %s", c.what())
 		}
 		x, err := parseCondition(c.text, searches)
 		if err != nil {
-			return c.errorf("%s", err.Error())
+			return c.conditionError(err)
 		}
 		kids = append(kids, x)
 	}
-	if len(kids) == 0 {
+	switch len(kids) {
+	case 0:
 		return condition.errorf("detection has no condition")
+	case 1:
+		d.condition = kids[0]
+	default:
+		d.condition = &clause{kind: clauseOr, kids: kids}
 	}
-	d.root = join(orExpr, kids)
+	d.root = d.condition.lower()
 	return nil
+}
+
+// conditionError places an error of the condition in n.
+func (n *node) conditionError(err error) error {
+	out := n.errorf("%s", err.Error())
+	if e, ok := errors.AsType[*conditionError](err); ok && n.inline >= 0 {
+		out.Column += int(n.inline) + utf8.RuneCountInString(n.text[:e.at])
+	}
+	return out
 }
 
 // parseSearch reads a named part of a detection: a map is "all of these", a list
 // "one of these", text a keyword.
-func (d *Document) parseSearch(name string, n *node) (*expr, error) {
+func (d *Document) parseSearch(name string, n *node) (*clause, error) {
+	out := &clause{kind: clauseMap, line: n.line, column: n.column}
 	switch n.kind {
 	case mapNode:
-		var kids []*expr
 		for i := range n.keys {
 			x, err := d.parseItem(&n.keys[i])
 			if err != nil {
 				return nil, err
 			}
-			kids = append(kids, x)
+			out.kids = append(out.kids, x)
 		}
-		if len(kids) == 0 {
-			return nil, n.errorf("search %q is empty", name)
-		}
-		return join(andExpr, kids), nil
 	case listNode:
-		var kids []*expr
+		out.kind = clauseList
 		for _, item := range n.items {
 			x, err := d.parseSearch(name, item)
 			if err != nil {
 				return nil, err
 			}
-			kids = append(kids, x)
+			out.kids = append(out.kids, x)
 		}
-		if len(kids) == 0 {
-			return nil, n.errorf("search %q is empty", name)
-		}
-		return join(orExpr, kids), nil
-	case nullNode:
+	case scalarNode:
+		return d.parseItem(&entry{value: n, line: n.line, column: n.column})
+	}
+	if len(out.kids) == 0 {
 		return nil, n.errorf("search %q is empty", name)
 	}
-	return d.parseItem(&entry{value: n, line: n.line, column: n.column})
+	return out, nil
 }
 
-func (d *Document) parseItem(e *entry) (*expr, error) {
+func (d *Document) parseItem(e *entry) (*clause, error) {
 	it, err := parseItem(e)
 	if err != nil {
 		return nil, err
 	}
-	before := len(d.Placeholders)
 	d.Placeholders = it.placeholders(d.Placeholders)
-	if len(d.Placeholders) > before || len(it.placeholders(nil)) > 0 {
-		return &expr{kind: pendingExpr, item: it}, nil
-	}
-	return it.lower(nil), nil
+	return &clause{kind: clauseItem, item: it, line: e.line, column: e.column}, nil
 }
 
 // Fill returns d with each placeholder replaced by the entries of its list. It
@@ -223,7 +240,7 @@ func (d *Document) Fill(lists map[string][]string) (*Document, error) {
 		return nil, &Error{Line: d.Line, Column: 1, Message: err.Error()}
 	}
 	out := *d
-	out.Placeholders = nil
+	out.Placeholders, out.lists = nil, lists
 	out.root = d.root.filled(lists)
 	return &out, nil
 }

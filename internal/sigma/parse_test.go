@@ -41,13 +41,13 @@ func TestParseErrors(t *testing.T) {
 		{head + "detection:\n  a:\n    b: {c: d}\n  condition: a\n", 5, 9, "a value must be"},
 		{head + "detection:\n  a:\n    b|contains|windash: ' -a -b -c -d -e -f -g -h -i -j'\n  condition: a\n", 5, 25, "makes more than"},
 		{head + "detection:\n  a: []\n  condition: a\n", 4, 6, "is empty"},
-		{head + "detection:\n  a: {b: c}\n  condition: a and\n", 5, 14, "ends where"},
-		{head + "detection:\n  a: {b: c}\n  condition: a b\n", 5, 14, `"b" stands where`},
+		{head + "detection:\n  a: {b: c}\n  condition: a and\n", 5, 19, "ends where"},
+		{head + "detection:\n  a: {b: c}\n  condition: a b\n", 5, 16, `"b" stands where`},
 		{head + "detection:\n  a: {b: c}\n  condition: x\n", 5, 14, `no search is named "x"`},
-		{head + "detection:\n  a: {b: c}\n  condition: 1 of x*\n", 5, 14, `no search fits "x*"`},
+		{head + "detection:\n  a: {b: c}\n  condition: 1 of x*\n", 5, 19, `no search fits "x*"`},
 		{head + "detection:\n  a: {b: c}\n  condition: 2 of them\n", 5, 14, "can never hold"},
-		{head + "detection:\n  a: {b: c}\n  condition: (a\n", 5, 14, "ends where"},
-		{head + "detection:\n  a: {b: c}\n  condition: a | count() > 5\n", 5, 14, "write a correlation"},
+		{head + "detection:\n  a: {b: c}\n  condition: (a\n", 5, 16, "ends where"},
+		{head + "detection:\n  a: {b: c}\n  condition: a | count() > 5\n", 5, 16, "aggregation"},
 		{head + "detection:\n  a: {b: c}\n  timeframe: 5m\n  condition: a\n", 5, 3, "timeframe"},
 		{head + "detection: {a: {b: c}, condition: a}\nkyra: {entitys: [user]}\n", 4, 8, `unknown key "entitys"`},
 		{head + "detection: {a: {b: c}, condition: a}\nkyra: {description: '{count'}\n", 4, 21, "has no"},
@@ -57,7 +57,7 @@ func TestParseErrors(t *testing.T) {
 		{"title: t\ncorrelation: {type: event_count, rules: [a], timespan: 5m}\n", 2, 15, "no condition"},
 		{"title: t\ncorrelation: {type: event_count, rules: [a], timespan: 5m, condition: {gte: 1, lt: 5}}\n", 2, 80, "only one"},
 		{"title: t\ncorrelation: {type: value_count, rules: [a], timespan: 5m, condition: {gte: 1}}\n", 2, 72, "needs a field"},
-		{"title: t\nfilter: {rules: [a]}\n", 2, 1, "filter documents"},
+		{"title: t\nfilter: {rules: [a]}\n", 2, 10, "has no condition"},
 	} {
 		_, err := Parse([]byte(c.text))
 		e, ok := errors.AsType[*Error](err)

@@ -44,10 +44,12 @@ type Document struct {
 	LogSource               LogSource
 	Kyra                    Kyra
 	Correlation             *Correlation
-	Filter                  *Filter  // the document is a filter for other rules
-	Placeholders            []string // lists that Compile needs in Options.Lists, in order of appearance
-	Line                    int      // where the document begins in the text
-	root                    *expr    // nil for a correlation
+	Filter                  *Filter             // the document is a filter for other rules
+	Placeholders            []string            // lists that Compile needs in Options.Lists, in order of appearance
+	Line                    int                 // where the document begins in the text
+	condition               *clause             // as it is written; nil for a correlation
+	root                    *expr               // what condition comes to; nil for a correlation
+	lists                   map[string][]string // that Fill was given
 }
 
 // LogSource says which events a rule is about.

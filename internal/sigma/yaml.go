@@ -21,6 +21,7 @@ type node struct {
 	items        []*node
 	keys         []entry // of a map, in order
 	line, column int
+	inline       int8 // text begins so many columns behind column; −1: it is not written on one line
 }
 
 type nodeKind uint8
@@ -172,9 +173,9 @@ func (r *yamlReader) read(x ast.Node, depth int) (*node, error) {
 	case *ast.NullNode:
 		n.kind = nullNode
 	case *ast.StringNode:
-		n.text = x.Value
+		n.text, n.inline = x.Value, inline(x)
 	case *ast.LiteralNode:
-		n.text = x.Value.Value
+		n.text, n.inline = x.Value.Value, -1
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
 		n.text = x.GetToken().Value
 	case *ast.TagNode:
@@ -225,6 +226,19 @@ func (r *yamlReader) read(x ast.Node, depth int) (*node, error) {
 		return nil, n.errorf("%s is not supported in a rule", strings.ToLower(x.Type().String()))
 	}
 	return n, nil
+}
+
+// inline says how many columns behind its place the text of x begins, −1 where
+// columns of the text are not columns of the file.
+func inline(x *ast.StringNode) int8 {
+	quote := int8(0)
+	if t := x.Token.Type; t == token.SingleQuoteType || t == token.DoubleQuoteType {
+		quote = 1
+	}
+	if quote == 1 && strings.ContainsAny(x.Token.Origin, "\\\n") || quote == 0 && strings.TrimSpace(x.Token.Origin) != x.Value {
+		return -1
+	}
+	return quote
 }
 
 func (r *yamlReader) entry(n *node, x *ast.MappingValueNode, depth int) error {
