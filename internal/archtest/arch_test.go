@@ -25,7 +25,7 @@ var layers = []struct {
 		"internal/event", "internal/framing", "internal/query", "internal/sigma", "internal/eventstore", "internal/eventstore/memory",
 		"internal/eventstore/storetest", "internal/eventstore/victorialogs", "internal/queue", "internal/archive", "internal/sqldb", "internal/sqldb/sqldbtest",
 	}},
-	{"domain", []string{"internal/audit", "internal/tenant", "internal/identity", "internal/source", "internal/rule", "internal/alert", "internal/alert/alerttest", "internal/incident", "internal/retention"}},
+	{"domain", []string{"internal/audit", "internal/job", "internal/tenant", "internal/identity", "internal/source", "internal/rule", "internal/alert", "internal/alert/alerttest", "internal/incident", "internal/retention"}},
 	{"engines", []string{"internal/parse", "internal/detect", "internal/detect/ruletest", "rules", "internal/pipeline"}},
 	{"doors", []string{"internal/ingest", "internal/api", "client"}},
 	{"assembly", []string{"internal/config", "internal/demo", "internal/app"}},
