@@ -1,0 +1,269 @@
+package sight
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kyra-mdr/kyra/internal/detect"
+	"github.com/kyra-mdr/kyra/internal/rule"
+	"github.com/kyra-mdr/kyra/internal/sigma"
+)
+
+// A Verdict tells whether a rule can match what arrives.
+type Verdict struct {
+	Blind  bool
+	Reason string // for people, where it is blind
+	// What is missing: the log source, or fields (of each inner list one would do),
+	// or value lists.
+	LogSource string
+	Fields    [][]string
+	Lists     []string
+}
+
+// Blind judges needs, one verdict for each.
+func (s *Service) Blind(ctx context.Context, tenant uint32, needs []detect.Need) ([]Verdict, error) {
+	j, err := s.judge(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	s.observer.learn(needs)
+	out := make([]Verdict, len(needs))
+	for i := range needs {
+		out[i] = j.verdict(&needs[i])
+	}
+	return out, nil
+}
+
+// A judge holds what verdicts on one tenant's rules rest on.
+type judge struct {
+	observer *observer
+	sources  map[string]*Source
+	lists    map[string][]string
+	now      time.Time
+}
+
+func (s *Service) judge(ctx context.Context, tenant uint32) (*judge, error) {
+	sources, err := s.state(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	j := &judge{observer: s.observer, sources: sources, now: s.options.Now()}
+	if s.options.Lists != nil {
+		if j.lists, err = s.options.Lists(ctx, tenant); err != nil {
+			return nil, fmt.Errorf("read value lists: %w", err)
+		}
+	}
+	return j, nil
+}
+
+func (j *judge) verdict(n *detect.Need) Verdict {
+	var lists []string
+	for _, name := range n.Lists {
+		if len(j.lists[name]) == 0 {
+			lists = append(lists, name)
+		}
+	}
+	if len(lists) > 0 {
+		return Verdict{Blind: true, Lists: lists, Reason: "needs the list " + strings.Join(lists, " and the list ")}
+	}
+	source := j.sources[n.LogSource.String()]
+	if source == nil {
+		return Verdict{Blind: true, LogSource: name(n.LogSource), Reason: fmt.Sprintf("no events of %s have arrived %s", name(n.LogSource), j.period(n.LogSource))}
+	}
+	missing := n.Missing(func(field string) bool { _, ok := source.Fields[field]; return ok })
+	if len(missing) == 0 {
+		return Verdict{}
+	}
+	return Verdict{Blind: true, Fields: missing, Reason: fmt.Sprintf("no event of %s has the field %s", name(n.LogSource), fieldWords(missing))}
+}
+
+// period says since when events of l were looked for.
+func (j *judge) period(l sigma.LogSource) string {
+	if since, ok := j.observer.since(l); !ok || j.now.Sub(since) < time.Hour && !slices.Contains(detect.KnownLogSources(), l) {
+		return "since a rule first asked for them, less than an hour ago"
+	}
+	return fmt.Sprintf("in the last %d days", int(Period.Hours()/24))
+}
+
+// name writes a log source as people do: windows/process_creation.
+func name(l sigma.LogSource) string {
+	parts := slices.DeleteFunc([]string{l.Product, l.Category, l.Service}, func(s string) bool { return s == "" })
+	return strings.Join(parts, "/")
+}
+
+func fieldWords(missing [][]string) string {
+	const most = 4
+	var all []string
+	for i, clause := range missing {
+		if i == most {
+			return strings.Join(all, " and ") + fmt.Sprintf(" and %d more", len(missing)-most)
+		}
+		words := strings.Join(clause[:min(len(clause), most)], " or ")
+		if len(clause) > most {
+			words += fmt.Sprintf(" or %d more", len(clause)-most)
+		}
+		all = append(all, words)
+	}
+	return strings.Join(all, " and ")
+}
+
+// textKey names a text for good: versions of a rule never repeat.
+type textKey struct {
+	tenant  uint32 // 0 for built-in rules
+	id      string
+	version int64
+}
+
+// A document is what a verdict needs of one document of a rule's text.
+type document struct {
+	names       []string // id and name
+	need        detect.Need
+	correlation *sigma.Correlation
+}
+
+const maxTexts = 50_000
+
+// Health tells why rules are blind, by their ids; those that are not are left out.
+// A text of several documents is blind if each that raises alerts is.
+func (s *Service) Health(ctx context.Context, tenant uint32, rules []rule.Active) (map[string]string, error) {
+	j, err := s.judge(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	docs := make([][]document, len(rules))
+	b := bases{judge: j, byName: map[string]*document{}}
+	for i := range rules {
+		docs[i] = s.documents(tenant, &rules[i])
+		b.add(docs[i])
+	}
+	if s.options.Active != nil && slices.ContainsFunc(docs, b.lacks) {
+		active, _, err := s.options.Active(ctx, tenant)
+		if err != nil {
+			return nil, err
+		}
+		for i := range active {
+			b.add(s.documents(tenant, &active[i]))
+		}
+	}
+	out := map[string]string{}
+	for i := range rules {
+		if reason := b.reason(docs[i]); reason != "" {
+			out[rules[i].ID] = reason
+		}
+	}
+	return out, nil
+}
+
+// documents reads a rule's text, which it remembers. One that cannot be read has
+// none.
+func (s *Service) documents(tenant uint32, r *rule.Active) []document {
+	key := textKey{tenant, r.ID, r.Version}
+	if r.Builtin {
+		key.tenant = 0
+	}
+	s.mu.Lock()
+	docs, ok := s.texts[key]
+	s.mu.Unlock()
+	if ok {
+		return docs
+	}
+	parsed, _ := sigma.Parse([]byte(r.YAML))
+	docs = []document{}
+	var needs []detect.Need
+	for _, d := range parsed {
+		if d.Filter != nil {
+			continue
+		}
+		x := document{names: []string{d.ID, d.Name}, correlation: d.Correlation}
+		if d.Correlation == nil {
+			x.need = detect.Needs(d)
+			needs = append(needs, x.need)
+		}
+		docs = append(docs, x)
+	}
+	s.observer.learn(needs)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.texts) >= maxTexts {
+		clear(s.texts)
+	}
+	s.texts[key] = docs
+	return docs
+}
+
+// bases finds what correlations count.
+type bases struct {
+	*judge
+	byName map[string]*document
+}
+
+func (b *bases) add(docs []document) {
+	for i := range docs {
+		for _, n := range docs[i].names {
+			if n != "" && b.byName[n] == nil {
+				b.byName[n] = &docs[i]
+			}
+		}
+	}
+}
+
+// lacks tells whether a correlation among docs counts a rule that is not known.
+func (b *bases) lacks(docs []document) bool {
+	return slices.ContainsFunc(docs, func(d document) bool {
+		return d.correlation != nil && slices.ContainsFunc(d.correlation.Rules, func(n string) bool { return b.byName[n] == nil })
+	})
+}
+
+// reason tells why a text is blind, or "".
+func (b *bases) reason(docs []document) string {
+	correlates := slices.ContainsFunc(docs, func(d document) bool { return d.correlation != nil })
+	first := ""
+	for i := range docs {
+		d := &docs[i]
+		if correlates && d.correlation == nil {
+			continue // it is counted, most likely
+		}
+		reason := b.why(d, maxChain)
+		if reason == "" {
+			return ""
+		}
+		if first == "" {
+			first = reason
+		}
+	}
+	return first
+}
+
+const maxChain = 16 // correlations of correlations
+
+func (b *bases) why(d *document, depth int) string {
+	if d.correlation == nil {
+		v := b.verdict(&d.need)
+		return v.Reason
+	}
+	if depth == 0 {
+		return ""
+	}
+	all := d.correlation.Type == sigma.Temporal || d.correlation.Type == sigma.TemporalOrdered
+	first := ""
+	for _, n := range d.correlation.Rules {
+		var reason string
+		if base := b.byName[n]; base == nil {
+			reason = fmt.Sprintf("the rule %s, which it counts, is not active", n)
+		} else {
+			reason = b.why(base, depth-1)
+		}
+		switch {
+		case reason == "" && !all:
+			return ""
+		case reason != "" && all:
+			return reason
+		case first == "":
+			first = reason
+		}
+	}
+	return first
+}
