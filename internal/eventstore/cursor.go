@@ -46,6 +46,14 @@ func (r *Request) Check() error {
 	return nil
 }
 
+// Check refuses requests that no store takes.
+func (r *WalkRequest) Check() error {
+	if r.To < r.From {
+		return fault.New(fault.Invalid, "the time range ends before it begins").In("to")
+	}
+	return nil
+}
+
 // Check refuses requests that no store takes, and sets the default limit.
 func (r *FieldsRequest) Check() error {
 	if r.Limit == 0 {

@@ -48,6 +48,14 @@ type Store interface {
 	// take is fault.Invalid.
 	Search(ctx context.Context, r Request) (*Result, error)
 
+	// Walk calls f with all events that r asks for, batch by batch, oldest first,
+	// equal times in ascending order of ID.String. It holds few of them at a time,
+	// however many there are, so that it may take hours. What is appended meanwhile
+	// may be among them or not. An error of f ends it and is returned, as those
+	// that Search has; what f was given before has no gap. A batch is never empty,
+	// and f may keep it.
+	Walk(ctx context.Context, r WalkRequest, f func(events []event.Event) error) error
+
 	// Get returns one event, or fault.NotFound.
 	Get(ctx context.Context, tenant uint32, id event.ID) (*event.Event, error)
 
@@ -107,6 +115,13 @@ type Result struct {
 
 	// Next is the cursor of the next page, "" when this is the last.
 	Next string
+}
+
+// A WalkRequest asks for all events that match a filter.
+type WalkRequest struct {
+	Tenant   uint32
+	Filter   query.Node // nil: everything
+	From, To int64      // as in Request
 }
 
 // A Bucket is one bar of the histogram.

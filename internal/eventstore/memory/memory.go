@@ -138,6 +138,30 @@ func (s *Store) Search(ctx context.Context, r eventstore.Request) (*eventstore.R
 	return res, nil
 }
 
+// Walk implements eventstore.Store. It looks at what there is when it begins; f may
+// use the store.
+func (s *Store) Walk(ctx context.Context, r eventstore.WalkRequest, f func([]event.Event) error) error {
+	if err := r.Check(); err != nil {
+		return err
+	}
+	from, to := eventstore.Clamp(r.From, r.To)
+	var all []event.Event
+	if err := s.each(ctx, r.Tenant, r.Filter, from, to, func(e *event.Event) { all = append(all, clone(e)) }); err != nil {
+		return err
+	}
+	slices.Reverse(all)
+	const batch = 1000
+	for part := range slices.Chunk(all, batch) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := f(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Get implements eventstore.Store.
 func (s *Store) Get(ctx context.Context, tenant uint32, id event.ID) (*event.Event, error) {
 	var found *event.Event

@@ -34,6 +34,8 @@ func Run(t *testing.T, make func(t *testing.T) eventstore.Store) {
 		{"times", testTimes},
 		{"histogram", testHistogram},
 		{"order and paging", testPaging},
+		{"walk", testWalk},
+		{"walk large", testWalkLarge},
 		{"tenants", testTenants},
 		{"present", testPresent},
 		{"get", testGet},
