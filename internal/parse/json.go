@@ -98,8 +98,7 @@ func parseJSON(l *line) bool {
 	if found.hasMessage {
 		l.text = trimTail(found.message)
 	}
-	if known := productOf(found.shape); known != nil {
-		known(l, mark)
+	if l.readProduct(found.shape, mark) {
 		if l.source == "" {
 			l.source = "json"
 		}

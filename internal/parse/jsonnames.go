@@ -38,7 +38,7 @@ type jsonName struct {
 }
 
 // shape is a set of names that records of known products have.
-type shape uint32
+type shape uint64
 
 // maxNames bounds the names that are remembered.
 const maxNames = 8192

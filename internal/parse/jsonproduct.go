@@ -6,10 +6,6 @@ import (
 	"github.com/kyra-mdr/kyra/internal/event"
 )
 
-// The readers below give the records of known products their meaning. The
-// record's own fields are in l.e.Fields from index from on; a reader may add to
-// them but not change them.
-
 // outcomeOf adds an outcome that a product states in its own words.
 func (l *line) outcomeOf(ok bool) {
 	if ok {
@@ -36,7 +32,7 @@ func (l *line) put(name, value string) {
 }
 
 // suricata reads EVE records.
-func suricata(l *line, from int) {
+func suricata(l *line, from int) bool {
 	own := l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)]
 	l.source = "suricata"
 	l.add(event.Vendor, "OISF")
@@ -101,6 +97,7 @@ func suricata(l *line, from int) {
 		l.put(event.Action, "allow")
 		l.put(event.Outcome, "success")
 	}
+	return true
 }
 
 func suricataCategory(kind string) string {
@@ -120,7 +117,7 @@ func suricataCategory(kind string) string {
 
 // zeek reads Zeek's JSON logs, whose dotted names some shippers write with
 // underscores.
-func zeek(l *line, from int) {
+func zeek(l *line, from int) bool {
 	own := l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)]
 	l.source = "zeek"
 	category := "network"
@@ -177,82 +174,11 @@ func zeek(l *line, from int) {
 		}
 	}
 	l.put(event.Category, category)
-}
-
-// cloudTrail reads AWS CloudTrail records.
-func cloudTrail(l *line, from int) {
-	own := l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)]
-	l.source = "aws_cloudtrail"
-	l.add(event.CloudProvider, "aws")
-	var name, kind, user, arn, identity, failure, login, mfa string
-	for _, f := range own {
-		switch f.Name {
-		case "eventSource":
-			l.add(event.CloudService, f.Value)
-		case "eventName":
-			name = f.Value
-		case "awsRegion":
-			l.add(event.CloudRegion, f.Value)
-		case "recipientAccountId":
-			l.add(event.CloudAccount, f.Value)
-		case "sourceIPAddress":
-			l.addPeer(event.SrcIP, event.SrcHost, f.Value)
-		case "userIdentity.userName", "userIdentity.sessionContext.sessionIssuer.userName":
-			if user == "" {
-				user = f.Value
-			}
-		case "userIdentity.arn":
-			arn = f.Value
-		case "userIdentity.type":
-			kind = f.Value
-		case "userIdentity.principalId":
-			identity = f.Value
-		case "errorCode":
-			failure = f.Value
-		case "responseElements.ConsoleLogin":
-			login = f.Value
-		case "additionalEventData.MFAUsed":
-			mfa = f.Value
-		case "requestParameters.userName":
-			l.add(event.TargetUser, f.Value)
-		}
-	}
-	switch {
-	case kind == "Root":
-		user = "root"
-	case user == "" && arn != "":
-		user = arn[strings.LastIndexByte(arn, '/')+1:]
-	case user == "":
-		user = identity
-	}
-	l.add(event.User, user)
-	l.add(event.UserID, identity)
-	category, action := "configuration", name
-	if name == "ConsoleLogin" {
-		category, action = "authentication", "login"
-		if mfa == "Yes" {
-			l.add(event.AuthMethod, "mfa")
-		}
-	}
-	ok := failure == "" && login != "Failure"
-	l.put(event.Category, category)
-	l.put(event.Action, action)
-	l.outcomeOf(ok)
-	if !ok {
-		l.add(event.Reason, failure)
-		l.atLeast(low)
-		if name == "ConsoleLogin" {
-			l.atLeast(medium)
-			if kind == "Root" {
-				l.atLeast(high)
-			}
-		}
-	}
-	l.add(event.EventCode, name)
+	return true
 }
 
 // caddy reads Caddy's access log.
-func caddy(l *line, from int) {
+func caddy(l *line, from int) bool {
 	own := l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)]
 	client, remote := "", ""
 	for _, f := range own {
@@ -289,6 +215,7 @@ func caddy(l *line, from int) {
 	l.addSource(client, "")
 	l.put(event.Category, "web")
 	l.source, l.web = "caddy", true
+	return true
 }
 
 // accessStatus adds an access log's status and what it says of the request.
@@ -300,7 +227,7 @@ func (l *line) accessStatus(status string) {
 
 // nginxJSON reads an access log that nginx writes as JSON under the names of its
 // variables.
-func nginxJSON(l *line, from int) {
+func nginxJSON(l *line, from int) bool {
 	own := l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)]
 	request, uri, method := "", "", ""
 	for _, f := range own {
@@ -335,10 +262,11 @@ func nginxJSON(l *line, from int) {
 	}
 	l.put(event.Category, "web")
 	l.source, l.web = "nginx", true
+	return true
 }
 
 // webRequest reads any program's record of one request: method, path, status.
-func webRequest(l *line, from int) {
+func webRequest(l *line, from int) bool {
 	own := l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)]
 	method, path, status := "", "", ""
 	for _, f := range own {
@@ -352,7 +280,7 @@ func webRequest(l *line, from int) {
 		}
 	}
 	if !isMethod(method) || number(status) < 100 || number(status) > 599 || path == "" {
-		return
+		return false
 	}
 	l.add(event.HTTPMethod, method)
 	if l.e.Get(event.URL) == "" {
@@ -360,10 +288,11 @@ func webRequest(l *line, from int) {
 	}
 	l.accessStatus(status)
 	l.put(event.Category, "web")
+	return true
 }
 
 // traefik reads Traefik's access log.
-func traefik(l *line, from int) {
+func traefik(l *line, from int) bool {
 	own := l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)]
 	for _, f := range own {
 		switch f.Name {
@@ -393,4 +322,5 @@ func traefik(l *line, from int) {
 	}
 	l.put(event.Category, "web")
 	l.source, l.web = "traefik", true
+	return true
 }

@@ -1,7 +1,5 @@
 package parse
 
-import "strings"
-
 // The names by which records of known products are told. Each product needs all
 // of its marks.
 const (
@@ -24,22 +22,119 @@ const (
 	markStatus
 	markFortiDevice
 	markFortiLog
+	markOktaType
+	markOktaActor
+	markAzureOperation
+	markAzureTenant
+	markAzureCategory
+	markEntraUser
+	markEntraSignIn
+	markEntraActivity
+	markEntraService
+	markRiskType
+	markRiskLevel
+	markM365Operation
+	markM365Workload
+	markGCPMethod
+	markGCPService
+	markWorkspaceApp
+	markWorkspaceActor
+	markAction
+	markActor
+	markGitHubPlace
+	markGitLabAuthor
+	markGitLabEntity
+	markKubernetesVerb
+	markKubernetesTarget
+	markFindingService
+	markFindingType
+	markHubProduct
+	markHubAccount
+	markOneLoginType
+	markOneLoginUser
+	markDuoFactor
+	markDuoDevice
+	markDuoTime
+	markDuoObject
+	markWorkspaceService
 )
 
 const (
-	shapeWindows    = markEventID | markChannel
-	shapeSuricata   = markFlow | markEventType
-	shapeZeek       = markZeekOrig | markZeekResp
-	shapeCloudTrail = markCloudName | markCloudSource
-	shapeCaddy      = markCaddyLogger | markCaddyRequest
-	shapeNginx      = markAccessAddr | markAccessRequest
-	shapeTraefik    = markTraefikClient | markTraefikRequest
-	shapeRequest    = markMethod | markPath | markStatus
-	shapeFortiGate  = markFortiDevice | markFortiLog
+	shapeFortiGate = markFortiDevice | markFortiLog
+	shapeRequest   = markMethod | markPath | markStatus
 )
+
+// A product is a kind of record that is told by its names. Its reader gets the
+// record's own fields, which are in l.e.Fields from index from on; it may add to
+// them. It returns false, with nothing but added fields, where the values show
+// that the record is another's after all.
+type product struct {
+	marks shape
+	read  func(l *line, from int) bool
+}
+
+// products: of several that fit, the first that takes the record.
+func products() []product {
+	return []product{
+		{markEventID | markChannel, windowsEvent},
+		{markCloudName | markCloudSource, cloudTrail},
+		{markZeekOrig | markZeekResp, zeek},
+		{markFlow | markEventType, suricata},
+		{markOktaType | markOktaActor, okta},
+		{markRiskType | markRiskLevel, entraRisk},
+		{markAzureOperation | markAzureTenant | markAzureCategory, azure},
+		{markEntraUser | markEntraSignIn, entraSignIn},
+		{markEntraActivity | markEntraService, entraAudit},
+		{markM365Operation | markM365Workload, m365},
+		{markCloudName | markWorkspaceService, workspaceNamed},
+		{markGCPMethod | markGCPService, gcpAudit},
+		{markWorkspaceApp | markWorkspaceActor, workspace},
+		{markKubernetesVerb | markKubernetesTarget, kubernetes},
+		{markFindingService | markFindingType, guardDuty},
+		{markHubProduct | markHubAccount, securityHub},
+		{markAction | markActor | markGitHubPlace, gitHub},
+		{markGitLabAuthor | markGitLabEntity, gitLab},
+		{markOneLoginType | markOneLoginUser, oneLogin},
+		{markDuoFactor | markDuoDevice, duoLogin},
+		{markDuoTime | markDuoObject | markAction, duoAdmin},
+		{markCaddyLogger | markCaddyRequest, caddy},
+		{markTraefikClient | markTraefikRequest, traefik},
+		{markAccessAddr | markAccessRequest, nginxJSON},
+		{shapeRequest, webRequest},
+	}
+}
+
+// readProduct lets the reader of a known product take the record.
+func (l *line) readProduct(s shape, from int) bool {
+	if s == 0 {
+		return false
+	}
+	for i := range l.p.products {
+		p := &l.p.products[i]
+		if s&p.marks != p.marks {
+			continue
+		}
+		before := len(l.e.Fields)
+		if p.read(l, from) {
+			return true
+		}
+		l.e.Fields = l.e.Fields[:before]
+	}
+	return false
+}
 
 // shapeOf returns the marks of a field name.
 func shapeOf(name string) shape {
+	if s := markOf(name); s != 0 {
+		return s
+	}
+	if inner := outOfEnvelope(name); inner != name {
+		return markOf(inner)
+	}
+	return 0
+}
+
+func markOf(name string) shape {
 	switch name {
 	case "EventID", "winlog.event_id", "Event.System.EventID", "Event.System.EventID.#text", "data.win.system.eventID":
 		return markEventID
@@ -80,50 +175,98 @@ func shapeOf(name string) shape {
 		return markFortiDevice
 	case "logid":
 		return markFortiLog
+	case "action":
+		return markAction
+	}
+	return cloudMarkOf(name)
+}
+
+// cloudMarkOf knows the names of cloud services, identity providers and hosted
+// applications.
+func cloudMarkOf(name string) shape {
+	switch name {
+	case "eventType", "eventtype":
+		return markOktaType
+	case "actor.alternateId", "actor.id":
+		return markOktaActor
+	case "operationName", "operationName.value", "OperationName", "OperationNameValue":
+		return markAzureOperation
+	case "resourceId", "ResourceId", "_ResourceId", "tenantId", "TenantId", "AADTenantId", "subscriptionId", "SubscriptionId":
+		return markAzureTenant
+	case "category", "category.value", "Category", "CategoryValue":
+		return markAzureCategory
+	case "userPrincipalName", "UserPrincipalName":
+		return markEntraUser
+	case "clientAppUsed", "ClientAppUsed", "conditionalAccessStatus", "ConditionalAccessStatus", "signInEventTypes":
+		return markEntraSignIn
+	case "activityDisplayName", "ActivityDisplayName":
+		return markEntraActivity
+	case "loggedByService", "LoggedByService":
+		return markEntraService
+	case "riskEventType", "RiskEventType", "properties.riskEventType":
+		return markRiskType
+	case "riskLevel", "RiskLevel", "properties.riskLevel", "riskState", "RiskState", "properties.riskState":
+		return markRiskLevel
+	case "Operation", "operation":
+		return markM365Operation
+	case "Workload", "workload":
+		return markM365Workload
+	case "protoPayload.methodName":
+		return markGCPMethod
+	case "protoPayload.serviceName":
+		return markGCPService
+	case "id.applicationName":
+		return markWorkspaceApp
+	case "actor.email", "actor.profileId", "actor.callerType", "actor.key":
+		return markWorkspaceActor
+	case "eventService":
+		return markWorkspaceService
+	case "actor":
+		return markActor
+	case "org", "org_id", "business", "repo", "_document_id", "public_repo":
+		return markGitHubPlace
+	case "author_id", "author_name":
+		return markGitLabAuthor
+	case "entity_id", "entity_path", "entity_type":
+		return markGitLabEntity
+	case "verb":
+		return markKubernetesVerb
+	case "objectRef.resource", "requestURI", "auditID":
+		return markKubernetesTarget
+	case "service.detectorId", "service.serviceName":
+		return markFindingService
+	case "schemaVersion":
+		return markFindingType
+	case "ProductArn":
+		return markHubProduct
+	case "AwsAccountId":
+		return markHubAccount
+	case "event_type_id":
+		return markOneLoginType
+	case "actor_user_id", "actor_user_name", "user_id", "user_name", "account_id":
+		return markOneLoginUser
+	case "factor":
+		return markDuoFactor
+	case "access_device.ip", "auth_device.name", "txid":
+		return markDuoDevice
+	case "isotimestamp", "eventtype.administrator":
+		return markDuoTime
+	case "object":
+		return markDuoObject
 	}
 	return 0
 }
 
-// productOf returns the reader of a known product's records, or nil.
-func productOf(s shape) func(l *line, from int) {
-	switch {
-	case s&shapeWindows == shapeWindows:
-		return windowsEvent
-	case s&shapeCloudTrail == shapeCloudTrail:
-		return cloudTrail
-	case s&shapeZeek == shapeZeek:
-		return zeek
-	case s&shapeSuricata == shapeSuricata:
-		return suricata
-	case s&shapeCaddy == shapeCaddy:
-		return caddy
-	case s&shapeTraefik == shapeTraefik:
-		return traefik
-	case s&shapeNginx == shapeNginx:
-		return nginxJSON
-	case s&shapeRequest == shapeRequest:
-		return webRequest
-	}
-	return nil
-}
+// envelopes are objects that a service puts around another's record: Amazon
+// EventBridge, Google Pub/Sub.
+var envelopes = [...]string{"detail.", "data."}
 
-// unwrapped returns the product's own name for a field that a shipper has put
-// into an envelope, "" for others.
-func unwrapped(name string) string {
-	switch name {
-	case "winlog.event_id", "Event.System.EventID", "Event.System.EventID.#text", "data.win.system.eventID":
-		return "EventID"
-	case "winlog.channel", "Event.System.Channel", "data.win.system.channel":
-		return "Channel"
-	case "winlog.computer_name", "Event.System.Computer", "data.win.system.computer":
-		return "Computer"
-	case "winlog.provider_name", "Event.System.Provider.#attributes.Name", "Event.System.Provider.Name", "data.win.system.providerName":
-		return "Provider_Name"
-	}
-	for _, prefix := range [...]string{"winlog.event_data.", "winlog.user_data.", "Event.EventData.", "Event.System.", "EventData."} {
-		if rest, ok := strings.CutPrefix(name, prefix); ok && rest != "" && rest[0] != '#' {
-			return strings.TrimSuffix(strings.ReplaceAll(rest, ".#attributes.", "."), ".#text")
+// outOfEnvelope returns the name that a field has without its envelope.
+func outOfEnvelope(name string) string {
+	for _, e := range envelopes {
+		if len(name) > len(e) && name[:len(e)] == e {
+			return name[len(e):]
 		}
 	}
-	return ""
+	return name
 }

@@ -9,7 +9,7 @@ import (
 // windowsEvent reads Windows events in the shapes of NXLog (flat), Winlogbeat,
 // Wazuh and evtx_dump. Every key keeps its name; those in an envelope stand
 // under the product's own name too, which is what Sigma rules ask for.
-func windowsEvent(l *line, from int) {
+func windowsEvent(l *line, from int) bool {
 	own := l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)]
 	w := windowsFields{}
 	for i := range own {
@@ -58,6 +58,7 @@ func windowsEvent(l *line, from int) {
 	}
 	l.addNonDash(event.User, user)
 	l.addNonDash(event.UserDomain, domain)
+	return true
 }
 
 // windowsFields are the fields that get a meaning.
@@ -385,4 +386,25 @@ func cutHash(s, name string) (string, bool) {
 	}
 	v, _, _ := strings.Cut(s[i+len(name):], ",")
 	return v, true
+}
+
+// unwrapped returns the product's own name for a field that a shipper has put
+// into an envelope, "" for others.
+func unwrapped(name string) string {
+	switch name {
+	case "winlog.event_id", "Event.System.EventID", "Event.System.EventID.#text", "data.win.system.eventID":
+		return "EventID"
+	case "winlog.channel", "Event.System.Channel", "data.win.system.channel":
+		return "Channel"
+	case "winlog.computer_name", "Event.System.Computer", "data.win.system.computer":
+		return "Computer"
+	case "winlog.provider_name", "Event.System.Provider.#attributes.Name", "Event.System.Provider.Name", "data.win.system.providerName":
+		return "Provider_Name"
+	}
+	for _, prefix := range [...]string{"winlog.event_data.", "winlog.user_data.", "Event.EventData.", "Event.System.", "EventData."} {
+		if rest, ok := strings.CutPrefix(name, prefix); ok && rest != "" && rest[0] != '#' {
+			return strings.TrimSuffix(strings.ReplaceAll(rest, ".#attributes.", "."), ".#text")
+		}
+	}
+	return ""
 }

@@ -44,6 +44,7 @@ type Parser struct {
 	record   Record
 	line     line
 	json     jsonScanner
+	products []product
 }
 
 // New returns a Parser with every content parser of this package.
@@ -59,6 +60,7 @@ func New(o Options) *Parser {
 		future:   int64(o.FutureAfter),
 		repeats:  newRepeats(o.RepeatSources),
 		names:    newInterner(maxNames),
+		products: products(),
 	}
 	p.json = jsonScanner{p: p, emit: p.line.jsonField, names: make(map[string]jsonName)}
 	return p

@@ -47,20 +47,31 @@ type content struct {
 func contents() []content {
 	return []content{
 		apacheParser(),
+		awsParser(),
+		azureParser(),
 		cefParser(),
 		cronParser(),
+		duoParser(),
+		gcpParser(),
+		gitHubParser(),
+		gitLabParser(),
 		jsonParser(),
+		kubernetesParser(),
 		kvParser(),
 		leefParser(),
 		loginParser(),
+		m365Parser(),
 		netfilterParser(),
 		nginxParser(),
+		oktaParser(),
+		oneLoginParser(),
 		pamParser(),
 		shadowParser(),
 		sshdParser(),
 		suParser(),
 		sudoParser(),
 		systemdParser(),
+		workspaceParser(),
 	}
 }
 
