@@ -30,6 +30,7 @@ type Alert struct {
 	CreatedAt   time.Time // server time; never before that of an earlier alert of the tenant
 	UpdatedAt   time.Time // server time of the last change, growth included
 	Version     int64     // counts people's changes, from 1; growth leaves it
+	Storm       bool      // it stands for many entities of its rule
 	seq         int64
 }
 
@@ -38,7 +39,25 @@ type Detail struct {
 	Alert
 	Entities []Entity
 	Events   []event.ID // the first MaxEvents of those that made it
+	Referred int64      // events that Service.References lists
 	History  []Change   // oldest first, the creation included
+	Folded   *Storm     // what a storm took; nil where it is none
+}
+
+// A Storm tells of an alert that took the entities of a rule that raised too many.
+type Storm struct {
+	Limit    int64     // alerts of the rule in an hour, beyond which it began
+	Began    time.Time // server time
+	Until    time.Time // server time from which new entities have alerts of their own, unless it goes on
+	Entities int64     // that it took
+	Top      []StormEntity
+}
+
+// A StormEntity is one of the entities with the most events.
+type StormEntity struct {
+	Key                 string // such as "src_ip=10.0.1.55"
+	Occurrences         int64
+	FirstSeen, LastSeen time.Time // event time
 }
 
 // A Change is one step of an alert's history.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kyra-mdr/kyra/internal/alert"
 	"github.com/kyra-mdr/kyra/internal/alert/alerttest"
+	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 	"github.com/kyra-mdr/kyra/internal/sqldb/sqldbtest"
 )
@@ -120,4 +121,39 @@ func BenchmarkRecord(b *testing.B) {
 			})
 		}
 	})
+}
+
+// BenchmarkStorm records batches of 1,000 findings, each of another entity: of a rule
+// that is in a storm, and with one alert for each.
+func BenchmarkStorm(b *testing.B) {
+	for name, limit := range map[string]int{"folded": alert.DefaultStormLimit, "each": 0} {
+		b.Run(name, func(b *testing.B) {
+			sqldbtest.EachBench(b, func(b *testing.B, db *sqldb.DB) {
+				s, now := alert.NewWithStorms(db, limit), time.Now()
+				const batch = 1000
+				entity := 0
+				for b.Loop() {
+					findings := make([]alert.Finding, batch)
+					for i := range findings {
+						entity++
+						host := "host-" + strconv.Itoa(entity)
+						findings[i] = alert.Finding{
+							Tenant: 1, Rule: alert.RuleRef{ID: "noisy", Name: "Noisy", Version: 1}, Title: "Noisy", Severity: "medium", Source: "sshd",
+							Description: "{count} events on {host}", Values: map[string][]string{"host": {host}}, Key: "host=" + host,
+							Entities: []alert.Entity{{Type: "host", Field: event.Host, Value: host}},
+							First:    now.UnixNano(), Last: now.UnixNano(), Count: 1, Events: []event.ID{{Seq: uint64(entity)}}, //nolint:gosec // rises from 0
+						}
+					}
+					err := db.Tx(b.Context(), func(tx *sqldb.DB) error {
+						_, err := s.Record(b.Context(), tx, now, findings)
+						return err
+					})
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(batch*b.N)/b.Elapsed().Seconds(), "findings/s")
+			})
+		})
+	}
 }

@@ -29,17 +29,17 @@ type Finding struct {
 
 	First, Last int64      // event time of the first and last event, nanoseconds
 	Count       int64      // events that this finding adds
-	Events      []event.ID // references to them, at most MaxEvents
+	Events      []event.ID // references to them
 
 	// Staged: the rule is only tried out. The finding is counted and raises nothing.
 	Staged bool
 }
 
-// Bounds of what one finding carries; Count goes on beyond them.
-const (
-	MaxValues = 100
-	MaxEvents = 100
-)
+// MaxValues bounds the values and the entities that one finding carries.
+const MaxValues = 100
+
+// MaxEvents is how many events a Detail names; Service.References lists all.
+const MaxEvents = 100
 
 // RuleRef names the rule, in the version that matched. Author, License and Origin
 // (an URI) are kept with every alert: the Detection Rule License 1.1 asks for it.

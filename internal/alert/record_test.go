@@ -86,6 +86,7 @@ func TestRecordMerges(t *testing.T) {
 			},
 			Entities: []Entity{{"ip", "src_ip", "10.0.1.55"}},
 			Events:   []event.ID{eventAt(attack), eventAt(attack.Add(time.Hour)), eventAt(attack.Add(-time.Hour))},
+			Referred: 3,
 			History:  []Change{{At: server, Actor: audit.System, Action: "created", New: "OPEN"}},
 		}
 		if diff := cmp.Diff(want, d, cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".seq" }, cmp.Ignore())); diff != "" {

@@ -21,16 +21,21 @@ import (
 
 // Service is the use cases. It is safe for use by several goroutines.
 type Service struct {
-	db     *sqldb.DB
-	limits limits
+	db         *sqldb.DB
+	limits     limits
+	stormLimit int64
 
 	mu           sync.Mutex
 	vocabularies map[uint32]*cachedVocabulary
 }
 
-// New returns the use cases on db.
-func New(db *sqldb.DB) *Service {
-	return &Service{db: db, limits: defaultLimits(), vocabularies: map[uint32]*cachedVocabulary{}}
+// New returns the use cases on db. A rule that raises more than DefaultStormLimit
+// alerts in an hour makes a storm.
+func New(db *sqldb.DB) *Service { return NewWithStorms(db, DefaultStormLimit) }
+
+// NewWithStorms is New with another limit, 0 for none.
+func NewWithStorms(db *sqldb.DB, limit int) *Service {
+	return &Service{db: db, limits: defaultLimits(), stormLimit: int64(limit), vocabularies: map[uint32]*cachedVocabulary{}}
 }
 
 var errNoAlert = fault.New(fault.NotFound, "no such alert")
@@ -53,9 +58,12 @@ func get(ctx context.Context, tx *sqldb.DB, tenant uint32, id string) (*Detail, 
 		return nil, err
 	}
 	d := &Detail{Alert: *a, History: []Change{{At: a.CreatedAt, Actor: audit.System, Action: "created", New: string(Open)}}}
-	type row struct{ entities, events string }
-	r, err := sqldb.One(ctx, tx, func(rows *sql.Rows, r *row) error { return rows.Scan(&r.entities, &r.events) },
-		`SELECT entities, events FROM alert_detail WHERE seq = $1`, a.seq)
+	type row struct {
+		entities, events string
+		blocks           int64
+	}
+	r, err := sqldb.One(ctx, tx, func(rows *sql.Rows, r *row) error { return rows.Scan(&r.entities, &r.events, &r.blocks, &d.Referred) },
+		`SELECT entities, events, blocks, referred FROM alert_detail WHERE seq = $1`, a.seq)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +72,14 @@ func get(ctx context.Context, tx *sqldb.DB, tenant uint32, id string) (*Detail, 
 	}
 	if d.Events, err = decodeEvents(r.events); err != nil {
 		return nil, err
+	}
+	if r.blocks == 0 {
+		d.Referred = int64(len(d.Events))
+	}
+	if a.Storm {
+		if d.Folded, err = stormOf(ctx, tx, a.seq); err != nil {
+			return nil, err
+		}
 	}
 	changes, err := sqldb.All(ctx, tx, func(rows *sql.Rows, c *Change) error {
 		return rows.Scan(sqldb.Micros(&c.At), &c.Actor, &c.Action, &c.Old, &c.New, &c.Note)

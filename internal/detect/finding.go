@@ -38,7 +38,6 @@ func newReport(d *sigma.Document, source *logSource) report {
 		key:      refs(d.Kyra.Entity),
 		entities: refs(d.Kyra.Entities),
 		prototype: alert.Finding{
-			Rule:        alert.RuleRef{ID: d.ID, Name: d.Title, Author: d.Author},
 			Title:       d.Title,
 			Severity:    d.Severity(),
 			Description: d.Kyra.Description,
@@ -199,11 +198,7 @@ func (f *pendingFinding) grow(at, n int64) {
 	f.Count += n
 }
 
-func (f *pendingFinding) refer(id event.ID) {
-	if len(f.Events) < alert.MaxEvents {
-		f.Events = append(f.Events, id)
-	}
-}
+func (f *pendingFinding) refer(id event.ID) { f.Events = append(f.Events, id) }
 
 // addDetail joins what was kept of an earlier event.
 func (f *pendingFinding) addDetail(at, n int64, d *detail) {
