@@ -38,7 +38,8 @@ type Exception struct {
 	Until  int64           // arrival time from which on it holds no more, nanoseconds; 0 = never
 }
 
-// A Problem says why a rule is left out of a Ruleset.
+// A Problem says why a rule is left out of a Ruleset, or why one of its exceptions
+// or a filter does nothing.
 type Problem struct {
 	Index   int    // in the rules given to Compile
 	Rule    string // id, else title
@@ -77,13 +78,19 @@ type Ruleset struct {
 type rule struct {
 	document *sigma.Document
 	version  int64
+	staged   bool
+	origin   string
 	alerts   bool  // makes findings of its own
 	group    int32 // -1: a correlation
 	report   report
 	feeds    []feed
-	matches  atomic.Uint64
-	ignored  atomic.Uint64
-	evicted  atomic.Uint64
+
+	exceptions []*exception
+	exempting  []exempting // the same, for its events; nil for a correlation, whose feeds have them
+
+	matches atomic.Uint64
+	ignored atomic.Uint64
+	evicted atomic.Uint64
 }
 
 // A feed says how matches of a rule go into a correlation.
@@ -92,7 +99,8 @@ type feed struct {
 	position    int32      // of the rule in the correlation's list
 	groupBy     []fieldRef // under the correlation's names
 	counted     []fieldRef // value_count
-	report      report     // the correlation's, resolved for this rule's events
+	exempting   []exempting
+	report      report // the correlation's, resolved for this rule's events
 }
 
 // A fieldRef is a field with the names under which an event may have it.
@@ -151,11 +159,7 @@ type compiler struct {
 }
 
 func (c *compiler) problem(i int, d *sigma.Document, kind ProblemKind, format string, args ...any) {
-	name := d.ID
-	if name == "" {
-		name = d.Title
-	}
-	c.problems = append(c.problems, Problem{i, name, kind, fmt.Sprintf(format, args...)})
+	c.problems = append(c.problems, Problem{i, nameOf(d), kind, fmt.Sprintf(format, args...)})
 }
 
 // admit takes the rules in that can be compiled.
@@ -165,11 +169,17 @@ func (c *compiler) admit(rules []Rule) {
 		index int
 	}
 	var good []admitted
+	var filters []filterDocument
 	seen := map[string]bool{}
 	for i, r := range rules {
 		d := r.Document
 		if d.ID != "" && seen[d.ID] {
 			c.problem(i, d, Duplicate, "another rule has the id %s", d.ID)
+			continue
+		}
+		if d.Filter != nil {
+			seen[d.ID] = d.ID != ""
+			filters = append(filters, filterDocument{d, i})
 			continue
 		}
 		if d.Correlation == nil {
@@ -187,9 +197,11 @@ func (c *compiler) admit(rules []Rule) {
 		good = append(good, admitted{r, i})
 	}
 	c.set.rules = make([]rule, len(good))
+	own := make([][]Exception, len(good))
 	for i, r := range good {
 		x := &c.set.rules[i]
 		x.document, x.version, x.alerts, x.group = r.Document, r.Version, true, -1
+		x.staged, x.origin, own[i] = r.Staged, r.Origin, r.Exceptions
 		c.index = append(c.index, r.index)
 		for _, name := range []string{r.Document.ID, r.Document.Name} {
 			if name != "" {
@@ -197,6 +209,7 @@ func (c *compiler) admit(rules []Rule) {
 			}
 		}
 	}
+	c.collectExceptions(own, filters)
 }
 
 // link resolves what rules report and which correlations they feed.
@@ -204,7 +217,8 @@ func (c *compiler) link() {
 	for i := range c.set.rules {
 		r := &c.set.rules[i]
 		if r.group >= 0 {
-			r.report = newReport(r.document, &c.set.groups[r.group].source)
+			source := &c.set.groups[r.group].source
+			r.report, r.exempting = newReport(r.document, source), r.exemptingFor(source.candidates)
 		}
 	}
 	quiet := map[int32]bool{}
@@ -223,10 +237,10 @@ func (c *compiler) link() {
 		c.set.correlations = append(c.set.correlations, newCorrelation(int32(i), r, bases))
 		for position, base := range bases {
 			if !slices.Contains(bases[:position], base) {
-				c.feed(id, int32(position), base, r.document)
+				c.feed(id, int32(position), base, r)
 			}
-			if !r.document.Correlation.Generate {
-				quiet[base] = true
+			if !r.document.Correlation.Generate && (!r.staged || c.set.rules[base].staged) {
+				quiet[base] = true // a rule that is only tried out silences none
 			}
 		}
 	}
@@ -250,8 +264,8 @@ func (c *compiler) bases(k *sigma.Correlation) ([]int32, string) {
 	return out, ""
 }
 
-func (c *compiler) feed(id, position, base int32, d *sigma.Document) {
-	b := &c.set.rules[base]
+func (c *compiler) feed(id, position, base int32, r *rule) {
+	b, d := &c.set.rules[base], r.document
 	source := &c.set.groups[b.group].source
 	k := d.Correlation
 	ref := func(name string) fieldRef {
@@ -263,7 +277,7 @@ func (c *compiler) feed(id, position, base int32, d *sigma.Document) {
 		}
 		return fieldRef{name, source.candidates(field)}
 	}
-	f := feed{correlation: id, position: position, report: newReport(d, source)}
+	f := feed{correlation: id, position: position, report: newReport(d, source), exempting: r.exemptingFor(source.candidates)}
 	for _, name := range k.GroupBy {
 		f.groupBy = append(f.groupBy, ref(name))
 	}
@@ -375,5 +389,7 @@ func (rs *Ruleset) Groups() int { return len(rs.groups) }
 // ruleRef names r in findings.
 func (r *rule) ruleRef() alert.RuleRef {
 	d := r.document
-	return alert.RuleRef{ID: d.ID, Name: strings.TrimSpace(d.Title), Author: d.Author, Version: r.version}
+	return alert.RuleRef{
+		ID: d.ID, Name: strings.TrimSpace(d.Title), Author: d.Author, License: d.License, Origin: r.origin, Version: r.version,
+	}
 }

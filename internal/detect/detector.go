@@ -71,6 +71,9 @@ func (d *Detector) Apply(e *event.Event, hits []Hit, _ func(*alert.Finding)) {
 	d.tick++
 	for _, h := range hits {
 		r := &h.set.rules[h.rule]
+		if exempt(r.exempting, e) {
+			continue
+		}
 		if r.alerts {
 			d.key = r.report.keyOf(e, d.key[:0])
 			f := d.pendingFor(e.Tenant, h.set, h.rule, &r.report, e.Time)
@@ -110,7 +113,7 @@ func (d *Detector) pendingFor(tenant uint32, set *Ruleset, id int32, r *report, 
 		}
 	}
 	f := &pendingFinding{Finding: r.prototype, fields: r.values, set: set, other: first}
-	f.Tenant, f.Key, f.Rule = tenant, string(d.key), set.rules[id].ruleRef()
+	f.Tenant, f.Key, f.Rule, f.Staged = tenant, string(d.key), set.rules[id].ruleRef(), set.rules[id].staged
 	d.pending[string(d.full)] = f
 	d.order = append(d.order, f)
 	return f
@@ -135,6 +138,9 @@ func (d *Detector) correlate(e *event.Event, set *Ruleset, f *feed) {
 	state := d.state(e.Tenant, set, f.correlation)
 	w := &k.window
 	if w.positions == nil && state.counted == d.tick { // it came in by another rule
+		return
+	}
+	if exempt(f.exempting, e) {
 		return
 	}
 	var value string

@@ -72,8 +72,14 @@ detection:
 	}
 	var e event.Event
 	for _, f := range [][2]string{
-		{"winlog.Image", `C:\Windows\cmd.exe`}, {"CommandLine", "whoami /all"}, {"Note", "the SECRET"}, {"User", "ann"},
-		{"Hash", "ABC"}, {"Name", "whoami.exe"}, {"Port", "http"}, {"Net", "host"},
+		{"winlog.Image", `C:\Windows\cmd.exe`},
+		{"CommandLine", "whoami /all"},
+		{"Note", "the SECRET"},
+		{"User", "ann"},
+		{"Hash", "ABC"},
+		{"Name", "whoami.exe"},
+		{"Port", "http"},
+		{"Net", "host"},
 	} {
 		e.Add(f[0], f[1])
 	}
