@@ -42,7 +42,10 @@ type alertDetail struct {
 	AssignedTo  *string       `json:"assignedTo" nullable:"true"`
 	Verdict     *string       `json:"verdict" nullable:"true" doc:"What triage found."`
 	UpdatedAt   time.Time     `json:"updatedAt"`
-	Events      []eventItem   `json:"events" nullable:"false" doc:"Stored events that made it, the oldest first, at most 100."`
+	Storm       bool          `json:"storm,omitempty" doc:"It stands for many entities: its rule raised too many alerts in an hour."`
+	Folded      *foldedItem   `json:"folded,omitempty" doc:"Of a storm: what it took."`
+	Events      []eventItem   `json:"events" nullable:"false" doc:"Stored events that made it, the oldest first, at most 100: GET /alerts/{id}/events lists all."`
+	EventsTotal int64         `json:"eventsTotal" doc:"Events that GET /alerts/{id}/events lists."`
 	EventsError string        `json:"eventsError,omitempty" doc:"Why events is empty, when the event store cannot be read."`
 	History     []historyItem `json:"history" nullable:"false"`
 
@@ -103,6 +106,7 @@ func (a *api) detailOf(ctx context.Context, d *alert.Detail) *alertDetailOut {
 		Rule:        ruleRef{ID: d.Rule.ID, Name: d.Rule.Name, Author: d.Rule.Author, License: d.Rule.License, Origin: d.Rule.Origin, Version: d.Rule.Version},
 		Occurrences: d.Occurrences, FirstSeen: d.FirstSeen, LastSeen: d.LastSeen, Entities: entitiesOf(d.Entities),
 		IncidentID: orNull(d.IncidentID), AssignedTo: orNull(d.AssignedTo), Verdict: orNull(d.Verdict), UpdatedAt: d.UpdatedAt,
+		Storm: d.Storm, Folded: foldedOf(d.Folded), EventsTotal: d.Referred,
 		History: make([]historyItem, len(d.History)),
 	}
 	for i, h := range d.History {
@@ -208,6 +212,13 @@ func (a *api) alerts() {
 	handle(a, operation{
 		id: "getAlert", method: http.MethodGet, path: "/alerts/{id}", uuid: true, tag: tag, summary: "Get alert detail", single: true,
 	}, a.getAlert)
+	handle(a, operation{
+		id: "getAlertEvents", method: http.MethodGet, path: "/alerts/{id}/events", uuid: true, tag: tag, summary: "List every event that made an alert",
+		params: []param{
+			{name: "size", doc: "Events per page.", kind: number, min: 1, max: alert.MaxReferences, standard: "100"},
+			{name: "cursor", doc: "nextCursor of the page before."},
+		},
+	}, a.alertEvents)
 	handle(a, operation{
 		id: "updateAlert", method: http.MethodPatch, path: "/alerts/{id}", uuid: true, tag: tag, summary: "Change an alert", single: true,
 	}, a.patchAlert)

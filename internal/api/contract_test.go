@@ -117,7 +117,7 @@ func TestAlertDetail(t *testing.T) {
 	id := s.record(noon, f)[0]
 	a := s.get("/api/v1/alerts/" + id).want(200)
 	exactly(t, "the detail", a.json(), "id", "title", "severity", "status", "source", "mitreTactic", "mitreTechnique", "createdAt", "description",
-		"rule", "occurrences", "firstSeen", "lastSeen", "entities", "incidentId", "assignedTo", "verdict", "updatedAt", "events", "history")
+		"rule", "occurrences", "firstSeen", "lastSeen", "entities", "incidentId", "assignedTo", "verdict", "updatedAt", "events", "eventsTotal", "history")
 	a.is("rule.id", f.Rule.ID).is("rule.name", "brute_force").is("rule.version", 1).is("occurrences", 47).
 		is("rule.author", "KYRA").is("rule.license", "DRL 1.1").is("rule.origin", "https://example.org/rules/brute_force.yml").
 		is("firstSeen", "2026-04-22T08:15:30.123456Z").is("assignedTo", nil).is("verdict", nil).
