@@ -96,6 +96,7 @@ func New(c Config) (http.Handler, error) {
 	a.incidents()
 	a.search()
 	a.rules()
+	a.ruleVersions()
 	a.collectors()
 	a.keys()
 	a.missing()

@@ -33,6 +33,10 @@ type RuleItem struct {
 	LastMatchAt     *time.Time `json:"lastMatchAt" nullable:"true"`
 	Matches24h      int64      `json:"matches24h" doc:"In the last 24 hours."`
 	Builtin         bool       `json:"builtin" doc:"It comes with KYRA and can be turned off, but not changed."`
+	Staged          bool       `json:"staged" doc:"A draft that runs and raises nothing: see /siem/rules/{id}/staged."`
+	License         string     `json:"license"`
+	Origin          string     `json:"origin" doc:"Where it came from; empty: written here."`
+	Pack            string     `json:"pack" doc:"What it came with: kyra, or the name of an import; empty: written here."`
 
 	_ struct{} `additionalProperties:"true"`
 }
@@ -42,6 +46,7 @@ func ruleOf(r *rule.Rule) RuleItem {
 		ID: r.ID, Name: r.Name, Description: r.Description, Severity: r.Severity, Status: string(r.Status), Type: r.Type, Source: r.Source,
 		MitreTactics: orEmpty(r.Tactics), MitreTechniques: orEmpty(r.Techniques), Version: r.Version,
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, LastMatchAt: r.LastMatchAt, Matches24h: r.Matches24h, Builtin: r.Builtin,
+		Staged: r.Staged, License: r.License, Origin: r.Origin, Pack: r.Pack,
 	}
 }
 
@@ -55,8 +60,9 @@ func orEmpty[T any](list []T) []T {
 
 type ruleDetail struct {
 	RuleItem
-	Author string `json:"author"`
-	YAML   string `json:"yaml" doc:"The rule's text: Sigma."`
+	Author       string `json:"author"`
+	TextSeverity string `json:"textSeverity" doc:"That the rule's text gives; severity is the one that holds."`
+	YAML         string `json:"yaml" doc:"The rule's text: Sigma."`
 
 	_ struct{} `additionalProperties:"true"`
 }
@@ -70,11 +76,24 @@ type (
 	ruleTextIn struct {
 		RawBody []byte `contentType:"application/yaml"`
 	}
+	// RuleChange is what can be asked of one rule or of many.
+	RuleChange struct {
+		Status   word     `json:"status,omitzero" enum:"ACTIVE,INACTIVE,DRAFT"`
+		Staged   *bool    `json:"staged,omitempty" doc:"A staged draft runs and raises nothing."`
+		Severity nullText `json:"severity,omitzero" enum:"critical,high,medium,low,info" doc:"For your tenant, built-in rules too; null gives the rule its own again."`
+		Reason   string   `json:"reason,omitempty" doc:"Kept with the version and in the audit log; up to 1,000 characters."`
+	}
 	patchRuleIn struct {
 		ID   string `path:"id"`
 		Body struct {
-			Status word   `json:"status,omitzero" enum:"ACTIVE,INACTIVE,DRAFT"`
-			YAML   string `json:"yaml,omitempty" doc:"A new text, for rules of your own."`
+			RuleChange
+			YAML string `json:"yaml,omitempty" doc:"A new text, for rules of your own."`
+		}
+	}
+	bulkRulesIn struct {
+		Body struct {
+			IDs []string `json:"ids" nullable:"false" doc:"1 to 1,000 rules."`
+			RuleChange
 		}
 	}
 	validateOut struct {
@@ -125,8 +144,12 @@ func (a *api) rules() {
 	}, a.getRule)
 	handle(a, operation{
 		id: "createRule", method: http.MethodPost, path: "/siem/rules", tag: tag, summary: "Create a rule", status: http.StatusCreated, media: ruleTypes(),
-		doc:    "The body is a Sigma rule, as YAML or as JSON of the same structure. It works within seconds, unless status says otherwise.",
-		params: []param{{name: "status", doc: "The rule's status.", kind: enum, values: asTexts(rule.Statuses), standard: string(rule.On)}},
+		doc: "The body is a Sigma rule, as YAML or as JSON of the same structure. It works within seconds, unless status says otherwise.",
+		params: []param{
+			{name: "status", doc: "The rule's status.", kind: enum, values: asTexts(rule.Statuses), standard: string(rule.On)},
+			{name: "staged", doc: "With status DRAFT: it runs and raises nothing.", kind: enum, values: []string{"true", "false"}, standard: "false"},
+			{name: "reason", doc: "Kept with the version."},
+		},
 	}, a.createRule)
 	handle(a, operation{
 		id: "validateRule", method: http.MethodPost, path: "/siem/rules/validate", tag: tag, summary: "Check a rule without keeping it", safe: true, media: ruleTypes(),
@@ -137,8 +160,13 @@ func (a *api) rules() {
 		doc: "The records go through parser, rule and correlation as they would live; nothing is kept.",
 	}, a.testRule)
 	handle(a, operation{
-		id: "updateRule", method: http.MethodPatch, path: "/siem/rules/{id}", tag: tag, summary: "Turn a rule on or off, or change its text", single: true,
+		id: "updateRule", method: http.MethodPatch, path: "/siem/rules/{id}", tag: tag, summary: "Turn a rule on or off, stage it, give it another severity, or change its text", single: true,
+		doc: "All of it or nothing. Status, stage and severity are your tenant's: built-in rules have them too.",
 	}, a.patchRule)
+	handle(a, operation{
+		id: "updateRules", method: http.MethodPost, path: "/siem/rules/bulk", tag: tag, summary: "Change status, stage or severity of several rules",
+		doc: "Each id gets a result; those that fail do not hinder the others.",
+	}, a.bulkRules)
 	for _, turn := range []struct {
 		verb, summary string
 		to            rule.Status
@@ -146,7 +174,7 @@ func (a *api) rules() {
 		handle(a, operation{
 			id: turn.verb + "Rule", method: http.MethodPost, path: "/siem/rules/{id}/" + turn.verb, tag: tag, summary: turn.summary,
 		}, func(ctx context.Context, c *call, in *byID) (*ruleOut, error) {
-			return outOfRule(a.Rules.SetStatus(ctx, c.Tenant.Number, c.Actor, in.ID, turn.to))
+			return outOfRule(a.Rules.Change(ctx, c.Tenant.Number, c.Actor, in.ID, rule.Change{Status: turn.to}))
 		})
 	}
 	handle(a, operation{
@@ -177,7 +205,7 @@ func outOfRule(d *rule.Detail, err error) (*ruleOut, error) {
 	}
 	return &ruleOut{
 		Revision: fmt.Sprintf("%d-%d", d.Version, d.UpdatedAt.UnixMicro()),
-		Body:     ruleDetail{RuleItem: ruleOf(&d.Rule), Author: d.Author, YAML: d.YAML},
+		Body:     ruleDetail{RuleItem: ruleOf(&d.Rule), Author: d.Author, TextSeverity: d.TextSeverity, YAML: d.YAML},
 	}, nil
 }
 
@@ -207,11 +235,12 @@ func (a *api) createRule(ctx context.Context, c *call, in *ruleTextIn) (*ruleOut
 	if err != nil {
 		return nil, err
 	}
-	status := rule.On
-	if s := c.query.one("status"); s != "" {
-		status = rule.Status(s)
+	q := c.query
+	change := rule.Change{YAML: text, Status: rule.Status(q.one("status")), Reason: q.one("reason")}
+	if q.one("staged") == "true" {
+		change.Staged = new(true)
 	}
-	out, err := outOfRule(a.Rules.Create(ctx, c.Tenant.Number, c.Actor, text, status))
+	out, err := outOfRule(a.Rules.Create(ctx, c.Tenant.Number, c.Actor, change))
 	if err != nil {
 		return nil, ruleFault(err)
 	}
@@ -249,30 +278,77 @@ func (a *api) validateRule(_ context.Context, _ *call, in *ruleTextIn) (*validat
 	return out, nil
 }
 
+// change is what the body asks for, on the version that the caller has seen.
+func (r *RuleChange) change() (rule.Change, error) {
+	out := rule.Change{Staged: r.Staged, Reason: r.Reason}
+	if r.Status.set {
+		status, p := r.Status.among("status", asTexts(rule.Statuses))
+		if p != nil {
+			return out, p
+		}
+		out.Status = rule.Status(status)
+	}
+	if r.Severity.set {
+		severity := ""
+		if r.Severity.text != "" {
+			var p *problem
+			if severity, p = r.Severity.among("severity", severities()); p != nil {
+				return out, p
+			}
+		}
+		out.Severity = &severity
+	}
+	return out, nil
+}
+
 func (a *api) patchRule(ctx context.Context, c *call, in *patchRuleIn) (*ruleOut, error) {
-	if !in.Body.Status.set && in.Body.YAML == "" {
-		return nil, badRequest("Invalid body", "Give at least one of status, yaml")
+	change, err := in.Body.change()
+	if err != nil {
+		return nil, err
 	}
-	status := ""
-	if in.Body.Status.set {
-		var p *problem
-		if status, p = in.Body.Status.among("status", asTexts(rule.Statuses)); p != nil {
-			return nil, p
-		}
-	}
-	var d *rule.Detail
-	var err error
+	change.Version = c.version
 	if in.Body.YAML != "" {
-		if d, err = a.Rules.Update(ctx, c.Tenant.Number, c.Actor, in.ID, []byte(in.Body.YAML), c.version); err != nil {
-			return nil, c.condition(ruleFault(err))
+		change.YAML = []byte(in.Body.YAML)
+	}
+	if change.YAML == nil && change.Status == "" && change.Staged == nil && change.Severity == nil {
+		return nil, badRequest("Invalid body", "Give at least one of status, staged, severity, yaml")
+	}
+	out, err := outOfRule(a.Rules.Change(ctx, c.Tenant.Number, c.Actor, in.ID, change))
+	if err != nil {
+		return nil, c.condition(ruleFault(err))
+	}
+	return out, nil
+}
+
+func (a *api) bulkRules(ctx context.Context, c *call, in *bulkRulesIn) (*bulkOut, error) {
+	change, err := in.Body.change()
+	if err != nil {
+		return nil, err
+	}
+	results, err := a.Rules.Bulk(ctx, c.Tenant.Number, c.Actor, in.Body.IDs, change)
+	if err != nil {
+		return nil, ruleFault(err)
+	}
+	out := &bulkOut{}
+	out.Body.Results = make([]bulkItem, len(results))
+	for i, r := range results {
+		out.Body.Results[i] = a.bulkItemOf(ctx, r.ID, r.Err)
+		if r.Err == nil {
+			out.Body.Changed++
+		} else {
+			out.Body.Failed++
 		}
 	}
-	if status != "" {
-		if d, err = a.Rules.SetStatus(ctx, c.Tenant.Number, c.Actor, in.ID, rule.Status(status)); err != nil {
-			return nil, err
-		}
+	return out, nil
+}
+
+func (a *api) bulkItemOf(ctx context.Context, id string, err error) bulkItem {
+	item := bulkItem{ID: id, Status: http.StatusOK}
+	if err != nil {
+		bad := problemFor(ctx, a.log, err)
+		item.Status, item.Error, item.Message = bad.Status, bad.Err, bad.Message
 	}
-	return outOfRule(d, nil)
+	return item
 }
 
 func (a *api) deleteRule(ctx context.Context, c *call, in *byID) (*struct{}, error) {

@@ -44,7 +44,7 @@ func TestListRules(t *testing.T) {
 	a := s.get("/api/v1/siem/rules?mitre=T1110&size=5").want(200)
 	exactly(t, "the list", a.json(), "content", "totalElements", "totalPages", "number", "size")
 	exactly(t, "an item", a.at("content.0"), "id", "name", "description", "severity", "status", "type", "source", "mitreTactics", "mitreTechniques", "version",
-		"createdAt", "updatedAt", "lastMatchAt", "matches24h", "builtin")
+		"createdAt", "updatedAt", "lastMatchAt", "matches24h", "builtin", "staged", "license", "origin", "pack")
 	a.is("totalElements", 1).is("size", 5).is("content.0.name", "SSH password guessing").is("content.0.severity", "high").is("content.0.status", "ACTIVE").
 		is("content.0.type", "detection").is("content.0.mitreTactics", []string{"credential-access"}).is("content.0.mitreTechniques", []string{"T1110.001"}).
 		is("content.0.version", 1).is("content.0.lastMatchAt", nil).is("content.0.matches24h", 0)
@@ -79,7 +79,7 @@ func TestCreateAndChangeRule(t *testing.T) {
 	text, _ := json.Marshal(changed)
 	s.do(s.rw, "PATCH", path, `{"yaml":`+string(text)+`}`).want(200).is("version", 2).is("description", "Very many failed logons")
 	s.do(s.rw, "PATCH", path, `{"status":"ON"}`).problem(400, "Invalid status value", "Allowed: ACTIVE, INACTIVE, DRAFT")
-	s.do(s.rw, "PATCH", path, `{}`).problem(400, "Invalid body", "Give at least one of status, yaml")
+	s.do(s.rw, "PATCH", path, `{}`).problem(400, "Invalid body", "Give at least one of status, staged, severity, yaml")
 	s.do(s.rw, "PATCH", path, `{"yaml":"title: ["}`).problem(400, "Invalid rule", "")
 	s.do(s.foreign, "PATCH", path, `{"status":"DRAFT"}`).problem(404, "Not found", "Resource not found")
 	s.do(s.foreign, "DELETE", path, "").problem(404, "Not found", "Resource not found")

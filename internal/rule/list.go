@@ -46,15 +46,19 @@ type Page struct {
 // tenant's own rule hides a built-in one of its id, which an update may bring.
 func selectRule(more string) string {
 	return `SELECT r.tenant, r.id, r.version, r.name, r.description, r.author, ` + severity + `, r.severity, r.type, r.source, r.tactics, r.techniques,
-		r.license, r.origin, r.pack, ` + status + `, ` + staged + `, r.created_at, ` + updated + `, m.last_at,
+		r.license, r.origin, ` + pack + `, ` + status + `, ` + staged + `, r.created_at, ` + updated + `, m.last_at,
 		` + matches24h + more + fromRule
 }
+
+// BuiltinPack is the pack of the built-in rules.
+const BuiltinPack = "kyra"
 
 // What holds for the tenant, over the joins of fromRule.
 const (
 	status   = `COALESCE(s.status, r.status)`
 	staged   = `(` + status + ` = 'DRAFT' AND COALESCE(s.staged, FALSE))`
-	severity = `COALESCE(o.severity, r.severity)`
+	pack     = `CASE WHEN r.tenant = 0 THEN '` + BuiltinPack + `' ELSE r.pack END`
+	severity = `COALESCE(NULLIF(o.severity, ''), r.severity)`
 	decided  = `CASE WHEN COALESCE(s.updated_at, 0) > COALESCE(o.updated_at, 0) THEN s.updated_at ELSE COALESCE(o.updated_at, 0) END`
 	updated  = `CASE WHEN ` + decided + ` > r.updated_at THEN ` + decided + ` ELSE r.updated_at END`
 )

@@ -99,9 +99,9 @@ func TestSync(t *testing.T) {
 		if _, same := active(t, s, 1); same != later {
 			t.Errorf("generation rose from %d to %d for nothing", later, same)
 		}
-		versions, err := s.Versions(ctx, 1, "b2")
-		if err != nil || len(versions) != 2 || versions[0].Version != 2 || versions[1].YAML != shipped[1] || versions[0].Actor != audit.System {
-			t.Errorf("versions are %+v, %v", versions, err)
+		versions := versionsOf(t, s, "b2")
+		if len(versions) != 2 || versions[0].Version != 2 || versions[0].Actor != audit.System {
+			t.Errorf("versions are %+v", versions)
 		}
 		// A rule that comes back goes on counting.
 		synced(t, db, shipped...)
@@ -137,7 +137,7 @@ func TestOwnRules(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		ctx := t.Context()
 		s := synced(t, db, shipped[0])
-		d, err := s.Create(ctx, 1, "ann", []byte("Mine|Informational||discovery|T1046"), "draft")
+		d, err := s.Create(ctx, 1, "ann", rule.Change{YAML: []byte("Mine|Informational||discovery|T1046"), Status: "draft"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,7 +149,7 @@ func TestOwnRules(t *testing.T) {
 		}
 		_, before := active(t, s, 1)
 		_, other := active(t, s, 2)
-		if d, err = s.SetStatus(ctx, 1, "ann", d.ID, rule.On); err != nil || d.Status != rule.On {
+		if d, err = s.Change(ctx, 1, "ann", d.ID, rule.Change{Status: rule.On}); err != nil || d.Status != rule.On {
 			t.Errorf("SetStatus = %+v, %v", d, err)
 		}
 		ids, generation := active(t, s, 1)
@@ -159,28 +159,28 @@ func TestOwnRules(t *testing.T) {
 		if _, same := active(t, s, 2); same != other {
 			t.Error("another tenant's generation rose")
 		}
-		if d, err = s.Update(ctx, 1, "bob", d.ID, []byte("Mine 2|low||discovery|T1046"), 1); err != nil || d.Version != 2 || d.Name != "Mine 2" || d.Severity != "low" {
+		if d, err = s.Change(ctx, 1, "bob", d.ID, rule.Change{YAML: []byte("Mine 2|low||discovery|T1046"), Version: 1}); err != nil || d.Version != 2 || d.Name != "Mine 2" || d.Severity != "low" {
 			t.Errorf("Update = %+v, %v", d, err)
 		}
-		if _, err := s.Update(ctx, 1, "bob", d.ID, []byte("Mine 3|low||"), 1); !errors.Is(err, fault.Conflict) {
+		if _, err := s.Change(ctx, 1, "bob", d.ID, rule.Change{YAML: []byte("Mine 3|low||"), Version: 1}); !errors.Is(err, fault.Conflict) {
 			t.Errorf("Update on an old version = %v, want Conflict", err)
 		}
-		if _, err := s.Update(ctx, 1, "bob", d.ID, []byte("Mine 3|low|b1|"), 0); !errors.Is(err, fault.Invalid) {
+		if _, err := s.Change(ctx, 1, "bob", d.ID, rule.Change{YAML: []byte("Mine 3|low|b1|"), Version: 0}); !errors.Is(err, fault.Invalid) {
 			t.Errorf("Update with another id = %v, want Invalid", err)
 		}
-		versions, err := s.Versions(ctx, 1, d.ID)
-		if err != nil || len(versions) != 2 || versions[0].Actor != "bob" || versions[1].Actor != "ann" {
-			t.Errorf("versions are %+v, %v", versions, err)
+		versions := versionsOf(t, s, d.ID)
+		if len(versions) != 2 || versions[0].Actor != "bob" || versions[1].Actor != "ann" {
+			t.Errorf("versions are %+v", versions)
 		}
-		if _, err := s.Create(ctx, 1, "ann", []byte("X|low|b1|"), rule.On); !errors.Is(err, fault.Conflict) {
+		if _, err := s.Create(ctx, 1, "ann", rule.Change{YAML: []byte("X|low|b1|"), Status: rule.On}); !errors.Is(err, fault.Conflict) {
 			t.Errorf("Create with a built-in id = %v, want Conflict", err)
 		}
 		for name, y := range map[string]string{"syntax": "x", "level": "x|urgent||", "title": "|low||", "UTF-8": "x\xff|low||", "NUL": "x\x00|low||", "id": "x|low|a b|"} {
-			if _, err := s.Create(ctx, 1, "ann", []byte(y), rule.On); !errors.Is(err, fault.Invalid) {
+			if _, err := s.Create(ctx, 1, "ann", rule.Change{YAML: []byte(y), Status: rule.On}); !errors.Is(err, fault.Invalid) {
 				t.Errorf("Create with bad %s = %v, want Invalid", name, err)
 			}
 		}
-		if _, err := s.Create(ctx, 1, "ann", make([]byte, 1<<20+1), rule.On); !errors.Is(err, fault.TooLarge) {
+		if _, err := s.Create(ctx, 1, "ann", rule.Change{YAML: make([]byte, 1<<20+1), Status: rule.On}); !errors.Is(err, fault.TooLarge) {
 			t.Errorf("Create of a huge rule = %v, want TooLarge", err)
 		}
 		if err := s.Delete(ctx, 1, "ann", d.ID); err != nil {
@@ -199,16 +199,16 @@ func TestRulesOfOthers(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		ctx := t.Context()
 		s := synced(t, db, shipped[0])
-		own, err := s.Create(ctx, 1, "ann", []byte("Mine|low||"), rule.On)
+		own, err := s.Create(ctx, 1, "ann", rule.Change{YAML: []byte("Mine|low||"), Status: rule.On})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, id := range []string{own.ID, "nope", "", "\x00", "\xff"} {
 			for name, err := range map[string]error{
 				"Get":       second(s.Get(ctx, 2, id)),
-				"SetStatus": second(s.SetStatus(ctx, 2, "eve", id, rule.Off)),
-				"Update":    second(s.Update(ctx, 2, "eve", id, []byte("X|low||"), 0)),
-				"Versions":  second(s.Versions(ctx, 2, id)),
+				"SetStatus": second(s.Change(ctx, 2, "eve", id, rule.Change{Status: rule.Off})),
+				"Update":    second(s.Change(ctx, 2, "eve", id, rule.Change{YAML: []byte("X|low||"), Version: 0})),
+				"Versions":  third(s.Versions(ctx, 2, id, 0, 0)),
 				"Delete":    s.Delete(ctx, 2, "eve", id),
 			} {
 				if !errors.Is(err, fault.NotFound) {
@@ -217,7 +217,7 @@ func TestRulesOfOthers(t *testing.T) {
 			}
 		}
 		// Built-in rules: everybody may turn them off for himself, nobody may change them.
-		if _, err := s.SetStatus(ctx, 1, "ann", "b1", rule.Off); err != nil {
+		if _, err := s.Change(ctx, 1, "ann", "b1", rule.Change{Status: rule.Off}); err != nil {
 			t.Fatal(err)
 		}
 		if ids, _ := active(t, s, 1); strings.Contains(ids, "b1@") {
@@ -226,13 +226,13 @@ func TestRulesOfOthers(t *testing.T) {
 		if ids, _ := active(t, s, 2); ids != "b1@1" {
 			t.Errorf("active of tenant 2: %s", ids)
 		}
-		if _, err := s.Update(ctx, 1, "ann", "b1", []byte("X|low||"), 0); !errors.Is(err, fault.Forbidden) {
+		if _, err := s.Change(ctx, 1, "ann", "b1", rule.Change{YAML: []byte("X|low||"), Version: 0}); !errors.Is(err, fault.Forbidden) {
 			t.Errorf("Update of a built-in rule = %v, want Forbidden", err)
 		}
 		if err := s.Delete(ctx, 1, "ann", "b1"); !errors.Is(err, fault.Forbidden) {
 			t.Errorf("Delete of a built-in rule = %v, want Forbidden", err)
 		}
-		if _, err := s.SetStatus(ctx, 1, "ann", "b1", "GONE"); !errors.Is(err, fault.Invalid) {
+		if _, err := s.Change(ctx, 1, "ann", "b1", rule.Change{Status: "GONE"}); !errors.Is(err, fault.Invalid) {
 			t.Errorf("SetStatus = %v, want Invalid", err)
 		}
 	})
@@ -240,17 +240,28 @@ func TestRulesOfOthers(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
+func third[T, U any](_ T, _ U, err error) error { return err }
+
+func versionsOf(t *testing.T, s *rule.Service, id string) []rule.Version {
+	t.Helper()
+	all, total, err := s.Versions(t.Context(), 1, id, 0, 0)
+	if err != nil || int64(len(all)) != total {
+		t.Fatalf("%d versions of %d, %v", len(all), total, err)
+	}
+	return all
+}
+
 func TestList(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		ctx := t.Context()
 		s := synced(t, db, shipped...)
-		if _, err := s.Create(ctx, 1, "ann", []byte("mine|low|own|discovery|T1046"), rule.Draft); err != nil {
+		if _, err := s.Create(ctx, 1, "ann", rule.Change{YAML: []byte("mine|low|own|discovery|T1046"), Status: rule.Draft}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Create(ctx, 2, "bob", []byte("other|low|other|discovery|T1046"), rule.On); err != nil {
+		if _, err := s.Create(ctx, 2, "bob", rule.Change{YAML: []byte("other|low|other|discovery|T1046"), Status: rule.On}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.SetStatus(ctx, 1, "ann", "b3", rule.Off); err != nil {
+		if _, err := s.Change(ctx, 1, "ann", "b3", rule.Change{Status: rule.Off}); err != nil {
 			t.Fatal(err)
 		}
 		yes := true

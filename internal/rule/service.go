@@ -10,8 +10,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/google/uuid"
-
 	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/fault"
@@ -86,9 +84,9 @@ func (s *Service) Sync(ctx context.Context, rules []Builtin) (changed int, err e
 			changed++
 			switch {
 			case !ok:
-				err = insert(ctx, tx, now, builtin, audit.System, &b.Meta, b.YAML, b.Status)
+				err = insert(ctx, tx, now, builtin, audit.System, "", &b.Meta, b.YAML, b.Status)
 			case old.yaml != b.YAML:
-				if err = update(ctx, tx, now, builtin, audit.System, &b.Meta, b.YAML); err == nil {
+				if err = update(ctx, tx, now, builtin, audit.System, "", &b.Meta, b.YAML); err == nil {
 					err = setDefault(ctx, tx, b.ID, b.Status)
 				}
 			default:
@@ -165,104 +163,32 @@ func (s *Service) read(yaml []byte) (Meta, error) {
 	return m, err
 }
 
-// Create adds a rule of the tenant's own. An id that exists, as built in or as the
-// tenant's own, is fault.Conflict.
-func (s *Service) Create(ctx context.Context, tenant uint32, actor string, yaml []byte, st Status) (*Detail, error) {
-	m, err := s.read(yaml)
-	if err != nil {
-		return nil, err
-	}
-	if st, err = ParseStatus(string(st)); err != nil {
-		return nil, err
-	}
-	if m.ID == "" {
-		id, err := uuid.NewV7()
-		if err != nil {
-			return nil, fmt.Errorf("create rule: %w", err)
-		}
-		m.ID = id.String()
-	}
-	return s.change(ctx, "create rule", tenant, m.ID, func(tx *sqldb.DB, now time.Time) error {
-		n, err := sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT count(*) FROM rule WHERE tenant IN (0, $1) AND id = $2`, int64(tenant), m.ID)
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			return fault.New(fault.Conflict, "a rule with id %s exists", m.ID).In("id")
-		}
-		if err := insert(ctx, tx, now, tenant, actor, &m, string(yaml), st); err != nil {
-			return err
-		}
-		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: now, Actor: actor, Action: "rule.create", Object: m.ID, Detail: map[string]any{"name": m.Name, "status": st}})
-	})
-}
-
-// Update gives a rule of the tenant's own a new text, whose id must be absent or the
-// same. version, unless 0, is the Version it was made on; another one is fault.Conflict.
-func (s *Service) Update(ctx context.Context, tenant uint32, actor, id string, yaml []byte, version int64) (*Detail, error) {
-	m, err := s.read(yaml)
-	if err != nil {
-		return nil, err
-	}
-	if m.ID != "" && m.ID != id {
-		return nil, fault.New(fault.Invalid, "the text is of another rule: its id is %s", m.ID).In("id")
-	}
-	m.ID = id
-	return s.change(ctx, "update rule", tenant, id, func(tx *sqldb.DB, now time.Time) error {
-		old, err := s.own(ctx, tx, now, tenant, id)
-		if err != nil {
-			return err
-		}
-		if version != 0 && version != old.Version {
-			return fault.New(fault.Conflict, "the rule was changed meanwhile: it is at version %d", old.Version).In("version")
-		}
-		if old.YAML == string(yaml) {
-			return nil
-		}
-		if err := update(ctx, tx, now, tenant, actor, &m, string(yaml)); err != nil {
-			return err
-		}
-		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: now, Actor: actor, Action: "rule.update", Object: id, Detail: map[string]any{"version": old.Version + 1}})
-	})
-}
-
-// SetStatus turns a rule on or off for the tenant.
-func (s *Service) SetStatus(ctx context.Context, tenant uint32, actor, id string, st Status) (*Detail, error) {
-	st, err := ParseStatus(string(st))
-	if err != nil {
-		return nil, err
-	}
-	return s.change(ctx, "set status of rule", tenant, id, func(tx *sqldb.DB, now time.Time) error {
-		old, err := get(ctx, tx, now, tenant, id)
-		if err != nil || old.Status == st {
-			return err
-		}
-		if _, err := sqldb.Exec(ctx, tx, `
-			INSERT INTO rule_status (tenant, rule_id, status, updated_at) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (tenant, rule_id) DO UPDATE SET status = excluded.status, updated_at = excluded.updated_at`,
-			int64(tenant), id, string(st), now.UnixMicro()); err != nil {
-			return err
-		}
-		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: now, Actor: actor, Action: "rule.status", Object: id, Detail: map[string]any{"from": old.Status, "to": st}})
-	})
-}
-
-// Delete removes a rule of the tenant's own; its versions stay.
+// Delete removes a rule of the tenant's own and its exceptions; its versions stay.
 func (s *Service) Delete(ctx context.Context, tenant uint32, actor, id string) error {
 	err := s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		now := time.Now()
 		if err := bump(ctx, tx, tenant); err != nil {
 			return err
 		}
-		if _, err := s.own(ctx, tx, now, tenant, id); err != nil {
+		old, err := get(ctx, tx, now, tenant, id)
+		if err != nil {
 			return err
 		}
-		for _, query := range []string{`DELETE FROM rule WHERE tenant = $1 AND id = $2`, `DELETE FROM rule_status WHERE tenant = $1 AND rule_id = $2`} {
+		if old.Builtin {
+			return errBuiltin
+		}
+		if err := forgetStaged(ctx, tx, tenant, id); err != nil {
+			return err
+		}
+		for _, query := range []string{
+			`DELETE FROM rule WHERE tenant = $1 AND id = $2`, `DELETE FROM rule_status WHERE tenant = $1 AND rule_id = $2`,
+			`DELETE FROM rule_override WHERE tenant = $1 AND rule_id = $2`, `DELETE FROM rule_exception WHERE tenant = $1 AND rule_id = $2`,
+		} {
 			if _, err := sqldb.Exec(ctx, tx, query, int64(tenant), id); err != nil {
 				return err
 			}
 		}
-		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: now, Actor: actor, Action: "rule.delete", Object: id})
+		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: now, Actor: actor, Action: "rule.delete", Object: id, Detail: map[string]any{"name": old.Name}})
 	})
 	if err != nil {
 		return fmt.Errorf("delete rule: %w", err)
@@ -292,14 +218,7 @@ func (s *Service) change(ctx context.Context, doing string, tenant uint32, id st
 	return d, nil
 }
 
-// own returns a rule that the tenant may change.
-func (s *Service) own(ctx context.Context, tx *sqldb.DB, now time.Time, tenant uint32, id string) (*Detail, error) {
-	d, err := get(ctx, tx, now, tenant, id)
-	if err == nil && d.Builtin {
-		err = fault.New(fault.Forbidden, "a built-in rule cannot be changed: turn it off and create your own")
-	}
-	return d, err
-}
+var errBuiltin = fault.New(fault.Forbidden, "a built-in rule cannot be changed: turn it off and create your own")
 
 // hold makes writers of a tenant's rules wait for each other, or start anew.
 func hold(ctx context.Context, tx *sqldb.DB, tenant uint32) error {
@@ -312,7 +231,7 @@ func bump(ctx context.Context, tx *sqldb.DB, tenant uint32) error {
 	return err
 }
 
-func insert(ctx context.Context, tx *sqldb.DB, now time.Time, tenant uint32, actor string, m *Meta, yaml string, st Status) error {
+func insert(ctx context.Context, tx *sqldb.DB, now time.Time, tenant uint32, actor, reason string, m *Meta, yaml string, st Status) error {
 	// A removed rule that comes back goes on counting.
 	version, err := sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT COALESCE(max(version), 0) + 1 FROM rule_version WHERE tenant = $1 AND rule_id = $2`, int64(tenant), m.ID)
 	if err != nil {
@@ -324,10 +243,10 @@ func insert(ctx context.Context, tx *sqldb.DB, now time.Time, tenant uint32, act
 		int64(tenant), m.ID, version, yaml, m.Name, m.Description, m.Author, m.Severity, m.Type, m.Source, blanks(m.Tactics), blanks(m.Techniques), foldedOf(m), m.License, m.Origin, m.Pack, string(st), now.UnixMicro()); err != nil {
 		return err
 	}
-	return addVersion(ctx, tx, now, tenant, actor, m.ID, version, yaml)
+	return addVersion(ctx, tx, now, tenant, actor, reason, m.ID, version, yaml)
 }
 
-func update(ctx context.Context, tx *sqldb.DB, now time.Time, tenant uint32, actor string, m *Meta, yaml string) error {
+func update(ctx context.Context, tx *sqldb.DB, now time.Time, tenant uint32, actor, reason string, m *Meta, yaml string) error {
 	version, err := sqldb.One(ctx, tx, sqldb.Value[int64], `
 		UPDATE rule SET version = version + 1, yaml = $3, name = $4, description = $5, author = $6, severity = $7, type = $8, source = $9,
 			tactics = $10, techniques = $11, folded = $12, updated_at = $13, license = $14,
@@ -337,12 +256,12 @@ func update(ctx context.Context, tx *sqldb.DB, now time.Time, tenant uint32, act
 	if err != nil {
 		return err
 	}
-	return addVersion(ctx, tx, now, tenant, actor, m.ID, version, yaml)
+	return addVersion(ctx, tx, now, tenant, actor, reason, m.ID, version, yaml)
 }
 
-func addVersion(ctx context.Context, tx *sqldb.DB, now time.Time, tenant uint32, actor, id string, version int64, yaml string) error {
-	_, err := sqldb.Exec(ctx, tx, `INSERT INTO rule_version (tenant, rule_id, version, at, actor, yaml) VALUES ($1, $2, $3, $4, $5, $6)`,
-		int64(tenant), id, version, now.UnixMicro(), actor, yaml)
+func addVersion(ctx context.Context, tx *sqldb.DB, now time.Time, tenant uint32, actor, reason, id string, version int64, yaml string) error {
+	_, err := sqldb.Exec(ctx, tx, `INSERT INTO rule_version (tenant, rule_id, version, at, actor, reason, yaml) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		int64(tenant), id, version, now.UnixMicro(), actor, reason, yaml)
 	return err
 }
 
@@ -365,27 +284,4 @@ func get(ctx context.Context, db *sqldb.DB, now time.Time, tenant uint32, id str
 		return nil, errNoRule
 	}
 	return &d, err
-}
-
-// Versions returns every text that the rule had, the newest first.
-func (s *Service) Versions(ctx context.Context, tenant uint32, id string) ([]Version, error) {
-	var all []Version
-	err := s.db.View(ctx, func(tx *sqldb.DB) error {
-		d, err := get(ctx, tx, time.Now(), tenant, id)
-		if err != nil {
-			return err
-		}
-		owner := int64(tenant)
-		if d.Builtin {
-			owner = builtin
-		}
-		all, err = sqldb.All(ctx, tx, func(rows *sql.Rows, v *Version) error {
-			return rows.Scan(&v.Version, sqldb.Micros(&v.At), &v.Actor, &v.YAML)
-		}, `SELECT version, at, actor, yaml FROM rule_version WHERE tenant = $1 AND rule_id = $2 ORDER BY version DESC`, owner, id)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("get versions of rule: %w", err)
-	}
-	return all, nil
 }

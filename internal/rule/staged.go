@@ -132,3 +132,84 @@ func forgetStaged(ctx context.Context, tx *sqldb.DB, tenant uint32, id string) e
 	}
 	return nil
 }
+
+// A StagedReport says what a rule would have raised since Since.
+type StagedReport struct {
+	Staged      bool      // it is still staged
+	Since       time.Time // its text or stage last changed
+	Count       int64     // events
+	Alerts      int64     // that it would have raised, findings of one key within 24 hours making one
+	Keys        int64     // that are told apart
+	Unkept      int64     // events of keys beyond those: of them no alerts are counted
+	First, Last *time.Time
+	Days        []StagedDay // oldest first, of event time, UTC; at most the newest 60
+	ByKey       []StagedKey // most events first; at most 100
+}
+
+// A StagedDay is what a staged rule would have raised in a day.
+type StagedDay struct {
+	Day           time.Time
+	Count, Alerts int64
+}
+
+// A StagedKey is what a staged rule would have raised for one entity.
+type StagedKey struct {
+	Key           string
+	Count, Alerts int64
+	First, Last   time.Time
+	Events        []event.ID
+}
+
+const shownStagedKeys = 100
+
+// StagedReport returns what the rule would have raised.
+func (s *Service) StagedReport(ctx context.Context, tenant uint32, id string) (*StagedReport, error) {
+	r := &StagedReport{}
+	err := s.db.View(ctx, func(tx *sqldb.DB) error {
+		d, err := get(ctx, tx, time.Now(), tenant, id)
+		if err != nil {
+			return err
+		}
+		r.Staged, r.Since = d.Staged, d.UpdatedAt
+		since, err := sqldb.All(ctx, tx, sqldb.Value[int64], `SELECT updated_at FROM rule_status WHERE tenant = $1 AND rule_id = $2
+			UNION ALL SELECT r.updated_at`+fromRule+` AND r.id = $2`, int64(tenant), id)
+		if err != nil {
+			return err
+		}
+		r.Since = time.UnixMicro(slices.Max(since)).UTC()
+		totals, err := sqldb.All(ctx, tx, func(rows *sql.Rows, _ *struct{}) error {
+			return rows.Scan(&r.Count, &r.Alerts, &r.Keys, &r.Unkept, sqldb.MicrosOrNull(&r.First), sqldb.MicrosOrNull(&r.Last))
+		}, `SELECT n, alerts, keys, unkept, first_at, last_at FROM rule_staged WHERE tenant = $1 AND rule_id = $2`, int64(tenant), id)
+		if err != nil || len(totals) == 0 {
+			return err
+		}
+		if r.Days, err = sqldb.All(ctx, tx, func(rows *sql.Rows, x *StagedDay) error {
+			var day int64
+			err := rows.Scan(&day, &x.Count, &x.Alerts)
+			x.Day = time.UnixMicro(day * dayMicros).UTC()
+			return err
+		}, `SELECT day, n, alerts FROM rule_staged_day WHERE tenant = $1 AND rule_id = $2 ORDER BY day`, int64(tenant), id); err != nil {
+			return err
+		}
+		r.ByKey, err = sqldb.All(ctx, tx, func(rows *sql.Rows, k *StagedKey) error {
+			var ids string
+			if err := rows.Scan(&k.Key, &k.Count, &k.Alerts, sqldb.Micros(&k.First), sqldb.Micros(&k.Last), &ids); err != nil {
+				return err
+			}
+			for text := range strings.FieldsSeq(ids) {
+				id, err := event.ParseID(text)
+				if err != nil {
+					return err
+				}
+				k.Events = append(k.Events, id)
+			}
+			return nil
+		}, fmt.Sprintf(`SELECT merge_key, n, alerts, first_at, last_at, events FROM rule_staged_key WHERE tenant = $1 AND rule_id = $2
+			ORDER BY n DESC, merge_key LIMIT %d`, shownStagedKeys), int64(tenant), id)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("get report of staged rule: %w", err)
+	}
+	return r, nil
+}

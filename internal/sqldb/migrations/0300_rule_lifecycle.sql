@@ -8,11 +8,11 @@ ALTER TABLE rule_status ADD COLUMN staged BOOLEAN NOT NULL DEFAULT FALSE;
 
 ALTER TABLE rule_version ADD COLUMN reason TEXT NOT NULL DEFAULT '';
 
--- The severity that a tenant gives a rule, whoever wrote it.
+-- The severity that a tenant gives a rule, whoever wrote it; '' once taken back.
 CREATE TABLE rule_override (
   tenant     BIGINT NOT NULL,
   rule_id    TEXT   NOT NULL,
-  severity   TEXT   NOT NULL CHECK (severity IN ('critical', 'high', 'medium', 'low', 'info')),
+  severity   TEXT   NOT NULL CHECK (severity IN ('critical', 'high', 'medium', 'low', 'info', '')),
   updated_at BIGINT NOT NULL,
   PRIMARY KEY (tenant, rule_id)
 );
