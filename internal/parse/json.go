@@ -69,6 +69,7 @@ type jsonFound struct {
 	timeRank, messageRank, levelRank byte
 	message                          string
 	hasMessage                       bool
+	windows                          windowsFields
 }
 
 // maxJSONFields bounds the fields of one event; the rest stays in raw.
@@ -166,47 +167,55 @@ func (l *line) inner() {
 	l.know("json", "the text begins as a JSON object")
 }
 
-// jsonField takes one scalar of a JSON object.
+// jsonField takes one scalar of a record that has its keys in one level.
 func (l *line) jsonField(name, value string, kind jsonKind) {
 	j := &l.p.json
-	if len(l.e.Fields) >= maxJSONFields {
+	l.take(j.tree.child(j.tree.top(), name), value, kind)
+}
+
+// take takes one scalar of a JSON object.
+func (l *line) take(n *jsonNode, value string, kind jsonKind) {
+	e := l.e
+	if len(e.Fields) >= maxJSONFields {
 		l.fieldsCut = true
 		return
 	}
-	if name == "" {
-		name = "_"
-	}
-	n := j.nameOf(name)
-	name = n.name
-	found := &j.found
+	found := &l.p.json.found
 	found.shape |= n.marks
-	switch n.role {
-	case roleNone:
-		l.e.Add(name, value)
-		if n.own != "" {
-			l.jsonField(n.own, value, kind)
-		}
+	if n.plain {
+		e.Fields = append(e.Fields, event.Field{Name: n.name, Value: value})
 		return
+	}
+	if n.role != roleNone && !l.takeRole(n, value, kind) {
+		return
+	}
+	e.Fields = append(e.Fields, event.Field{Name: n.name, Value: value})
+	found.windows[n.slot] = value
+	if n.own != nil {
+		l.take(n.own, value, kind)
+	}
+}
+
+// takeRole gives the value of a name with a role its meaning, and tells whether
+// it is to stand under its own name as well.
+func (l *line) takeRole(n *jsonNode, value string, kind jsonKind) bool {
+	found := &l.p.json.found
+	name := n.name
+	switch n.role {
 	case roleText:
-		switch n.canonical {
-		case event.Category, event.Action, event.Outcome: // one of each
+		if n.single {
 			if _, ok := l.e.Lookup(n.canonical); ok {
 				if name == n.canonical {
-					l.native("", name, value)
-					return
+					l.e.Add(n.native, value)
+					return false
 				}
 				break
 			}
-			l.e.Add(n.canonical, value)
-		default:
-			l.e.Add(n.canonical, value)
 		}
+		l.e.Add(n.canonical, value)
 	case roleDataset:
 		if l.dataset == "" || name == event.Dataset {
 			l.dataset = value
-		}
-		if name == event.Dataset {
-			return
 		}
 	case roleProtocol:
 		if value != "" {
@@ -218,26 +227,10 @@ func (l *line) jsonField(name, value string, kind jsonKind) {
 			l.e.Add(n.canonical, v)
 		}
 		if name == n.canonical && v != value {
-			l.native("", name, value)
+			l.e.Add(n.native, value)
 		}
 	case roleAddress:
-		a, ok := address(value)
-		if !ok {
-			var port string
-			if a, port = addressPort(value); port != "" {
-				if a, ok = address(a); ok && n.canonical == event.SrcIP {
-					l.addInt(event.SrcPort, port)
-				}
-			}
-		}
-		if ok {
-			l.e.Add(n.canonical, a)
-		} else if n.canonical == event.SrcIP && value != "" && value != "-" && strings.IndexByte(value, ' ') < 0 {
-			l.e.Add(event.SrcHost, value)
-		}
-		if name == n.canonical && (!ok || a != value) {
-			l.native("", name, value)
-		}
+		l.takeAddress(n, value)
 	case roleTime:
 		if n.rank > found.timeRank && kind != jsonBool {
 			if t, q, ok := l.timeText(value); ok {
@@ -245,75 +238,81 @@ func (l *line) jsonField(name, value string, kind jsonKind) {
 				found.timeRank = n.rank
 			}
 		}
-		l.native("", name, value)
-		return
+		l.e.Add(n.native, value)
+		return false
 	case roleMessage:
 		if n.rank > found.messageRank {
 			found.message, found.messageRank, found.hasMessage = value, n.rank, true
 		}
 		if name == event.Message { // the core field
-			return
+			return false
 		}
 	case roleHost:
 		if l.host == "" || name == event.Host || name == "host.name" {
 			l.host = value
 		}
-		if name == event.Host {
-			return
-		}
 	case roleProgram:
 		if l.program == "" || name == event.Program {
 			l.setProgram(value)
-		}
-		if name == event.Program {
-			return
 		}
 	case rolePID:
 		l.pid = value
 		if name == event.PID {
 			if _, ok := canonicalInt(value); !ok {
-				l.native("", name, value)
+				l.e.Add(n.native, value)
 			}
-			return
 		}
 	case roleLevel:
 		if n.rank > found.levelRank {
 			found.levelRank = n.rank
 			l.jsonLevel(value, kind)
 		}
-		if name == event.Level {
-			return
-		}
 	case roleSeverity:
 		low := l.p.lower(value)
 		if s := severity(event.SeverityRank(low)); s != unsaid {
 			l.atLeast(s)
 			if low == value {
-				return
+				return false
 			}
 		} else if kind == jsonString {
 			l.atLeast(levelSeverity(value))
 		}
-		l.native("", name, value)
-		return
+		l.e.Add(n.native, value)
+		return false
 	case roleSource:
 		if isShortName(value) {
 			l.source = value
 			if name == event.Source {
-				return
+				return false
 			}
 		}
-		l.native("", name, value)
-		return
+		l.e.Add(n.native, value)
+		return false
 	case roleReserved:
 		l.e.Add(n.canonical, value)
-		return
+		return false
 	}
-	if name != n.canonical {
-		l.e.Add(name, value)
-		if n.own != "" {
-			l.jsonField(n.own, value, kind)
+	return name != n.canonical
+}
+
+// takeAddress adds an address, which may come with its port.
+func (l *line) takeAddress(n *jsonNode, value string) {
+	a, ok := address(value)
+	if !ok {
+		var port string
+		if a, port = addressPort(value); port != "" {
+			if a, ok = address(a); ok && n.canonical == event.SrcIP {
+				l.addInt(event.SrcPort, port)
+			}
 		}
+	}
+	if ok {
+		l.e.Add(n.canonical, a)
+	} else if n.canonical == event.SrcIP && value != "" && value != "-" && strings.IndexByte(value, ' ') < 0 {
+		l.e.Add(event.SrcHost, value)
+	}
+	if n.name == n.canonical && (!ok || a != value) {
+		l.e.Add(n.native, value)
 	}
 }
 

@@ -29,41 +29,131 @@ const (
 
 // A jsonName is what is known of a field name, found once for each name.
 type jsonName struct {
-	name      string // interned
+	name      string // dotted
 	canonical string
-	own       string // the product's name where a shipper gave it an envelope
+	native    string // the name under which the record's own value stands beside a canonical field
 	role      role
 	rank      byte // of several fields with one role the highest counts
+	plain     bool // nothing but the field itself comes of it
+	single    bool // a canonical field of which there is one
+	slot      windowsSlot
 	marks     shape
+	own       *jsonNode // the product's name where a shipper gave it an envelope
 }
 
 // shape is a set of names that records of known products have.
 type shape uint64
 
-// maxNames bounds the names that are remembered.
-const maxNames = 8192
+// maxNames bounds the names that are remembered, maxNameLen how long one may be.
+const (
+	maxNames   = 8192
+	maxNameLen = 256
+)
 
-// nameOf returns what is known about a field name.
-func (j *jsonScanner) nameOf(name string) jsonName {
-	if n, ok := j.names[name]; ok {
+// A jsonNode is a key at its place in records, with what is known of its dotted
+// name and of the keys that stood around it.
+type jsonNode struct {
+	jsonName
+	quoted string // the key as records have it, with quotes and colon; "" if it is not to be remembered
+	keys   map[string]*jsonNode
+	inside follow // the first key of the object that it holds
+	after  follow // the key that comes next
+}
+
+// A follow remembers the two keys that came last at one place.
+type follow struct{ last, before *jsonNode }
+
+// guess returns the key with which s begins if it is one of the two.
+func (f *follow) guess(s string) *jsonNode {
+	if n := f.last; n != nil && strings.HasPrefix(s, n.quoted) {
 		return n
 	}
+	if n := f.before; n != nil && strings.HasPrefix(s, n.quoted) {
+		f.last, f.before = n, f.last
+		return n
+	}
+	return nil
+}
+
+func (f *follow) learn(n *jsonNode) {
+	if n.quoted != "" {
+		f.last, f.before = n, f.last
+	}
+}
+
+// unnamed is the place of what is nested too deep to be told apart.
+var unnamed jsonNode
+
+// A jsonTree remembers the keys of all records.
+type jsonTree struct {
+	root *jsonNode
+	n    int
+}
+
+// top returns the place of a record's own keys.
+func (t *jsonTree) top() *jsonNode {
+	if t.root == nil || t.n >= maxNames {
+		// Names without end come from one sender: the others' return soon.
+		t.root, t.n = &jsonNode{}, 0
+	}
+	return t.root
+}
+
+// child returns the key's place in an object of the name in.
+func (t *jsonTree) child(in *jsonNode, key string) *jsonNode {
+	if in == &unnamed {
+		return in
+	}
+	if n := in.keys[key]; n != nil {
+		return n
+	}
+	name := key
+	if in.name != "" {
+		name = in.name + "." + key
+	} else if key == "" {
+		name = "_"
+	} else {
+		name = strings.Clone(key)
+	}
+	n := &jsonNode{jsonName: t.describe(name)}
+	if len(name) > maxNameLen || t.n >= maxNames {
+		return n
+	}
+	t.n++
+	key = name[len(name)-len(key):] // a copy: the record's memory is not to be kept
+	if in.keys == nil {
+		in.keys = make(map[string]*jsonNode)
+	}
+	in.keys[key] = n
+	if strings.IndexByte(key, '"') < 0 && strings.IndexByte(key, '\\') < 0 {
+		n.quoted = `"` + key + `":`
+	}
+	return n
+}
+
+func (t *jsonTree) describe(name string) jsonName {
 	n := describeName(name)
-	if len(name) <= 256 {
-		if len(j.names) >= maxNames {
-			clear(j.names) // names without end come from one sender: the others' return soon
-		}
-		n.name = strings.Clone(name)
-		if n.role == roleReserved {
-			n.canonical = event.NativePrefix + n.name
-		}
-		j.names[n.name] = n
+	n.native = name
+	if event.IsCanonical(name) {
+		n.native = event.NativePrefix + name
+	}
+	if n.role == roleReserved {
+		n.canonical = event.NativePrefix + name
+	}
+	n.slot = windowsSlotOf(name)
+	if own := unwrapped(name); own != "" {
+		n.own = t.child(t.top(), own)
+	}
+	n.plain = n.role == roleNone && n.own == nil && n.slot == 0
+	switch n.canonical {
+	case event.Category, event.Action, event.Outcome:
+		n.single = true
 	}
 	return n
 }
 
 func describeName(name string) jsonName {
-	n := jsonName{name: name, own: unwrapped(name), marks: shapeOf(name)}
+	n := jsonName{name: name, marks: shapeOf(name)}
 	if known, ok := jsonRole(name); ok {
 		n.canonical, n.role, n.rank = known.canonical, known.role, known.rank
 		return n

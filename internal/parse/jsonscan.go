@@ -1,22 +1,24 @@
 package parse
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+	"unsafe"
 )
 
-// A jsonScanner walks one JSON object and hands out its scalars under dotted
-// names, without building a tree. Strings alias the input unless they hold
-// escapes; numbers keep the text that the input has.
+// A jsonScanner walks one JSON object and hands out its scalars with what is known
+// of their dotted names, without building a tree. Strings alias the input unless
+// they hold escapes; numbers keep the text that the input has.
 type jsonScanner struct {
 	p    *Parser
 	s    string
 	i    int
-	path []byte
-	emit func(name, value string, kind jsonKind)
+	emit func(n *jsonNode, value string, kind jsonKind)
 
-	names map[string]jsonName
+	tree  jsonTree
 	found jsonFound
 }
 
@@ -26,7 +28,7 @@ const (
 	jsonString jsonKind = iota
 	jsonNumber
 	jsonBool
-	jsonDeep // nested deeper than we flatten: the JSON text
+	jsonDeep // nested deeper than we flatten, or wanted as text too: the JSON text
 )
 
 // maxDepth is how deep objects are flattened; maxNesting how deep they are read.
@@ -37,9 +39,9 @@ const (
 
 // scan reads s, which must be one object and nothing else.
 func (j *jsonScanner) scan(s string) bool {
-	j.s, j.i, j.path = s, 0, j.path[:0]
+	j.s, j.i = s, 0
 	j.space()
-	if j.i >= len(j.s) || j.s[j.i] != '{' || !j.object(1) {
+	if j.i >= len(j.s) || j.s[j.i] != '{' || !j.object(j.tree.top(), 1) {
 		return false
 	}
 	j.space()
@@ -57,119 +59,106 @@ func (j *jsonScanner) space() {
 	}
 }
 
-// object reads an object at '{'.
-func (j *jsonScanner) object(depth int) bool {
+// object reads an object at '{'. Records of one kind have their keys in one order:
+// each key is first compared with the one that followed its forerunner last time.
+func (j *jsonScanner) object(in *jsonNode, depth int) bool {
 	if depth > maxNesting {
 		return false
 	}
 	j.i++
+	link := &in.inside
 	for first := true; ; first = false {
 		j.space()
 		if j.i >= len(j.s) {
 			return false
 		}
-		if j.s[j.i] == '}' {
+		switch c := j.s[j.i]; {
+		case c == '}':
 			j.i++
 			return true
+		case first:
+		case c != ',':
+			return false
+		default:
+			j.i++
+			if j.i < len(j.s) && j.s[j.i] != '"' {
+				j.space()
+			}
 		}
-		if !first {
-			if j.s[j.i] != ',' {
+		n := link.guess(j.s[j.i:])
+		if n != nil {
+			j.i += len(n.quoted)
+		} else {
+			key, ok := j.text()
+			if !ok {
+				return false
+			}
+			j.space()
+			if j.i >= len(j.s) || j.s[j.i] != ':' {
 				return false
 			}
 			j.i++
-			j.space()
+			n = j.tree.child(in, key)
+			link.learn(n)
 		}
-		key, ok := j.text()
-		if !ok {
+		link = &n.after
+		if !j.value(n, depth) {
 			return false
 		}
+	}
+}
+
+// value reads one value of the name n.
+func (j *jsonScanner) value(n *jsonNode, depth int) bool {
+	s, i := j.s, j.i
+	if i < len(s) && s[i] <= ' ' {
 		j.space()
-		if j.i >= len(j.s) || j.s[j.i] != ':' {
-			return false
-		}
-		j.i++
-		if len(j.path) == 0 {
-			// Names at the top need no joining until something is nested in them.
-			if !j.value(key, depth) {
-				return false
-			}
-			continue
-		}
-		mark := len(j.path)
-		j.path = append(append(j.path, '.'), key...)
-		ok = j.value("", depth)
-		j.path = j.path[:mark]
-		if !ok {
-			return false
-		}
+		i = j.i
 	}
-}
-
-// name returns the present field's name.
-func (j *jsonScanner) name(top string) string {
-	if len(j.path) == 0 {
-		return top
-	}
-	return j.p.names.of(j.path)
-}
-
-// value reads one value. top is its name where the path is empty.
-func (j *jsonScanner) value(top string, depth int) bool {
-	j.space()
-	if j.i >= len(j.s) {
+	if i >= len(s) {
 		return false
 	}
-	switch c := j.s[j.i]; c {
+	switch c := s[i]; c {
 	case '"':
 		v, ok := j.text()
 		if ok {
-			j.emit(j.name(top), v, jsonString)
+			j.emit(n, v, jsonString)
 		}
 		return ok
 	case '{', '[':
 		if depth >= maxDepth {
-			from := j.i
 			if !j.skip(depth) {
 				return false
 			}
-			j.emit(j.name(top), j.s[from:j.i], jsonDeep)
+			j.emit(n, s[i:j.i], jsonDeep)
 			return true
 		}
-		entered := len(j.path) == 0
-		if entered {
-			j.path = append(j.path, top...)
-			if top == "" {
-				j.path = append(j.path, '_')
-			}
-		}
-		var ok bool
 		if c == '{' {
-			ok = j.object(depth + 1)
-		} else {
-			ok = j.array(depth + 1)
+			if !j.object(n, depth+1) {
+				return false
+			}
+		} else if !j.array(n, depth+1) {
+			return false
 		}
-		if entered {
-			j.path = j.path[:0]
-		}
-		return ok
+		return true
 	default:
 		word := j.word()
 		switch word {
 		case "true", "false":
-			j.emit(j.name(top), word, jsonBool)
+			j.emit(n, word, jsonBool)
 		case "null":
 		default:
 			if !isNumber(word) {
 				return false
 			}
-			j.emit(j.name(top), word, jsonNumber)
+			j.emit(n, word, jsonNumber)
 		}
 		return true
 	}
 }
 
 // array reads an array at '['; its elements share the array's name.
-func (j *jsonScanner) array(depth int) bool {
+func (j *jsonScanner) array(n *jsonNode, depth int) bool {
 	if depth > maxNesting {
 		return false
 	}
@@ -189,7 +178,7 @@ func (j *jsonScanner) array(depth int) bool {
 			}
 			j.i++
 		}
-		if !j.value("", depth) {
+		if !j.value(n, depth) {
 			return false
 		}
 	}
@@ -198,20 +187,12 @@ func (j *jsonScanner) array(depth int) bool {
 // skip passes over a nested value.
 func (j *jsonScanner) skip(depth int) bool {
 	emit := j.emit
-	j.emit = func(string, string, jsonKind) {}
+	j.emit = func(*jsonNode, string, jsonKind) {}
 	defer func() { j.emit = emit }()
-	mark := len(j.path)
-	if mark == 0 {
-		j.path = append(j.path, '_')
-	}
-	var ok bool
 	if j.s[j.i] == '{' {
-		ok = j.object(max(depth+1, maxDepth+1))
-	} else {
-		ok = j.array(max(depth+1, maxDepth+1))
+		return j.object(&unnamed, max(depth+1, maxDepth+1))
 	}
-	j.path = j.path[:mark]
-	return ok
+	return j.array(&unnamed, max(depth+1, maxDepth+1))
 }
 
 // word reads up to the next delimiter.
@@ -260,88 +241,128 @@ func isNumber(s string) bool {
 
 // text reads a string at '"'.
 func (j *jsonScanner) text() (string, bool) {
-	if j.i >= len(j.s) || j.s[j.i] != '"' {
+	s := j.s
+	if j.i >= len(s) || s[j.i] != '"' {
 		return "", false
 	}
 	from := j.i + 1
-	at := from
-	escaped := false
-	for {
-		k := strings.IndexByte(j.s[at:], '"')
+	at := plainEnd(s, from)
+	if at >= len(s) {
+		return "", false
+	}
+	if s[at] == '"' {
+		j.i = at + 1
+		return s[from:at], true
+	}
+	for { // s[at] is the first backslash, or past an escaped quote
+		k := strings.IndexByte(s[at:], '"')
 		if k < 0 {
 			return "", false
 		}
 		end := at + k
 		bs := end
-		for bs > from && j.s[bs-1] == '\\' {
+		for bs > from && s[bs-1] == '\\' {
 			bs--
-		}
-		if !escaped && strings.IndexByte(j.s[at:end], '\\') >= 0 {
-			escaped = true
 		}
 		if (end-bs)&1 == 1 { // the quote is escaped
 			at = end + 1
 			continue
 		}
 		j.i = end + 1
-		if !escaped {
-			return j.s[from:end], true
-		}
-		return unescapeJSON(&j.p.arena, j.s[from:end])
+		return unescapeJSON(&j.p.arena, s[from:end])
 	}
 }
+
+// plainEnd returns where the first quote or backslash of s from i on stands, or
+// len(s). It looks at eight bytes at once.
+func plainEnd(s string, i int) int {
+	b := unsafe.Slice(unsafe.StringData(s), len(s))
+	for ; i+8 <= len(b); i += 8 {
+		w := binary.LittleEndian.Uint64(b[i:])
+		if m := hasByte(w, '"') | hasByte(w, '\\'); m != 0 {
+			return i + bits.TrailingZeros64(m)>>3
+		}
+	}
+	for ; i < len(b); i++ {
+		if b[i] == '"' || b[i] == '\\' {
+			return i
+		}
+	}
+	return len(b)
+}
+
+// hasByte returns a word whose lowest set bit is in the first byte of w that is c;
+// what is set above that means nothing.
+func hasByte(w uint64, c byte) uint64 {
+	x := w ^ uint64(c)*0x0101010101010101
+	return (x - 0x0101010101010101) & ^x & 0x8080808080808080
+}
+
+// plainEscapes are the bytes that one letter after a backslash stands for.
+var plainEscapes = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
 // unescapeJSON resolves escapes. What no text can hold (NUL, lone surrogates)
 // becomes U+FFFD.
 func unescapeJSON(a *arena, s string) (string, bool) {
-	b := a.grab(len(s))
-	for {
-		i := strings.IndexByte(s, '\\')
-		if i < 0 {
-			b = append(b, s...)
-			return a.keep(b), true
+	room := a.grab(len(s))
+	src, dst := unsafe.Slice(unsafe.StringData(s), len(s)), room[:len(s)]
+	i, o := 0, 0
+	for i < len(src) {
+		if i+8 <= len(src) {
+			w := binary.LittleEndian.Uint64(src[i:])
+			binary.LittleEndian.PutUint64(dst[o:], w)
+			m := hasByte(w, '\\')
+			if m == 0 {
+				i, o = i+8, o+8
+				continue
+			}
+			n := bits.TrailingZeros64(m) >> 3
+			i, o = i+n, o+n
+		} else if src[i] != '\\' {
+			dst[o] = src[i]
+			i, o = i+1, o+1
+			continue
 		}
-		b = append(b, s[:i]...)
-		s = s[i+1:]
-		if s == "" {
+		if i+1 >= len(src) {
 			return "", false
 		}
-		c := s[0]
-		s = s[1:]
-		switch c {
-		case '"', '\\', '/':
-			b = append(b, c)
-		case 'b':
-			b = append(b, '\b')
-		case 'f':
-			b = append(b, '\f')
-		case 'n':
-			b = append(b, '\n')
-		case 'r':
-			b = append(b, '\r')
-		case 't':
-			b = append(b, '\t')
-		case 'u':
-			r := hex4(s)
-			if r < 0 {
-				return "", false
-			}
-			s = s[4:]
-			if utf16.IsSurrogate(r) {
-				if len(s) >= 6 && s[0] == '\\' && s[1] == 'u' {
-					if r2 := utf16.DecodeRune(r, hex4(s[2:])); r2 != utf8.RuneError {
-						r, s = r2, s[6:]
-					}
-				}
-			}
-			if r == 0 || utf16.IsSurrogate(r) {
-				r = utf8.RuneError
-			}
-			b = utf8.AppendRune(b, r)
-		default:
+		c := src[i+1]
+		i += 2
+		if p := plainEscapes[c]; p != 0 {
+			dst[o] = p
+			o++
+			continue
+		}
+		if c != 'u' {
 			return "", false
+		}
+		r, n := unicodeEscape(s[i:])
+		if n == 0 {
+			return "", false
+		}
+		i += n
+		o += utf8.EncodeRune(dst[o:], r)
+	}
+	return a.keep(room[:o]), true
+}
+
+// unicodeEscape reads what follows "\u": four digits, and the other half of a
+// surrogate pair where there is one. n is 0 if there are no four digits.
+func unicodeEscape(s string) (r rune, n int) {
+	r = hex4(s)
+	if r < 0 {
+		return 0, 0
+	}
+	n = 4
+	if utf16.IsSurrogate(r) && len(s) >= 10 && s[4] == '\\' && s[5] == 'u' {
+		if r2 := utf16.DecodeRune(r, hex4(s[6:])); r2 != utf8.RuneError {
+			r, n = r2, 10
 		}
 	}
+	if r == 0 || utf16.IsSurrogate(r) {
+		r = utf8.RuneError
+	}
+	return r, n
 }
 
 // hex4 reads four hexadecimal digits, -1 without.

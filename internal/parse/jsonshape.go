@@ -191,7 +191,7 @@ func cloudMarkOf(name string) shape {
 		return markOktaActor
 	case "operationName", "operationName.value", "OperationName", "OperationNameValue":
 		return markAzureOperation
-	case "resourceId", "ResourceId", "_ResourceId", "tenantId", "TenantId", "AADTenantId", "subscriptionId", "SubscriptionId":
+	case "resourceId", "ResourceId", "_ResourceId", "properties.log", "tenantId", "TenantId", "AADTenantId", "subscriptionId", "SubscriptionId":
 		return markAzureTenant
 	case "category", "category.value", "Category", "CategoryValue":
 		return markAzureCategory

@@ -9,51 +9,47 @@ import (
 // windowsEvent reads Windows events in the shapes of NXLog (flat), Winlogbeat,
 // Wazuh and evtx_dump. Every key keeps its name; those in an envelope stand
 // under the product's own name too, which is what Sigma rules ask for.
-func windowsEvent(l *line, from int) bool {
-	own := l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)]
-	w := windowsFields{}
-	for i := range own {
-		w.take(&own[i])
-	}
-	l.source = windowsSource(w.channel, w.provider)
+func windowsEvent(l *line, _ int) bool {
+	w := &l.p.json.found.windows
+	l.source = windowsSource(w[winChannel], w[winProvider])
 	l.dataset = ""
 	l.add(event.Vendor, "Microsoft")
-	l.add(event.EventCode, w.id)
+	l.add(event.EventCode, w[winID])
 	if l.host == "" {
-		l.host = w.computer
+		l.host = w[winComputer]
 	}
-	user, domain := w.targetUser, w.targetDomain
-	actor := w.subjectUser
+	user, domain := w[winTargetUser], w[winTargetDomain]
+	actor := w[winSubjectUser]
 	switch l.source {
 	case "windows_security":
 		w.security(l)
-		if user == "" || user == "-" || w.id == "4688" || w.id == "4648" || w.id == "5140" || w.id == "5145" {
-			user, domain = w.subjectUser, w.subjectDomain
+		if user == "" || user == "-" || w[winID] == "4688" || w[winID] == "4648" || w[winID] == "5140" || w[winID] == "5145" {
+			user, domain = w[winSubjectUser], w[winSubjectDomain]
 		}
-		if isAccountChange(w.id) && actor != "" && actor != "-" {
-			l.addNonDash(event.TargetUser, w.targetUser)
-			user, domain = actor, w.subjectDomain
-		} else if w.id == "4648" {
-			l.addNonDash(event.TargetUser, w.targetUser)
+		if isAccountChange(w[winID]) && actor != "" && actor != "-" {
+			l.addNonDash(event.TargetUser, w[winTargetUser])
+			user, domain = actor, w[winSubjectDomain]
+		} else if w[winID] == "4648" {
+			l.addNonDash(event.TargetUser, w[winTargetUser])
 		}
-		if ip := strings.TrimPrefix(w.ip, "::ffff:"); ip != "" && ip != "-" {
-			l.addSource(ip, w.port)
+		if ip := strings.TrimPrefix(w[winIP], "::ffff:"); ip != "" && ip != "-" {
+			l.addSource(ip, w[winPort])
 		}
-		l.addNonDash(event.SrcHost, w.workstation)
-		l.addNonDash(event.ProcessPath, w.newProcess)
-		l.addNonDash(event.ParentPath, w.parentProcess)
-		l.addNonDash(event.Cmdline, w.cmdline)
+		l.addNonDash(event.SrcHost, w[winWorkstation])
+		l.addNonDash(event.ProcessPath, w[winNewProcess])
+		l.addNonDash(event.ParentPath, w[winParentProcess])
+		l.addNonDash(event.Cmdline, w[winCmdline])
 	case "windows_sysmon":
 		w.sysmon(l)
-		if d, u, ok := strings.Cut(w.user, `\`); ok {
+		if d, u, ok := strings.Cut(w[winUser], `\`); ok {
 			user, domain = u, d
 		} else {
-			user, domain = w.user, ""
+			user, domain = w[winUser], ""
 		}
 	default:
 		w.other(l)
 		if user == "" {
-			user, domain = w.subjectUser, w.subjectDomain
+			user, domain = w[winSubjectUser], w[winSubjectDomain]
 		}
 	}
 	l.addNonDash(event.User, user)
@@ -61,92 +57,127 @@ func windowsEvent(l *line, from int) bool {
 	return true
 }
 
-// windowsFields are the fields that get a meaning.
-type windowsFields struct {
-	id, channel, provider, computer                      string
-	targetUser, targetDomain, subjectUser, subjectDomain string
-	ip, port, workstation, subStatus, status             string
-	newProcess, parentProcess, cmdline, user, image      string
-	parentImage, parentCmdline, cwd, guid                string
-	srcIP, srcPort, dstIP, dstPort, dstHost, proto       string
-	initiated                                            string
-	file, object, details, query, answers, hashes        string
-}
+// A windowsSlot numbers the fields that get a meaning.
+type windowsSlot byte
 
-func (w *windowsFields) take(f *event.Field) {
-	v := f.Value
-	switch f.Name {
+const (
+	winNone windowsSlot = iota
+	winID
+	winChannel
+	winProvider
+	winComputer
+	winTargetUser
+	winTargetDomain
+	winSubjectUser
+	winSubjectDomain
+	winIP
+	winPort
+	winWorkstation
+	winSubStatus
+	winStatus
+	winNewProcess
+	winParentProcess
+	winCmdline
+	winUser
+	winImage
+	winParentImage
+	winParentCmdline
+	winCWD
+	winGUID
+	winSrcIP
+	winSrcPort
+	winDstIP
+	winDstPort
+	winDstHost
+	winProto
+	winInitiated
+	winFile
+	winObject
+	winDetails
+	winQuery
+	winAnswers
+	winHashes
+	windowsSlots
+)
+
+// windowsFields are the values of those fields, the last one of each.
+type windowsFields [windowsSlots]string
+
+// windowsSlotOf returns the number of a field, or 0.
+func windowsSlotOf(name string) windowsSlot {
+	switch name {
 	case "EventID":
-		w.id = v
+		return winID
 	case "Channel":
-		w.channel = v
+		return winChannel
 	case "SourceName", "Provider_Name", "ProviderName":
-		w.provider = v
+		return winProvider
 	case "Computer", "Hostname", "ComputerName":
-		w.computer = v
+		return winComputer
 	case "TargetUserName":
-		w.targetUser = v
+		return winTargetUser
 	case "TargetDomainName":
-		w.targetDomain = v
+		return winTargetDomain
 	case "SubjectUserName":
-		w.subjectUser = v
+		return winSubjectUser
 	case "SubjectDomainName":
-		w.subjectDomain = v
+		return winSubjectDomain
 	case "IpAddress", "ClientAddress":
-		w.ip = v
+		return winIP
 	case "IpPort":
-		w.port = v
+		return winPort
 	case "WorkstationName", "Workstation":
-		w.workstation = v
+		return winWorkstation
 	case "SubStatus":
-		w.subStatus = v
+		return winSubStatus
 	case "Status":
-		w.status = v
+		return winStatus
 	case "NewProcessName":
-		w.newProcess = v
+		return winNewProcess
 	case "ParentProcessName":
-		w.parentProcess = v
+		return winParentProcess
 	case "CommandLine":
-		w.cmdline = v
+		return winCmdline
 	case "User":
-		w.user = v
+		return winUser
 	case "Image":
-		w.image = v
+		return winImage
 	case "ParentImage":
-		w.parentImage = v
+		return winParentImage
 	case "ParentCommandLine":
-		w.parentCmdline = v
+		return winParentCmdline
 	case "CurrentDirectory":
-		w.cwd = v
+		return winCWD
 	case "ProcessGuid":
-		w.guid = v
+		return winGUID
 	case "SourceIp":
-		w.srcIP = v
+		return winSrcIP
 	case "SourcePort":
-		w.srcPort = v
+		return winSrcPort
 	case "DestinationIp":
-		w.dstIP = v
+		return winDstIP
 	case "DestinationPort":
-		w.dstPort = v
+		return winDstPort
 	case "DestinationHostname":
-		w.dstHost = v
+		return winDstHost
 	case "Protocol":
-		w.proto = v
+		return winProto
 	case "Initiated":
-		w.initiated = v
+		return winInitiated
 	case "TargetFilename":
-		w.file = v
+		return winFile
 	case "TargetObject":
-		w.object = v
+		return winObject
 	case "Details":
-		w.details = v
+		return winDetails
 	case "QueryName":
-		w.query = v
+		return winQuery
 	case "QueryResults":
-		w.answers = v
+		return winAnswers
 	case "Hashes":
-		w.hashes = v
+		return winHashes
 	}
+	return winNone
 }
 
 // windowsSource names the source after the event's channel.
@@ -186,12 +217,12 @@ func isAccountChange(id string) bool {
 
 // security gives the events of the Security channel their meaning.
 func (w *windowsFields) security(l *line) {
-	switch w.id {
+	switch w[winID] {
 	case "4624":
 		l.is3("authentication", "login", "success")
 	case "4625":
 		l.is3("authentication", "login", "failure")
-		l.add(event.Reason, logonFailure(w.subStatus, w.status))
+		l.add(event.Reason, logonFailure(w[winSubStatus], w[winStatus]))
 		l.atLeast(medium)
 	case "4634", "4647":
 		l.is3("authentication", "logout", "success")
@@ -232,14 +263,14 @@ func (w *windowsFields) security(l *line) {
 	case "4729", "4733", "4757":
 		l.is3("iam", "group_remove", "success")
 	case "4768", "4769", "4770":
-		l.is3("authentication", "kerberos_ticket", windowsOutcome(w.status))
+		l.is3("authentication", "kerberos_ticket", windowsOutcome(w[winStatus]))
 	case "4771":
 		l.is3("authentication", "login", "failure")
 		l.atLeast(medium)
 	case "4776":
-		l.is3("authentication", "login", windowsOutcome(w.status))
-		if windowsOutcome(w.status) == "failure" {
-			l.add(event.Reason, logonFailure(w.status, ""))
+		l.is3("authentication", "login", windowsOutcome(w[winStatus]))
+		if windowsOutcome(w[winStatus]) == "failure" {
+			l.add(event.Reason, logonFailure(w[winStatus], ""))
 			l.atLeast(medium)
 		}
 	case "1102":
@@ -256,29 +287,29 @@ func (w *windowsFields) security(l *line) {
 
 // sysmon gives Sysmon's events their meaning.
 func (w *windowsFields) sysmon(l *line) {
-	l.addNonDash(event.ProcessPath, w.image)
-	l.addNonDash(event.Cmdline, w.cmdline)
-	l.addNonDash(event.CWD, w.cwd)
-	l.addNonDash(event.ParentPath, w.parentImage)
-	l.addNonDash(event.ParentCmdline, w.parentCmdline)
-	l.addNonDash(event.ProcessGUID, w.guid)
-	if v, ok := cutHash(w.hashes, "SHA256="); ok {
+	l.addNonDash(event.ProcessPath, w[winImage])
+	l.addNonDash(event.Cmdline, w[winCmdline])
+	l.addNonDash(event.CWD, w[winCWD])
+	l.addNonDash(event.ParentPath, w[winParentImage])
+	l.addNonDash(event.ParentCmdline, w[winParentCmdline])
+	l.addNonDash(event.ProcessGUID, w[winGUID])
+	if v, ok := cutHash(w[winHashes], "SHA256="); ok {
 		l.add(event.HashSHA256, v)
 	}
-	if v, ok := cutHash(w.hashes, "MD5="); ok {
+	if v, ok := cutHash(w[winHashes], "MD5="); ok {
 		l.add(event.HashMD5, v)
 	}
-	switch w.id {
+	switch w[winID] {
 	case "1":
 		l.is3("process", "process_start", "success")
 	case "3":
 		l.is3("network", "connection", "success")
-		l.addSource(w.srcIP, w.srcPort)
-		l.addPeer(event.DstIP, event.DstHost, w.dstIP)
-		l.addInt(event.DstPort, w.dstPort)
-		l.addNonDash(event.DstHost, w.dstHost)
-		l.add(event.Proto, l.protocol(w.proto))
-		switch w.initiated {
+		l.addSource(w[winSrcIP], w[winSrcPort])
+		l.addPeer(event.DstIP, event.DstHost, w[winDstIP])
+		l.addInt(event.DstPort, w[winDstPort])
+		l.addNonDash(event.DstHost, w[winDstHost])
+		l.add(event.Proto, l.protocol(w[winProto]))
+		switch w[winInitiated] {
 		case "true":
 			l.add(event.Direction, "outbound")
 		case "false":
@@ -294,22 +325,22 @@ func (w *windowsFields) sysmon(l *line) {
 		l.is3("process", "process_access", "success")
 	case "11", "15":
 		l.is3("file", "file_create", "success")
-		l.addNonDash(event.FilePath, w.file)
+		l.addNonDash(event.FilePath, w[winFile])
 	case "23", "26":
 		l.is3("file", "file_delete", "success")
-		l.addNonDash(event.FilePath, w.file)
+		l.addNonDash(event.FilePath, w[winFile])
 	case "12", "13", "14":
 		l.is3("registry", "registry_change", "success")
-		l.addNonDash(event.RegistryPath, w.object)
-		l.addNonDash(event.RegistryValue, w.details)
+		l.addNonDash(event.RegistryPath, w[winObject])
+		l.addNonDash(event.RegistryValue, w[winDetails])
 	case "17", "18":
 		l.is3("process", "pipe", "success")
 	case "19", "20", "21":
 		l.is3("configuration", "wmi_change", "success")
 	case "22":
 		l.is3("dns", "query", "success")
-		l.addNonDash(event.DNSQuery, w.query)
-		l.addNonDash(event.DNSAnswer, w.answers)
+		l.addNonDash(event.DNSQuery, w[winQuery])
+		l.addNonDash(event.DNSAnswer, w[winAnswers])
 	case "25":
 		l.is3("process", "process_tampering", "success")
 		l.atLeast(medium)
@@ -319,15 +350,15 @@ func (w *windowsFields) sysmon(l *line) {
 // other gives the events of the remaining channels their meaning.
 func (w *windowsFields) other(l *line) {
 	switch {
-	case l.source == "windows_powershell" && (w.id == "4104" || w.id == "4103" || w.id == "400" || w.id == "600" || w.id == "800"):
+	case l.source == "windows_powershell" && (w[winID] == "4104" || w[winID] == "4103" || w[winID] == "400" || w[winID] == "600" || w[winID] == "800"):
 		l.is3("process", "script", "success")
-	case l.source == "windows_system" && w.id == "7045":
+	case l.source == "windows_system" && w[winID] == "7045":
 		l.is3("host", "service_install", "success")
 		l.atLeast(medium)
-	case l.source == "windows_system" && w.id == "104":
+	case l.source == "windows_system" && w[winID] == "104":
 		l.is3("configuration", "log_clear", "success")
 		l.atLeast(high)
-	case l.source == "windows_defender" && (w.id == "1116" || w.id == "1117"):
+	case l.source == "windows_defender" && (w[winID] == "1116" || w[winID] == "1117"):
 		l.is3("malware", "detect", "success")
 		l.atLeast(high)
 	}

@@ -62,7 +62,7 @@ func New(o Options) *Parser {
 		names:    newInterner(maxNames),
 		products: products(),
 	}
-	p.json = jsonScanner{p: p, emit: p.line.jsonField, names: make(map[string]jsonName)}
+	p.json = jsonScanner{p: p, emit: p.line.take}
 	return p
 }
 
