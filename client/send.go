@@ -24,8 +24,13 @@ const (
 	maxRecord = framing.MaxRecord + 16
 )
 
-// Send sends the logs that src holds: text lines, NDJSON, a JSON array or
-// concatenated JSON, as they are or compressed with gzip or zstd. source names
+// Torn is returned by Send, with the count of what was sent, when places of a
+// Windows event log could not be read; all else of it was sent.
+var Torn = errors.New("the event log is damaged") //nolint:staticcheck // ST1012: reads well with its package
+
+// Send sends the logs that src holds: text lines, NDJSON, a JSON array,
+// concatenated JSON or a Windows event log (.evtx), as they are or compressed with
+// gzip or zstd. source names
 // their kind ("linux", "nginx"), "" lets the server see for itself. progress, if
 // not nil, is called with the number of records acknowledged so far.
 //
@@ -35,11 +40,11 @@ const (
 // connection breaks before the answer, nobody knows what was taken: the batch is
 // sent again, so that its records may be there twice, but never not at all.
 func (c *Client) Send(ctx context.Context, source string, src io.Reader, progress func(acknowledged int64)) (int64, error) {
-	plain, err := framing.Unpack(src, "")
+	records, err := framing.NewFileReader(src, maxRecord)
 	if err != nil {
 		return 0, fmt.Errorf("read logs: %w", err)
 	}
-	defer plain.Close()
+	defer records.Close()
 	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
 	if err != nil {
 		return 0, fmt.Errorf("prepare compression: %w", err)
@@ -48,12 +53,14 @@ func (c *Client) Send(ctx context.Context, source string, src io.Reader, progres
 	if source != "" {
 		s.query.Set("source", source)
 	}
-	records := framing.NewReaderLimit(plain, maxRecord)
 	for {
 		rec, err := records.Next()
 		if err != nil {
 			sendErr := s.flush(ctx)
 			if errors.Is(err, io.EOF) || errors.Is(err, framing.UnclosedArray) {
+				if torn := records.Faults(); torn != "" && sendErr == nil {
+					return s.acknowledged, fmt.Errorf("%w: %s", Torn, torn)
+				}
 				return s.acknowledged, sendErr
 			}
 			return s.acknowledged, errors.Join(fmt.Errorf("read logs: %w", err), sendErr)

@@ -72,12 +72,12 @@ func eachRecordOf(ctx context.Context, in io.Reader, path string, f func(fileRec
 		defer file.Close()
 		in = file
 	}
-	plain, err := framing.Unpack(in, "")
+	r, err := framing.NewFileReader(in, framing.MaxRecord)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	defer plain.Close()
-	for r := framing.NewReader(plain); ; {
+	defer r.Close()
+	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,9 +18,9 @@ func newSendCommand() *cobra.Command {
 	opts := struct{ to, key, keyFile, source string }{}
 	cmd := &cobra.Command{
 		Use: "send --to URL --key KEY [--source NAME] FILE…|-", Short: "send log files to a server", Args: usageArgs(cobra.MinimumNArgs(1)),
-		Long: "Sends text lines, NDJSON and JSON arrays, plain or compressed with gzip or zstd, and ends when the\n" +
-			"server has acknowledged all of them: they are on its disk. Prints the count. The server's address\n" +
-			"and key may also stand in KYRA_URL and KYRA_KEY.",
+		Long: "Sends text lines, NDJSON, JSON arrays and Windows event logs (.evtx), plain or compressed with gzip\n" +
+			"or zstd, and ends when the server has acknowledged all of them: they are on its disk. Prints the\n" +
+			"count. The server's address and key may also stand in KYRA_URL and KYRA_KEY.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key := cmp.Or(opts.key, os.Getenv("KYRA_KEY"))
 			if opts.keyFile != "" {
@@ -37,15 +38,20 @@ func newSendCommand() *cobra.Command {
 				return fmt.Errorf("%w: %w", err, errUsage)
 			}
 			total := int64(0)
+			var torn error // what could be read of these files was sent
 			for _, path := range args {
 				n, err := sendFile(cmd.Context(), c, cmd.InOrStdin(), cmd.ErrOrStderr(), opts.source, path)
 				total += n
+				if errors.Is(err, client.Torn) {
+					torn = errors.Join(torn, fmt.Errorf("%s: %w", path, err))
+					continue
+				}
 				if err != nil {
 					return fmt.Errorf("%s: %w: %d records were acknowledged", path, err, total)
 				}
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), total)
-			return err
+			return errors.Join(torn, err)
 		},
 	}
 	cmd.Flags().StringVar(&opts.to, "to", "", "address of the server (http://127.0.0.1:8080)")
