@@ -30,7 +30,7 @@ type tableEntry struct {
 	Canonical bool                `yaml:"canonical"` // rules speak canonical names: native keys do not hide them
 	When      []map[string]values `yaml:"when"`
 	Fields    map[string]values   `yaml:"fields"`
-	Spellings []string            `yaml:"spellings"` // where a native key may stand: {}, {lower} and {spaced} are the key
+	Spellings []string            `yaml:"spellings"` // where a native key may stand: {}, {lower}, {small} and {spaced} are the key
 }
 
 // values is one text or a list.
@@ -64,6 +64,9 @@ var loadTable = sync.OnceValue(func() *table {
 type logSource struct {
 	name  sigma.LogSource
 	needs []condition // all must hold
+	// guessed are the parts of the name for which the table has no entry, so that
+	// a general rule took its place.
+	guessed []string
 	// entries are those of the table whose fields apply, the most special first.
 	entries   []*tableEntry
 	canonical bool
@@ -97,7 +100,7 @@ func (t *table) resolve(l sigma.LogSource) logSource {
 		return nil
 	}
 	exact := add(l.Product, l.Category, l.Service)
-	part := func(general condition, candidates ...*tableEntry) {
+	part := func(name string, general condition, candidates ...*tableEntry) {
 		for _, e := range candidates {
 			if e != nil && len(e.When) > 0 {
 				out.needs = append(out.needs, e.condition())
@@ -105,6 +108,7 @@ func (t *table) resolve(l sigma.LogSource) logSource {
 			}
 		}
 		out.needs = append(out.needs, general)
+		out.guessed = append(out.guessed, name)
 	}
 	var category, service, product *tableEntry
 	if l.Category != "" {
@@ -127,13 +131,13 @@ func (t *table) resolve(l sigma.LogSource) logSource {
 		return out
 	}
 	if l.Product != "" {
-		part(generalProduct(l.Product), product)
+		part(l.Product, generalProduct(l.Product), product)
 	}
 	if l.Category != "" {
-		part(generalCategory(l.Category), category)
+		part(l.Category, generalCategory(l.Category), category)
 	}
 	if l.Service != "" {
-		part(generalService(l.Service), service)
+		part(l.Service, generalService(l.Service), service)
 	}
 	return out
 }
@@ -228,6 +232,7 @@ func (l *logSource) candidates(field string) []string {
 		for _, s := range e.Spellings {
 			s = strings.ReplaceAll(s, "{}", field)
 			s = strings.ReplaceAll(s, "{lower}", lowerFirst(field))
+			s = strings.ReplaceAll(s, "{small}", strings.ToLower(field))
 			add(strings.ReplaceAll(s, "{spaced}", spaced(field)))
 		}
 	}
@@ -242,11 +247,16 @@ func (l *logSource) candidates(field string) []string {
 	return out
 }
 
+// lowerFirst lets each part of a dotted name begin with a small letter, as the
+// same product's other interfaces have it.
 func lowerFirst(s string) string {
-	if s == "" {
-		return s
+	parts := strings.Split(s, ".")
+	for i, p := range parts {
+		if p != "" {
+			parts[i] = strings.ToLower(p[:1]) + p[1:]
+		}
 	}
-	return strings.ToLower(s[:1]) + s[1:]
+	return strings.Join(parts, ".")
 }
 
 // spaced writes ThreatName as "Threat Name", as the Windows event log has it.
