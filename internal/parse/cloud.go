@@ -93,11 +93,7 @@ func (l *line) utcTime(value string) {
 // happened says what a record is about; an account that could not log in is
 // graver than other things that fail.
 func (l *line) happened(category, action, outcome string) {
-	l.put(event.Category, category)
-	if action != "" {
-		l.put(event.Action, action)
-	}
-	l.put(event.Outcome, outcome)
+	l.putThree(category, action, outcome)
 	if outcome != "failure" {
 		return
 	}

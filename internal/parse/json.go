@@ -182,10 +182,6 @@ func (l *line) take(n *jsonNode, value string, kind jsonKind) {
 	}
 	found := &l.p.json.found
 	found.shape |= n.marks
-	if n.plain {
-		e.Fields = append(e.Fields, event.Field{Name: n.name, Value: value})
-		return
-	}
 	if n.role != roleNone && !l.takeRole(n, value, kind) {
 		return
 	}

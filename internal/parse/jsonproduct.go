@@ -18,17 +18,53 @@ func (l *line) outcomeOf(ok bool) {
 // put sets a field of which there is one, and moves a value of the record's own
 // that differs to the native namespace.
 func (l *line) put(name, value string) {
+	l.putAt(l.indexOf(name), name, value)
+}
+
+func (l *line) indexOf(name string) int {
 	for i := range l.e.Fields {
-		f := &l.e.Fields[i]
-		if f.Name == name {
-			if old := f.Value; old != value {
-				f.Value = value
-				l.native("", name, old)
-			}
-			return
+		if l.e.Fields[i].Name == name {
+			return i
 		}
 	}
-	l.add(name, value)
+	return -1
+}
+
+// putAt is put where the field's index is known, -1 if it is not there.
+func (l *line) putAt(i int, name, value string) {
+	if i < 0 {
+		l.add(name, value)
+		return
+	}
+	f := &l.e.Fields[i]
+	if old := f.Value; old != value {
+		f.Value = value
+		l.native("", name, old)
+	}
+}
+
+// putThree puts the fields that say what happened; what is "" stays as it is.
+func (l *line) putThree(category, action, outcome string) {
+	at := [3]int{-1, -1, -1}
+	for i := range l.e.Fields {
+		name := l.e.Fields[i].Name
+		if len(name) < len(event.Action) || len(name) > len(event.Category) {
+			continue
+		}
+		switch {
+		case at[0] < 0 && name == event.Category:
+			at[0] = i
+		case at[1] < 0 && name == event.Action:
+			at[1] = i
+		case at[2] < 0 && name == event.Outcome:
+			at[2] = i
+		}
+	}
+	for i, value := range [3]string{category, action, outcome} {
+		if value != "" {
+			l.putAt(at[i], [3]string{event.Category, event.Action, event.Outcome}[i], value)
+		}
+	}
 }
 
 // suricata reads EVE records.

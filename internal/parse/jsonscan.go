@@ -7,6 +7,8 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 	"unsafe"
+
+	"github.com/kyra-mdr/kyra/internal/event"
 )
 
 // A jsonScanner walks one JSON object and hands out its scalars with what is known
@@ -16,7 +18,7 @@ type jsonScanner struct {
 	p    *Parser
 	s    string
 	i    int
-	emit func(n *jsonNode, value string, kind jsonKind)
+	hear func(n *jsonNode, value string, kind jsonKind) // instead of the parser's line
 
 	tree  jsonTree
 	found jsonFound
@@ -120,9 +122,14 @@ func (j *jsonScanner) value(n *jsonNode, depth int) bool {
 	}
 	switch c := s[i]; c {
 	case '"':
+		if at := plainEnd(s, i+1); at < len(s) && s[at] == '"' {
+			j.i = at + 1
+			j.tell(n, s[i+1:at], jsonString)
+			return true
+		}
 		v, ok := j.text()
 		if ok {
-			j.emit(n, v, jsonString)
+			j.tell(n, v, jsonString)
 		}
 		return ok
 	case '{', '[':
@@ -130,7 +137,7 @@ func (j *jsonScanner) value(n *jsonNode, depth int) bool {
 			if !j.skip(depth) {
 				return false
 			}
-			j.emit(n, s[i:j.i], jsonDeep)
+			j.tell(n, s[i:j.i], jsonDeep)
 			return true
 		}
 		if c == '{' {
@@ -145,13 +152,13 @@ func (j *jsonScanner) value(n *jsonNode, depth int) bool {
 		word := j.word()
 		switch word {
 		case "true", "false":
-			j.emit(n, word, jsonBool)
+			j.tell(n, word, jsonBool)
 		case "null":
 		default:
 			if !isNumber(word) {
 				return false
 			}
-			j.emit(n, word, jsonNumber)
+			j.tell(n, word, jsonNumber)
 		}
 		return true
 	}
@@ -184,11 +191,26 @@ func (j *jsonScanner) array(n *jsonNode, depth int) bool {
 	}
 }
 
+// tell hands out one scalar.
+func (j *jsonScanner) tell(n *jsonNode, value string, kind jsonKind) {
+	if j.hear != nil {
+		j.hear(n, value, kind)
+		return
+	}
+	if n.plain {
+		if e := j.p.line.e; len(e.Fields) < maxJSONFields {
+			j.found.shape |= n.marks
+			e.Fields = append(e.Fields, event.Field{Name: n.name, Value: value})
+			return
+		}
+	}
+	if n != &unnamed {
+		j.p.line.take(n, value, kind)
+	}
+}
+
 // skip passes over a nested value.
 func (j *jsonScanner) skip(depth int) bool {
-	emit := j.emit
-	j.emit = func(*jsonNode, string, jsonKind) {}
-	defer func() { j.emit = emit }()
 	if j.s[j.i] == '{' {
 		return j.object(&unnamed, max(depth+1, maxDepth+1))
 	}
@@ -331,6 +353,13 @@ func unescapeJSON(a *arena, s string) (string, bool) {
 		if p := plainEscapes[c]; p != 0 {
 			dst[o] = p
 			o++
+			for i+1 < len(src) && src[i] == '\\' { // ends of lines are several in a row
+				if p = plainEscapes[src[i+1]]; p == 0 {
+					break
+				}
+				dst[o] = p
+				i, o = i+2, o+1
+			}
 			continue
 		}
 		if c != 'u' {

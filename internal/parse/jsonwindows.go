@@ -219,69 +219,69 @@ func isAccountChange(id string) bool {
 func (w *windowsFields) security(l *line) {
 	switch w[winID] {
 	case "4624":
-		l.is3("authentication", "login", "success")
+		l.putThree("authentication", "login", "success")
 	case "4625":
-		l.is3("authentication", "login", "failure")
+		l.putThree("authentication", "login", "failure")
 		l.add(event.Reason, logonFailure(w[winSubStatus], w[winStatus]))
 		l.atLeast(medium)
 	case "4634", "4647":
-		l.is3("authentication", "logout", "success")
+		l.putThree("authentication", "logout", "success")
 	case "4648":
-		l.is3("authentication", "explicit_credentials", "success")
+		l.putThree("authentication", "explicit_credentials", "success")
 	case "4672":
-		l.is3("authentication", "special_privileges", "success")
+		l.putThree("authentication", "special_privileges", "success")
 	case "4688":
-		l.is3("process", "process_start", "success")
+		l.putThree("process", "process_start", "success")
 	case "4689":
-		l.is3("process", "process_end", "success")
+		l.putThree("process", "process_end", "success")
 	case "4697":
-		l.is3("host", "service_install", "success")
+		l.putThree("host", "service_install", "success")
 		l.atLeast(medium)
 	case "4698", "4699", "4700", "4701", "4702":
-		l.is3("host", "scheduled_task_change", "success")
+		l.putThree("host", "scheduled_task_change", "success")
 		l.atLeast(low)
 	case "4720":
-		l.is3("iam", "account_create", "success")
+		l.putThree("iam", "account_create", "success")
 		l.atLeast(low)
 	case "4722", "4767":
-		l.is3("iam", "account_unlock", "success")
+		l.putThree("iam", "account_unlock", "success")
 	case "4723", "4724":
-		l.is3("iam", "password_change", "success")
+		l.putThree("iam", "password_change", "success")
 	case "4725":
-		l.is3("iam", "account_lock", "success")
+		l.putThree("iam", "account_lock", "success")
 	case "4726":
-		l.is3("iam", "account_delete", "success")
+		l.putThree("iam", "account_delete", "success")
 		l.atLeast(low)
 	case "4738", "4781":
-		l.is3("iam", "account_change", "success")
+		l.putThree("iam", "account_change", "success")
 	case "4740":
-		l.is3("iam", "account_lock", "success")
+		l.putThree("iam", "account_lock", "success")
 		l.atLeast(medium)
 	case "4728", "4732", "4756":
-		l.is3("iam", "group_add", "success")
+		l.putThree("iam", "group_add", "success")
 		l.atLeast(medium)
 	case "4729", "4733", "4757":
-		l.is3("iam", "group_remove", "success")
+		l.putThree("iam", "group_remove", "success")
 	case "4768", "4769", "4770":
-		l.is3("authentication", "kerberos_ticket", windowsOutcome(w[winStatus]))
+		l.putThree("authentication", "kerberos_ticket", windowsOutcome(w[winStatus]))
 	case "4771":
-		l.is3("authentication", "login", "failure")
+		l.putThree("authentication", "login", "failure")
 		l.atLeast(medium)
 	case "4776":
-		l.is3("authentication", "login", windowsOutcome(w[winStatus]))
+		l.putThree("authentication", "login", windowsOutcome(w[winStatus]))
 		if windowsOutcome(w[winStatus]) == "failure" {
 			l.add(event.Reason, logonFailure(w[winStatus], ""))
 			l.atLeast(medium)
 		}
 	case "1102":
-		l.is3("configuration", "log_clear", "success")
+		l.putThree("configuration", "log_clear", "success")
 		l.atLeast(high)
 	case "5140", "5145":
-		l.is3("file", "share_access", "success")
+		l.putThree("file", "share_access", "success")
 	case "5156":
-		l.is3("network", "allow", "success")
+		l.putThree("network", "allow", "success")
 	case "5157", "5152":
-		l.is3("network", "drop", "failure")
+		l.putThree("network", "drop", "failure")
 	}
 }
 
@@ -301,9 +301,9 @@ func (w *windowsFields) sysmon(l *line) {
 	}
 	switch w[winID] {
 	case "1":
-		l.is3("process", "process_start", "success")
+		l.putThree("process", "process_start", "success")
 	case "3":
-		l.is3("network", "connection", "success")
+		l.putThree("network", "connection", "success")
 		l.addSource(w[winSrcIP], w[winSrcPort])
 		l.addPeer(event.DstIP, event.DstHost, w[winDstIP])
 		l.addInt(event.DstPort, w[winDstPort])
@@ -316,33 +316,33 @@ func (w *windowsFields) sysmon(l *line) {
 			l.add(event.Direction, "inbound")
 		}
 	case "5":
-		l.is3("process", "process_end", "success")
+		l.putThree("process", "process_end", "success")
 	case "7":
-		l.is3("process", "image_load", "success")
+		l.putThree("process", "image_load", "success")
 	case "8":
-		l.is3("process", "remote_thread", "success")
+		l.putThree("process", "remote_thread", "success")
 	case "10":
-		l.is3("process", "process_access", "success")
+		l.putThree("process", "process_access", "success")
 	case "11", "15":
-		l.is3("file", "file_create", "success")
+		l.putThree("file", "file_create", "success")
 		l.addNonDash(event.FilePath, w[winFile])
 	case "23", "26":
-		l.is3("file", "file_delete", "success")
+		l.putThree("file", "file_delete", "success")
 		l.addNonDash(event.FilePath, w[winFile])
 	case "12", "13", "14":
-		l.is3("registry", "registry_change", "success")
+		l.putThree("registry", "registry_change", "success")
 		l.addNonDash(event.RegistryPath, w[winObject])
 		l.addNonDash(event.RegistryValue, w[winDetails])
 	case "17", "18":
-		l.is3("process", "pipe", "success")
+		l.putThree("process", "pipe", "success")
 	case "19", "20", "21":
-		l.is3("configuration", "wmi_change", "success")
+		l.putThree("configuration", "wmi_change", "success")
 	case "22":
-		l.is3("dns", "query", "success")
+		l.putThree("dns", "query", "success")
 		l.addNonDash(event.DNSQuery, w[winQuery])
 		l.addNonDash(event.DNSAnswer, w[winAnswers])
 	case "25":
-		l.is3("process", "process_tampering", "success")
+		l.putThree("process", "process_tampering", "success")
 		l.atLeast(medium)
 	}
 }
@@ -351,24 +351,17 @@ func (w *windowsFields) sysmon(l *line) {
 func (w *windowsFields) other(l *line) {
 	switch {
 	case l.source == "windows_powershell" && (w[winID] == "4104" || w[winID] == "4103" || w[winID] == "400" || w[winID] == "600" || w[winID] == "800"):
-		l.is3("process", "script", "success")
+		l.putThree("process", "script", "success")
 	case l.source == "windows_system" && w[winID] == "7045":
-		l.is3("host", "service_install", "success")
+		l.putThree("host", "service_install", "success")
 		l.atLeast(medium)
 	case l.source == "windows_system" && w[winID] == "104":
-		l.is3("configuration", "log_clear", "success")
+		l.putThree("configuration", "log_clear", "success")
 		l.atLeast(high)
 	case l.source == "windows_defender" && (w[winID] == "1116" || w[winID] == "1117"):
-		l.is3("malware", "detect", "success")
+		l.putThree("malware", "detect", "success")
 		l.atLeast(high)
 	}
-}
-
-// is3 is is for records that may have fields of these names of their own.
-func (l *line) is3(category, action, outcome string) {
-	l.put(event.Category, category)
-	l.put(event.Action, action)
-	l.put(event.Outcome, outcome)
 }
 
 func windowsOutcome(status string) string {

@@ -62,7 +62,7 @@ func New(o Options) *Parser {
 		names:    newInterner(maxNames),
 		products: products(),
 	}
-	p.json = jsonScanner{p: p, emit: p.line.take}
+	p.json.p = p
 	return p
 }
 
@@ -124,7 +124,7 @@ func cleanText(s string) string {
 // that unescaping a value costs an allocation only once in a block.
 type arena struct{ free []byte }
 
-const arenaBlock = 32 << 10
+const arenaBlock = 64 << 10
 
 // grab returns an empty slice with room for n bytes.
 func (a *arena) grab(n int) []byte {
@@ -132,9 +132,18 @@ func (a *arena) grab(n int) []byte {
 		if n > arenaBlock/4 {
 			return make([]byte, 0, n)
 		}
-		a.free = make([]byte, 0, arenaBlock)
+		a.free = unclearedBlock()
 	}
 	return a.free[len(a.free):len(a.free):cap(a.free)]
+}
+
+// unclearedBlock returns memory that nothing has set to zero, which would cost as
+// much as filling it: what keep hands out is written before.
+func unclearedBlock() []byte {
+	var b strings.Builder
+	b.Grow(arenaBlock)
+	b.WriteByte(0)
+	return unsafe.Slice(unsafe.StringData(b.String()), arenaBlock)[:0]
 }
 
 // keep makes b, which grab returned and the caller appended to within its room,

@@ -75,7 +75,7 @@ func TestJSONEqualsLibrary(t *testing.T) {
 	p := New(Options{})
 	for _, raw := range lines {
 		var got []string
-		j := jsonScanner{p: p, emit: func(_ *jsonNode, value string, kind jsonKind) {
+		j := jsonScanner{p: p, hear: func(_ *jsonNode, value string, kind jsonKind) {
 			if kind != jsonDeep {
 				got = append(got, value)
 			}

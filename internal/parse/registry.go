@@ -127,8 +127,13 @@ func (l *line) content() {
 	}
 	reg := &l.p.registry
 	hint := l.r.Source
-	own := reg.programs[l.p.lower(l.program)]
-	forced := reg.hints[hint]
+	var own, forced *content
+	if l.program != "" {
+		own = reg.programs[l.p.lower(l.program)]
+	}
+	if hint != "" {
+		forced = reg.hints[hint]
+	}
 	if own == nil && forced != nil || own != nil && own == forced {
 		if l.try(forced, "the sender's hint names it") {
 			if slices.Contains(forced.Sources, hint) && l.source == forced.Sources[0] {
