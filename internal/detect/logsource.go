@@ -30,7 +30,7 @@ type tableEntry struct {
 	Canonical bool                `yaml:"canonical"` // rules speak canonical names: native keys do not hide them
 	When      []map[string]values `yaml:"when"`
 	Fields    map[string]values   `yaml:"fields"`
-	Spellings []string            `yaml:"spellings"` // where a native key may stand: {}, {lower}, {small} and {spaced} are the key
+	Spellings []string            `yaml:"spellings"` // where a native key may stand: {}, {lower}, {upper}, {small} and {spaced} are the key
 }
 
 // values is one text or a list.
@@ -231,7 +231,8 @@ func (l *logSource) candidates(field string) []string {
 	for _, e := range l.entries {
 		for _, s := range e.Spellings {
 			s = strings.ReplaceAll(s, "{}", field)
-			s = strings.ReplaceAll(s, "{lower}", lowerFirst(field))
+			s = strings.ReplaceAll(s, "{lower}", eachFirst(field, strings.ToLower))
+			s = strings.ReplaceAll(s, "{upper}", eachFirst(field, strings.ToUpper))
 			s = strings.ReplaceAll(s, "{small}", strings.ToLower(field))
 			add(strings.ReplaceAll(s, "{spaced}", spaced(field)))
 		}
@@ -247,13 +248,13 @@ func (l *logSource) candidates(field string) []string {
 	return out
 }
 
-// lowerFirst lets each part of a dotted name begin with a small letter, as the
-// same product's other interfaces have it.
-func lowerFirst(s string) string {
+// eachFirst turns the first letter of each part of a dotted name, as the same
+// product's other interfaces have it.
+func eachFirst(s string, turn func(string) string) string {
 	parts := strings.Split(s, ".")
 	for i, p := range parts {
 		if p != "" {
-			parts[i] = strings.ToLower(p[:1]) + p[1:]
+			parts[i] = turn(p[:1]) + p[1:]
 		}
 	}
 	return strings.Join(parts, ".")

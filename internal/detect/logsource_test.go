@@ -97,6 +97,7 @@ func TestSpellings(t *testing.T) {
 		{"windows", "", "windefend", "ThreatName", []string{"Threat Name"}},
 		{"azure", "", "auditlogs", "TargetResources.ModifiedProperties.DisplayName", []string{"properties.targetResources.modifiedProperties.displayName", "targetResources.modifiedProperties.displayName"}},
 		{"azure", "", "signinlogs", "ResultType", []string{"ResultType", "resultType", "status.errorCode", "event_code"}},
+		{"azure", "", "signinlogs", "riskLevelDuringSignIn", []string{"RiskLevelDuringSignIn", "properties.riskLevelDuringSignIn"}},
 		{"okta", "", "okta", "eventType", []string{"eventType", "detail.eventType", "eventtype"}},
 		{"okta", "", "okta", "debugContext.debugData.requestUri", []string{"debugcontext.debugdata.requesturi"}},
 		{"gcp", "", "gcp.audit", "gcp.audit.method_name", []string{"protoPayload.methodName", "data.protoPayload.methodName"}},
