@@ -50,16 +50,7 @@ func (j *jsonScanner) scan(s string) bool {
 	return j.i == len(j.s)
 }
 
-func (j *jsonScanner) space() {
-	for j.i < len(j.s) {
-		switch j.s[j.i] {
-		case ' ', '\t', '\n', '\r':
-			j.i++
-		default:
-			return
-		}
-	}
-}
+func (j *jsonScanner) space() { j.i = afterSpaces(j.s, j.i) }
 
 // object reads an object at '{'. Records of one kind have their keys in one order:
 // each key is first compared with the one that followed its forerunner last time.
@@ -67,66 +58,81 @@ func (j *jsonScanner) object(in *jsonNode, depth int) bool {
 	if depth > maxNesting {
 		return false
 	}
-	j.i++
+	s, i := j.s, j.i+1
 	link := &in.inside
 	for first := true; ; first = false {
-		j.space()
-		if j.i >= len(j.s) {
+		i = afterSpaces(s, i)
+		if i >= len(s) {
 			return false
 		}
-		switch c := j.s[j.i]; {
+		switch c := s[i]; {
 		case c == '}':
-			j.i++
+			j.i = i + 1
 			return true
 		case first:
 		case c != ',':
 			return false
 		default:
-			j.i++
-			if j.i < len(j.s) && j.s[j.i] != '"' {
-				j.space()
-			}
+			i = afterSpaces(s, i+1)
 		}
-		n := link.guess(j.s[j.i:])
+		n := link.guess(s[i:])
 		if n != nil {
-			j.i += len(n.quoted)
+			i += len(n.quoted)
 		} else {
+			j.i = i
 			key, ok := j.text()
 			if !ok {
 				return false
 			}
-			j.space()
-			if j.i >= len(j.s) || j.s[j.i] != ':' {
+			i = afterSpaces(s, j.i)
+			if i >= len(s) || s[i] != ':' {
 				return false
 			}
-			j.i++
+			i++
 			n = j.tree.child(in, key)
 			link.learn(n)
 		}
 		link = &n.after
+		i = afterSpaces(s, i)
+		if i < len(s) && s[i] == '"' { // most values are strings without escapes
+			if at := plainEnd(s, i+1); at < len(s) && s[at] == '"' {
+				j.tell(n, s[i+1:at], jsonString)
+				i = at + 1
+				continue
+			}
+		}
+		j.i = i
 		if !j.value(n, depth) {
 			return false
 		}
+		i = j.i
 	}
+}
+
+// afterSpaces returns where at or behind i something else than space stands.
+func afterSpaces(s string, i int) int {
+	if i < len(s) && s[i] <= ' ' {
+		return afterMoreSpaces(s, i)
+	}
+	return i
+}
+
+func afterMoreSpaces(s string, i int) int {
+	for i < len(s) && (s[i] == ' ' || s[i] == '\t' || s[i] == '\n' || s[i] == '\r') {
+		i++
+	}
+	return i
 }
 
 // value reads one value of the name n.
 func (j *jsonScanner) value(n *jsonNode, depth int) bool {
-	s, i := j.s, j.i
-	if i < len(s) && s[i] <= ' ' {
-		j.space()
-		i = j.i
-	}
+	s, i := j.s, afterSpaces(j.s, j.i)
+	j.i = i
 	if i >= len(s) {
 		return false
 	}
 	switch c := s[i]; c {
 	case '"':
-		if at := plainEnd(s, i+1); at < len(s) && s[at] == '"' {
-			j.i = at + 1
-			j.tell(n, s[i+1:at], jsonString)
-			return true
-		}
 		v, ok := j.text()
 		if ok {
 			j.tell(n, v, jsonString)

@@ -1,5 +1,7 @@
 package parse
 
+import "strings"
+
 // The names by which records of known products are told. Each product needs all
 // of its marks.
 const (
@@ -257,16 +259,21 @@ func cloudMarkOf(name string) shape {
 	return 0
 }
 
-// envelopes are objects that a service puts around another's record: Amazon
-// EventBridge, Google Pub/Sub.
-var envelopes = [...]string{"detail.", "data."}
-
-// outOfEnvelope returns the name that a field has without its envelope.
+// outOfEnvelope returns the name that a field has without the object that a service
+// put around another's record: Amazon EventBridge, Google Pub/Sub.
 func outOfEnvelope(name string) string {
-	for _, e := range envelopes {
-		if len(name) > len(e) && name[:len(e)] == e {
-			return name[len(e):]
-		}
+	if name != "" && name[0] == 'd' {
+		return outOfDetail(name)
+	}
+	return name
+}
+
+func outOfDetail(name string) string {
+	if rest, ok := strings.CutPrefix(name, "detail."); ok && rest != "" {
+		return rest
+	}
+	if rest, ok := strings.CutPrefix(name, "data."); ok && rest != "" {
+		return rest
 	}
 	return name
 }

@@ -39,6 +39,7 @@ type Parser struct {
 	future   int64
 	repeats  repeats
 	years    yearGuess
+	minute   lastMinute
 	names    interner // lower-cased program names and joined JSON keys
 	arena    arena    // unescaped values
 	record   Record
