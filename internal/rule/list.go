@@ -136,7 +136,6 @@ func (q *Query) where(tenant uint32, now time.Time) (string, []any, error) {
 			b.WriteString(" AND " + column + " IN (" + strings.Join(values, ", ") + ")")
 		}
 	}
-	text := func(s string) string { return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD") }
 	var severities, statuses []string
 	for _, sev := range q.Severities {
 		sev = strings.ToLower(sev)
@@ -155,18 +154,18 @@ func (q *Query) where(tenant uint32, now time.Time) (string, []any, error) {
 	in(severity, severities)
 	in(status, statuses)
 	if q.Search != "" {
-		b.WriteString(" AND instr(r.folded, " + bind(strings.ToLower(text(q.Search))) + ") > 0")
+		b.WriteString(" AND instr(r.folded, " + bind(strings.ToLower(storable(q.Search))) + ") > 0")
 	}
 	if q.Mitre != "" {
-		technique := strings.ToUpper(strings.TrimSpace(text(q.Mitre)))
+		technique := strings.ToUpper(strings.TrimSpace(storable(q.Mitre)))
 		b.WriteString(" AND (instr(r.techniques, " + bind(" "+technique+" ") + ") > 0 OR instr(r.techniques, " + bind(" "+technique+".") + ") > 0")
-		for _, name := range TacticNames(text(q.Mitre)) {
+		for _, name := range TacticNames(storable(q.Mitre)) {
 			b.WriteString(" OR instr(r.tactics, " + bind(" "+name+" ") + ") > 0")
 		}
 		b.WriteString(")")
 	}
 	if q.Source != "" {
-		b.WriteString(" AND r.source = " + bind(text(q.Source)))
+		b.WriteString(" AND r.source = " + bind(storable(q.Source)))
 	}
 	if q.Builtin != nil {
 		not := "<>"

@@ -24,6 +24,7 @@ type Service struct {
 	blind    HealthFunc
 	problems ProblemFunc
 	outcomes OutcomesFunc
+	silences SilencesFunc
 }
 
 // New returns the use cases on db. check reads a rule's text and tells what is wrong
