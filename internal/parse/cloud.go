@@ -42,7 +42,7 @@ func (l *line) once(name, value string) {
 	if value == "" || value == "-" {
 		return
 	}
-	if _, ok := l.e.Lookup(name); !ok {
+	if l.indexOf(name) < 0 {
 		l.e.Add(name, value)
 	}
 }
@@ -53,7 +53,7 @@ func (l *line) client(value string) {
 	if value == "" {
 		return
 	}
-	if _, ok := l.e.Lookup(event.SrcIP); ok {
+	if l.indexOf(event.SrcIP) >= 0 {
 		return
 	}
 	value, _, _ = strings.Cut(value, ",")
@@ -156,7 +156,7 @@ func (l *line) innerObject(text string) bool {
 	}
 	l.depth++
 	mark, before := len(l.e.Fields), l.p.json.found
-	l.p.json.found = jsonFound{timeRank: 7}
+	l.p.json.found = jsonFound{timeRank: 7, canonical: before.canonical, canonicals: before.canonicals}
 	ok := l.p.json.scan(text) && l.readProduct(l.p.json.found.shape, mark)
 	l.p.json.found = before
 	if !ok {

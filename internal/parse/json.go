@@ -70,6 +70,19 @@ type jsonFound struct {
 	message                          string
 	hasMessage                       bool
 	windows                          windowsFields
+
+	canonical  [16]uint16 // where the fields that came under canonical names stand
+	canonicals int        // how many: more than there is room for means that all must be looked at
+}
+
+// addCanonical adds a field under a canonical name.
+func (l *line) addCanonical(name, value string) {
+	found := &l.p.json.found
+	if found.canonicals < len(found.canonical) {
+		found.canonical[found.canonicals] = uint16(len(l.e.Fields))
+	}
+	found.canonicals++
+	l.e.Fields = append(l.e.Fields, event.Field{Name: name, Value: value})
 }
 
 // maxJSONFields bounds the fields of one event; the rest stays in raw.
@@ -208,19 +221,19 @@ func (l *line) takeRole(n *jsonNode, value string, kind jsonKind) bool {
 				break
 			}
 		}
-		l.e.Add(n.canonical, value)
+		l.addCanonical(n.canonical, value)
 	case roleDataset:
 		if l.dataset == "" || name == event.Dataset {
 			l.dataset = value
 		}
 	case roleProtocol:
 		if value != "" {
-			l.e.Add(n.canonical, l.protocol(value))
+			l.addCanonical(n.canonical, l.protocol(value))
 		}
 	case roleInt:
 		v, ok := canonicalInt(value)
 		if ok {
-			l.e.Add(n.canonical, v)
+			l.addCanonical(n.canonical, v)
 		}
 		if name == n.canonical && v != value {
 			l.e.Add(n.native, value)
@@ -285,7 +298,7 @@ func (l *line) takeRole(n *jsonNode, value string, kind jsonKind) bool {
 		l.e.Add(n.native, value)
 		return false
 	case roleReserved:
-		l.e.Add(n.canonical, value)
+		l.addCanonical(n.canonical, value)
 		return false
 	}
 	return name != n.canonical
@@ -298,14 +311,16 @@ func (l *line) takeAddress(n *jsonNode, value string) {
 		var port string
 		if a, port = addressPort(value); port != "" {
 			if a, ok = address(a); ok && n.canonical == event.SrcIP {
-				l.addInt(event.SrcPort, port)
+				if v, ok := canonicalInt(port); ok {
+					l.addCanonical(event.SrcPort, v)
+				}
 			}
 		}
 	}
 	if ok {
-		l.e.Add(n.canonical, a)
+		l.addCanonical(n.canonical, a)
 	} else if n.canonical == event.SrcIP && value != "" && value != "-" && strings.IndexByte(value, ' ') < 0 {
-		l.e.Add(event.SrcHost, value)
+		l.addCanonical(event.SrcHost, value)
 	}
 	if n.name == n.canonical && (!ok || a != value) {
 		l.e.Add(n.native, value)

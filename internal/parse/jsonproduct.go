@@ -21,9 +21,20 @@ func (l *line) put(name, value string) {
 	l.putAt(l.indexOf(name), name, value)
 }
 
+// indexOf returns the index of the first field of a canonical name, -1 without.
+// While a product's reader runs, it looks only at the fields that can have one.
 func (l *line) indexOf(name string) int {
-	for i := range l.e.Fields {
-		if l.e.Fields[i].Name == name {
+	from, fields := 0, l.e.Fields
+	if found := &l.p.json.found; l.reading > 0 && found.canonicals <= len(found.canonical) {
+		for _, i := range found.canonical[:found.canonicals] {
+			if fields[i].Name == name {
+				return int(i)
+			}
+		}
+		from = l.reading
+	}
+	for i := from; i < len(fields); i++ {
+		if fields[i].Name == name {
 			return i
 		}
 	}
@@ -45,25 +56,14 @@ func (l *line) putAt(i int, name, value string) {
 
 // putThree puts the fields that say what happened; what is "" stays as it is.
 func (l *line) putThree(category, action, outcome string) {
-	at := [3]int{-1, -1, -1}
-	for i := range l.e.Fields {
-		name := l.e.Fields[i].Name
-		if len(name) < len(event.Action) || len(name) > len(event.Category) {
-			continue
-		}
-		switch {
-		case at[0] < 0 && name == event.Category:
-			at[0] = i
-		case at[1] < 0 && name == event.Action:
-			at[1] = i
-		case at[2] < 0 && name == event.Outcome:
-			at[2] = i
-		}
+	if category != "" {
+		l.put(event.Category, category)
 	}
-	for i, value := range [3]string{category, action, outcome} {
-		if value != "" {
-			l.putAt(at[i], [3]string{event.Category, event.Action, event.Outcome}[i], value)
-		}
+	if action != "" {
+		l.put(event.Action, action)
+	}
+	if outcome != "" {
+		l.put(event.Outcome, outcome)
 	}
 }
 

@@ -111,6 +111,9 @@ func (l *line) readProduct(s shape, from int) bool {
 	if s == 0 {
 		return false
 	}
+	outer := l.reading
+	defer func() { l.reading = outer }()
+	l.reading = len(l.e.Fields)
 	for i := range l.p.products {
 		p := &l.p.products[i]
 		if s&p.marks != p.marks {

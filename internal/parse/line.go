@@ -39,6 +39,7 @@ type line struct {
 	fieldsCut              bool
 	count                  string
 	depth                  int // records inside records
+	reading                int // where the fields begin that a product's reader adds
 }
 
 // severity ranks as event.SeverityRank does; 0 is "not said".
