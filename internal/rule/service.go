@@ -250,7 +250,7 @@ func insert(ctx context.Context, tx *sqldb.DB, now time.Time, tenant uint32, act
 func update(ctx context.Context, tx *sqldb.DB, now time.Time, tenant uint32, actor, reason string, m *Meta, yaml string) error {
 	version, err := sqldb.One(ctx, tx, sqldb.Value[int64], `
 		UPDATE rule SET version = version + 1, yaml = $3, name = $4, description = $5, author = $6, severity = $7, type = $8, source = $9,
-			tactics = $10, techniques = $11, folded = $12, updated_at = $13, license = $14,
+			tactics = $10, techniques = $11, folded = $12, updated_at = $13, license = CASE WHEN $14 = '' THEN license ELSE $14 END,
 			origin = CASE WHEN $15 = '' THEN origin ELSE $15 END, pack = CASE WHEN $16 = '' THEN pack ELSE $16 END
 		WHERE tenant = $1 AND id = $2 RETURNING version`,
 		int64(tenant), m.ID, yaml, m.Name, m.Description, m.Author, m.Severity, m.Type, m.Source, blanks(m.Tactics), blanks(m.Techniques), foldedOf(m), now.UnixMicro(), m.License, m.Origin, m.Pack)
