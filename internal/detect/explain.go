@@ -209,3 +209,15 @@ func (rs *Ruleset) Counts(h Hit, e *event.Event) []Counted {
 
 // Weight returns how many happenings e stands for.
 func Weight(e *event.Event) int64 { return weightOf(e) }
+
+// Excepted tells whether an exception of the rule takes e away; it counts nothing.
+func (h Hit) Excepted(e *event.Event) bool {
+	r := &h.set.rules[h.rule]
+	for i := range r.exempting {
+		x := &r.exempting[i]
+		if (x.until == 0 || e.Arrived < x.until) && sigma.Eval(x.filter, sigma.ViewOf(e, x.fields)) {
+			return true
+		}
+	}
+	return false
+}
