@@ -92,12 +92,11 @@ func BenchmarkMatchOracle(b *testing.B) {
 	for name, events := range sets {
 		b.Run(name, func(b *testing.B) {
 			rs := compile(Options{})
-			m := rs.NewMatcher()
 			b.ReportAllocs()
 			start := cpuSeconds(b)
 			n := 0
 			for b.Loop() {
-				plain(rs, m, &events[n*7919%len(events)])
+				plain(rs, &events[n*7919%len(events)])
 				n++
 			}
 			b.ReportMetric(float64(n)/(cpuSeconds(b)-start), "events/cpu-s")

@@ -1,7 +1,11 @@
 package detect
 
 import (
+	"bytes"
 	"encoding/binary"
+	"slices"
+	"sync/atomic"
+	"time"
 
 	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/sigma"
@@ -22,15 +26,18 @@ func (h Hit) Document() *sigma.Document { return h.set.rules[h.rule].document }
 // A Matcher finds the rules that match one event. It keeps no state of the
 // stream; each goroutine needs its own.
 type Matcher struct {
-	set       *Ruleset
-	scratches []*sigma.Scratch // by group, made when first needed
-	input     *sigma.Input
-	slots     []*string
-	ranks     []int32
-	key       []byte
-	classes   map[string][]int32 // values of the slots → groups
-	uncached  []int32
-	found     []int32
+	set     *Ruleset
+	scratch *sigma.Scratch // made when first needed
+	input   *sigma.Input
+	slots   []*string
+	ranks   []int32
+	key     []byte
+	last    []byte            // the key before
+	class   *class            // of last
+	classes map[string]*class // by the values of the slots
+	found   []int32
+	shard   int
+	events  uint64
 }
 
 // maxClasses bounds the cache of classes, maxClassKey the values that are worth
@@ -40,6 +47,9 @@ const (
 	maxClassKey = 512
 )
 
+// matchers deals out shards.
+var matchers atomic.Uint32
+
 // NewMatcher returns a matcher for one goroutine. That of a nil rule set finds
 // nothing.
 func (rs *Ruleset) NewMatcher() *Matcher {
@@ -47,12 +57,12 @@ func (rs *Ruleset) NewMatcher() *Matcher {
 		rs = &Ruleset{names: sigma.NewNames()}
 	}
 	return &Matcher{
-		set:       rs,
-		input:     sigma.NewInput(rs.names),
-		scratches: make([]*sigma.Scratch, len(rs.groups)),
-		slots:     make([]*string, rs.router.slots),
-		ranks:     make([]int32, rs.router.slots),
-		classes:   map[string][]int32{},
+		set:     rs,
+		input:   sigma.NewInput(rs.names),
+		slots:   make([]*string, rs.router.slots),
+		ranks:   make([]int32, rs.router.slots),
+		classes: map[string]*class{},
+		shard:   int(matchers.Add(1) % shards),
 	}
 }
 
@@ -60,67 +70,115 @@ func (rs *Ruleset) NewMatcher() *Matcher {
 // them.
 func (m *Matcher) Match(e *event.Event, dst []Hit) []Hit {
 	m.input.Set(e)
-	for _, g := range m.route(e) {
-		x := &m.set.groups[g]
-		x.events.Add(1)
-		s := m.scratches[g]
-		if s == nil {
-			s = x.matcher.NewScratch()
-			m.scratches[g] = s
-		}
-		m.found = s.MatchInput(m.input, m.found[:0])
-		for _, i := range m.found {
-			r := x.rules[i]
-			m.set.rules[r].matches.Add(1)
-			dst = append(dst, Hit{m.set, r})
-		}
+	c := m.classify(e)
+	if c == nil {
+		return dst
+	}
+	if m.scratch == nil {
+		m.scratch = m.set.matching.program.NewScratch()
+	}
+	if c.parts == nil {
+		return m.match(c, dst)
+	}
+	for _, p := range c.parts {
+		dst = m.match(p, dst)
 	}
 	return dst
+}
+
+// costEvery is how manieth event the cost of rules is measured on.
+const costEvery = 64
+
+func (m *Matcher) match(c *class, dst []Hit) []Hit {
+	c.events[m.shard].Add(1)
+	if m.events++; m.events%costEvery == 0 {
+		m.found = m.scratch.MatchTimed(c.sigma, m.input, m.found[:0], &account{&m.set.matching, c, time.Now()})
+	} else {
+		m.found = m.scratch.MatchInput(c.sigma, m.input, m.found[:0])
+	}
+	for _, i := range m.found {
+		r := m.set.matching.rules[i]
+		m.set.rules[r].matches.Add(1)
+		dst = append(dst, Hit{m.set, r})
+	}
+	return dst
+}
+
+// An account takes down what rules cost.
+type account struct {
+	matching *matching
+	class    *class
+	since    time.Time
+}
+
+// Spent charges the time since the last call to rule, -1 meaning all of the class.
+func (a *account) Spent(rule int32) {
+	now := time.Now()
+	n := uint64(now.Sub(a.since)) * costEvery
+	if rule < 0 {
+		a.class.nanos.Add(n)
+	} else {
+		a.matching.nanos[rule].Add(n)
+	}
+	a.since = now
+}
+
+// classify returns the class of e, nil where no rule concerns it.
+func (m *Matcher) classify(e *event.Event) *class {
+	l := m.input.Layout()
+	if !l.Routed {
+		l.Route, l.Routed = m.set.router.route(l.Names, l.Route[:0], m.ranks), true
+	}
+	m.key = m.key[:0]
+	for i := 0; i < len(l.Route); i += 2 {
+		v := e.Fields[l.Route[i+1]].Value
+		m.key = append(m.key, byte(l.Route[i]))
+		m.key = binary.AppendUvarint(m.key, uint64(len(v)))
+		m.key = append(m.key, v...)
+		if len(m.key) > maxClassKey {
+			return m.evaluate(e, l.Route)
+		}
+	}
+	if bytes.Equal(m.key, m.last) && m.events > 0 {
+		return m.class
+	}
+	c, ok := m.classes[string(m.key)]
+	if !ok {
+		c = m.evaluate(e, l.Route)
+		if len(m.classes) >= maxClasses {
+			clear(m.classes)
+		}
+		m.classes[string(m.key)] = c
+	}
+	m.last, m.class = append(m.last[:0], m.key...), c
+	return c
+}
+
+func (m *Matcher) evaluate(e *event.Event, route []int32) *class {
+	clear(m.slots)
+	for i := 0; i < len(route); i += 2 {
+		m.slots[route[i]] = &e.Fields[route[i+1]].Value
+	}
+	groups := m.set.router.groupsOf(m.slots, nil)
+	if len(groups) == 0 {
+		return nil
+	}
+	return m.set.matching.classOf(groups)
 }
 
 // route returns the groups of e.
 func (m *Matcher) route(e *event.Event) []int32 {
-	r := &m.set.router
-	clear(m.slots)
-	for i, name := range m.input.Names() {
-		if name < 0 || int(name) >= len(r.feeds) {
-			continue
-		}
-		for _, f := range r.feeds[name] {
-			if m.slots[f.slot] == nil || f.rank < m.ranks[f.slot] {
-				m.slots[f.slot], m.ranks[f.slot] = &e.Fields[i].Value, f.rank
-			}
-		}
+	m.input.Set(e)
+	c := m.classify(e)
+	if c == nil {
+		return nil
 	}
-	m.key = m.key[:0]
-	for i, v := range m.slots {
-		if v == nil {
-			continue
-		}
-		m.key = append(m.key, byte(i))
-		m.key = binary.AppendUvarint(m.key, uint64(len(*v)))
-		m.key = append(m.key, *v...)
-		if len(m.key) > maxClassKey {
-			m.uncached = m.evaluate(m.uncached[:0])
-			return m.uncached
-		}
-	}
-	groups, ok := m.classes[string(m.key)]
-	if !ok {
-		groups = m.evaluate(nil)
-		if len(m.classes) >= maxClasses {
-			clear(m.classes)
-		}
-		m.classes[string(m.key)] = groups
-	}
-	return groups
+	return slices.Clone(c.groups)
 }
 
-func (m *Matcher) evaluate(dst []int32) []int32 {
-	for g := range m.set.groups {
-		if m.set.router.match(g, m.slots) {
-			dst = append(dst, int32(g))
-		}
+// forget empties what makes known values cheap.
+func (m *Matcher) forget() {
+	if m.scratch != nil {
+		m.scratch.Forget()
 	}
-	return dst
 }

@@ -8,6 +8,7 @@ type router struct {
 	slots  int
 	feeds  [][]slotFeed // by number of a name: the slots that it fills
 	groups [][]slotCondition
+	named  map[string][]slotFeed
 }
 
 // slotFeed says that a name is the rank-th spelling of a slot's field.
@@ -22,7 +23,7 @@ type slotTest struct {
 }
 
 func newRouter(t *table, groups []group, names *sigma.Names) router {
-	b := routerBuilder{table: t, names: names, slots: map[string]int32{}}
+	b := routerBuilder{router: router{named: map[string][]slotFeed{}}, table: t, names: names, slots: map[string]int32{}}
 	for i := range groups {
 		var needs []slotCondition
 		for _, c := range groups[i].source.needs {
@@ -32,6 +33,40 @@ func newRouter(t *table, groups []group, names *sigma.Names) router {
 	}
 	b.router.slots = len(b.slots)
 	return b.router
+}
+
+// route appends which slots the fields of an event with such names fill, as pairs
+// of slot and index. ranks is memory for as many numbers as there are slots.
+func (r *router) route(names, dst, ranks []int32) []int32 {
+	for i, name := range names {
+		if name < 0 || int(name) >= len(r.feeds) {
+			continue
+		}
+	feeds:
+		for _, f := range r.feeds[name] {
+			for k := 0; k < len(dst); k += 2 {
+				if dst[k] != f.slot {
+					continue
+				}
+				if f.rank < ranks[f.slot] {
+					dst[k+1], ranks[f.slot] = int32(i), f.rank
+				}
+				continue feeds
+			}
+			dst, ranks[f.slot] = append(dst, f.slot, int32(i)), f.rank
+		}
+	}
+	return dst
+}
+
+// groupsOf appends the groups that the slots' values lead to.
+func (r *router) groupsOf(slots []*string, dst []int32) []int32 {
+	for g := range r.groups {
+		if r.match(g, slots) {
+			dst = append(dst, int32(g))
+		}
+	}
+	return dst
 }
 
 type routerBuilder struct {
@@ -69,6 +104,7 @@ func (b *routerBuilder) slot(field string) int32 {
 			b.feeds = append(b.feeds, nil)
 		}
 		b.feeds[id] = append(b.feeds[id], slotFeed{s, int32(rank)})
+		b.named[name] = append(b.named[name], slotFeed{s, int32(rank)})
 	}
 	return s
 }

@@ -3,9 +3,10 @@ package sigma
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"slices"
 	"strings"
-	"unicode/utf8"
+	"sync/atomic"
 
 	"github.com/kyra-mdr/kyra/internal/event"
 )
@@ -20,9 +21,6 @@ type Options struct {
 	Fields func(field string) []string
 	// Hidden names fields whose values keywords do not search.
 	Hidden []string
-	// Names may be shared by several matchers, so that one Input serves all of them.
-	// All Compile calls must come before the first use.
-	Names *Names
 	// Sample is traffic such as is to be expected: the matcher finds each rule by
 	// what is rare in it. Without one it guesses.
 	Sample []event.Event
@@ -35,63 +33,57 @@ func (o *Options) candidates(field string) []string {
 	return o.Fields(field)
 }
 
-// Names numbers field names.
-type Names struct{ ids map[string]int32 }
-
-// NewNames returns an empty set of names.
-func NewNames() *Names { return &Names{ids: map[string]int32{}} }
-
-// Add numbers name, if it is new, and returns its number.
-func (n *Names) Add(name string) int32 {
-	id, ok := n.ids[name]
-	if !ok {
-		id = int32(len(n.ids))
-		n.ids[strings.Clone(name)] = id
-	}
-	return id
+// A Source is rules that concern the same events and see them in the same way:
+// those of one log source.
+type Source struct {
+	Rules  []*Document
+	Fields func(field string) []string // as in Options
 }
 
-// resolve appends the number of each field of e, -1 for names that no rule asks
-// for.
-func (n *Names) resolve(e *event.Event, dst []int32) []int32 {
-	for i := range e.Fields {
-		id, ok := n.ids[e.Fields[i].Name]
-		if !ok {
-			id = -1
-		}
-		dst = append(dst, id)
-	}
-	return dst
+// A Sample is an event with the sources that it concerns, by index.
+type Sample struct {
+	Event   *event.Event
+	Sources []int32
 }
 
-// A Matcher finds which of its rules match an event. It is immutable and may be
-// shared; each goroutine needs its own Scratch.
-type Matcher struct {
-	names    *Names
-	targets  [][]target // by name
-	hidden   []bool     // by name
-	preds    []compiledPredicate
-	rules    []compiledRule
-	atoms    []atomUse
-	always   []int32 // rules that no atom finds
-	fields   []*fieldIndex
-	keywords *gramIndex
+// ProgramOptions are the choices of a Program; see Options.
+type ProgramOptions struct {
+	Names  *Names
+	Lists  map[string][]string
+	Hidden []string
+	Sample []Sample
 }
 
-// A target says that a name of the event is the rank-th candidate for a field.
-type target struct{ field, rank int32 }
+// A Program is rules of any number of sources, compiled. It is immutable and may
+// be shared; each goroutine needs its own Scratch.
+type Program struct {
+	names     *Names
+	hidden    []bool  // by name
+	fields    []field // by number of a field
+	preds     []compiledPredicate
+	rules     []compiledRule
+	ruleAtoms [][]int32 // of each rule: one of them fires where it matches; none: it is always a candidate
+	atoms     []atom
+	decides   []int32 // by atom: the predicate that is true exactly if it fires, or -1
+	sources   []sourceRules
+	regexes   int
+	model     *gramModel
+	units     atomic.Int32 // how many have a number
+}
 
-// atomUse says what follows from an atom.
-type atomUse struct {
-	decides int32 // the predicate that is true exactly if the atom fires, or -1
-	rules   []int32
+// A field is the names under which it may stand, the best first.
+type field struct{ names []int32 }
+
+// sourceRules are the rules lo to hi, and the fields that they ask for.
+type sourceRules struct {
+	lo, hi int32
+	fields []int32
 }
 
 type compiledPredicate struct {
 	*predicate
 	field, ref int32  // -1: all values
 	bytes      []byte // text
-	decided    bool   // an atom decides it
 	glob       globMatcher
 	regex      int32 // index of the automaton in the scratch
 	program    *regexProgram
@@ -106,58 +98,120 @@ type step struct {
 	end  int32 // the step after this subtree
 }
 
-// Compile builds the matcher of docs, which must be detection rules; Match tells
-// rules by their index in docs. Placeholders are filled from o.Lists.
-func Compile(docs []*Document, o Options) (*Matcher, error) {
+// NewProgram compiles the rules of sources, which must be detection rules. They
+// are numbered in order, over all sources.
+func NewProgram(sources []Source, o ProgramOptions) (*Program, error) {
 	names := o.Names
 	if names == nil {
 		names = NewNames()
 	}
 	b := builder{
-		m:       &Matcher{names: names},
-		options: &o,
-		fields:  map[string]int32{},
-		preds:   map[string]int32{},
+		p:         &Program{names: names},
+		fields:    map[string]int32{},
+		preds:     map[predicateKey]int32{},
+		byPred:    map[*predicate]int32{},
+		necessity: map[int32]necessity{},
 	}
-	for _, d := range docs {
-		if d.Correlation != nil {
-			return nil, fmt.Errorf("compile %q: it is a correlation", d.Title)
+	for i := range sources {
+		if err := b.add(&sources[i], o.Lists); err != nil {
+			return nil, err
 		}
-		filled, err := d.Fill(o.Lists)
-		if err != nil {
-			return nil, fmt.Errorf("compile %q: %w", d.Title, err)
-		}
-		b.roots = append(b.roots, filled.root)
-		b.collect(filled.root)
+	}
+	for _, name := range o.Hidden {
+		names.Add(name)
+	}
+	b.p.hidden = make([]bool, len(names.ids))
+	for _, name := range o.Hidden {
+		b.p.hidden[names.Add(name)] = true
+	}
+	b.cost = guess
+	b.p.model = &gramModel{}
+	if len(o.Sample) > 0 {
+		b.cost = b.measured(o.Sample)
 	}
 	b.build()
-	return b.m, nil
+	return b.p, nil
 }
 
 type builder struct {
-	m          *Matcher
-	options    *Options
-	roots      []*expr
-	fields     map[string]int32 // rule field → field number
-	fieldNames []string
-	preds      map[string]int32 // predicate key → number
-	byPred     map[*predicate]int32
-	regexes    int32
-	literals   map[*predicate][]string // folded literals of regular expressions
-	cost       func(atom) float64
+	p       *Program
+	roots   []*expr
+	fields  map[string]int32 // names of a field, joined → number
+	preds   map[predicateKey]int32
+	byPred  map[*predicate]int32
+	current *Source
+	known   map[string]int32 // rule field of the current source → number
+
+	necessity map[int32]necessity // by predicate, for the present cost function
+	cost      func(atom) float64
+}
+
+// add numbers the fields and predicates of a source.
+func (b *builder) add(s *Source, lists map[string][]string) error {
+	b.current, b.known = s, map[string]int32{}
+	r := sourceRules{lo: int32(len(b.roots))}
+	for _, d := range s.Rules {
+		if d.Correlation != nil {
+			return fmt.Errorf("compile %q: it is a correlation", d.Title)
+		}
+		filled, err := d.Fill(lists)
+		if err != nil {
+			return fmt.Errorf("compile %q: %w", d.Title, err)
+		}
+		root := filled.root
+		if root == nil {
+			root = &expr{kind: falseExpr}
+		}
+		b.roots = append(b.roots, root)
+		b.collect(root)
+	}
+	r.hi = int32(len(b.roots))
+	for _, f := range b.known {
+		if !slices.Contains(r.fields, f) {
+			r.fields = append(r.fields, f)
+		}
+	}
+	slices.Sort(r.fields)
+	b.p.sources = append(b.p.sources, r)
+	return nil
 }
 
 func (b *builder) field(name string) int32 {
 	if name == "" {
 		return -1
 	}
-	id, ok := b.fields[name]
-	if !ok {
-		id = int32(len(b.fieldNames))
-		b.fields[name] = id
-		b.fieldNames = append(b.fieldNames, name)
+	id, ok := b.known[name]
+	if ok {
+		return id
 	}
+	candidates := []string{name}
+	if b.current.Fields != nil {
+		candidates = b.current.Fields(name)
+	}
+	key := strings.Join(candidates, "\x00")
+	id, ok = b.fields[key]
+	if !ok {
+		id = int32(len(b.p.fields))
+		b.fields[key] = id
+		var f field
+		for _, c := range candidates {
+			f.names = append(f.names, b.p.names.Add(c))
+		}
+		b.p.fields = append(b.p.fields, f)
+	}
+	b.known[name] = id
 	return id
+}
+
+// predicateKey is equal for predicates that ask the same.
+type predicateKey struct {
+	field, ref int32
+	op, refOp  op
+	cased      bool
+	text, cmp  string
+	part, glob string
+	num        float64
+	net        netip.Prefix
 }
 
 // collect numbers the predicates of x, equal ones alike.
@@ -168,107 +222,77 @@ func (b *builder) collect(x *expr) {
 	if x.kind != predExpr {
 		return
 	}
-	if b.byPred == nil {
-		b.byPred = map[*predicate]int32{}
-		b.literals = map[*predicate][]string{}
-	}
 	if _, ok := b.byPred[x.pred]; ok {
 		return
 	}
-	key := x.pred.key()
+	p := x.pred
+	key := predicateKey{b.field(p.field), -1, p.op, p.refOp, p.cased, p.text, p.cmp, p.part, "", p.num, p.net}
+	if p.op == opRef {
+		key.ref = b.field(p.text)
+	}
+	if p.op == opGlob {
+		key.glob = p.glob.key()
+	}
 	id, ok := b.preds[key]
 	if !ok {
-		id = int32(len(b.m.preds))
+		id = int32(len(b.p.preds))
 		b.preds[key] = id
-		p := compiledPredicate{predicate: x.pred, bytes: []byte(x.pred.text), field: b.field(x.pred.field), ref: -1, regex: -1}
-		switch x.pred.op {
-		case opRef:
-			p.ref = b.field(x.pred.text)
+		c := compiledPredicate{predicate: p, bytes: []byte(p.text), field: key.field, ref: key.ref, regex: -1}
+		switch p.op {
 		case opGlob:
-			p.glob = newGlobMatcher(x.pred.glob)
+			c.glob = newGlobMatcher(p.glob)
 		case opRegex:
-			p.program = newRegexProgram(x.pred.re)
-			p.regex = b.regexes
-			b.regexes++
+			c.program = newRegexProgram(p.re)
+			c.regex = int32(b.p.regexes)
+			b.p.regexes++
 		}
-		b.m.preds = append(b.m.preds, p)
+		b.p.preds = append(b.p.preds, c)
 	}
-	b.byPred[x.pred] = id
+	b.byPred[p] = id
 }
 
+// key is equal for equal patterns.
+func (p pattern) key() string {
+	var b strings.Builder
+	for _, x := range p {
+		fmt.Fprintf(&b, "%d%q", x.kind, x.literal)
+	}
+	return b.String()
+}
+
+// build chooses by which atoms rules are found.
 func (b *builder) build() {
-	b.cost = b.guess
-	if len(b.options.Sample) > 0 {
-		b.cost = b.measured()
-	}
-	m := b.m
+	p := b.p
 	ids := map[atom]int32{}
-	var atoms []atom
-	for i, root := range b.roots {
-		m.rules = append(m.rules, b.flatten(nil, root))
+	clear(b.necessity)
+	for _, root := range b.roots {
+		p.rules = append(p.rules, b.flatten(nil, root))
 		necessary, _, ok := b.necessary(root, false)
-		if !ok {
-			m.always = append(m.always, int32(i))
-			continue
-		}
-		for _, a := range necessary {
-			id, ok := ids[a]
-			if !ok {
-				id = int32(len(atoms))
-				ids[a] = id
-				atoms = append(atoms, a)
-				m.atoms = append(m.atoms, atomUse{decides: -1})
+		var atoms []int32
+		if ok {
+			atoms = []int32{} // even where it never matches
+			for _, a := range necessary {
+				id, known := ids[a]
+				if !known {
+					id = int32(len(p.atoms))
+					ids[a] = id
+					p.atoms = append(p.atoms, a)
+					p.decides = append(p.decides, -1)
+					p.model.add(a.literal)
+				}
+				if !slices.Contains(atoms, id) {
+					atoms = append(atoms, id)
+				}
 			}
-			if u := &m.atoms[id]; !slices.Contains(u.rules, int32(i)) {
-				u.rules = append(u.rules, int32(i))
-			}
 		}
+		p.ruleAtoms = append(p.ruleAtoms, atoms)
 	}
-	for i := range m.preds {
-		if a, exact := b.atom(&m.preds[i]); exact {
+	for i := range p.preds {
+		if a, exact := atomOf(&p.preds[i]); exact {
 			if id, ok := ids[a]; ok {
-				m.atoms[id].decides = int32(i)
-				m.preds[i].decided = true
+				p.decides[id] = int32(i)
 			}
 		}
-	}
-	model := &gramModel{}
-	for _, a := range atoms {
-		model.add(a.literal)
-	}
-	for i := range b.options.Sample {
-		for _, f := range b.options.Sample[i].Fields {
-			model.add(fold(clip(f.Value)))
-		}
-	}
-	m.fields, m.keywords = buildIndexes(atoms, len(b.fieldNames), model)
-	b.routeNames()
-}
-
-// routeNames fills in which names of events feed which fields.
-func (b *builder) routeNames() {
-	m := b.m
-	type route struct {
-		name int32
-		target
-	}
-	var routes []route
-	for f, field := range b.fieldNames {
-		for rank, name := range b.options.candidates(field) {
-			routes = append(routes, route{m.names.Add(name), target{int32(f), int32(rank)}})
-		}
-	}
-	var hidden []int32
-	for _, name := range b.options.Hidden {
-		hidden = append(hidden, m.names.Add(name))
-	}
-	m.targets = make([][]target, len(m.names.ids))
-	m.hidden = make([]bool, len(m.names.ids))
-	for _, r := range routes {
-		m.targets[r.name] = append(m.targets[r.name], r.target)
-	}
-	for _, h := range hidden {
-		m.hidden[h] = true
 	}
 }
 
@@ -280,151 +304,38 @@ func (b *builder) flatten(steps compiledRule, x *expr) compiledRule {
 		s.arg = b.byPred[x.pred]
 	}
 	steps = append(steps, s)
-	kids := slices.Clone(x.kids)
-	if x.kind == andExpr || x.kind == orExpr {
-		probability := make(map[*expr]float64, len(kids))
-		for _, k := range kids {
-			probability[k] = b.probability(k)
+	kids := x.kids
+	if (x.kind == andExpr || x.kind == orExpr) && len(kids) > 1 {
+		type weighed struct {
+			x *expr
+			p float64
 		}
-		slices.SortStableFunc(kids, func(p, q *expr) int {
-			d := probability[p] - probability[q]
+		order := make([]weighed, len(kids))
+		for i, k := range kids {
+			order[i] = weighed{k, b.probability(k)}
 			if x.kind == orExpr {
-				d = -d
+				order[i].p = -order[i].p
 			}
+		}
+		slices.SortStableFunc(order, func(p, q weighed) int {
 			switch {
-			case d < 0:
+			case p.p < q.p:
 				return -1
-			case d > 0:
+			case p.p > q.p:
 				return 1
 			}
 			return 0
 		})
+		kids = make([]*expr, len(order))
+		for i := range order {
+			kids[i] = order[i].x
+		}
 	}
 	for _, k := range kids {
 		steps = b.flatten(steps, k)
 	}
 	steps[at].end = int32(len(steps))
 	return steps
-}
-
-// necessary returns atoms of which at least one fires on each event for which x
-// (or, with negated, not x) holds, and how often that is to be expected; false if
-// there are none. It may name too many atoms, never too few.
-func (b *builder) necessary(x *expr, negated bool) ([]atom, float64, bool) {
-	switch x.kind {
-	case trueExpr, falseExpr:
-		never := (x.kind == falseExpr) != negated
-		return nil, 0, never
-	case notExpr:
-		return b.necessary(x.kids[0], !negated)
-	case atLeastExpr:
-		if negated {
-			return nil, 0, false
-		}
-		return b.anyOf(x.kids, false)
-	case andExpr, orExpr:
-		if (x.kind == andExpr) == negated {
-			return b.anyOf(x.kids, negated)
-		}
-		var best []atom
-		bestCost, found := math.Inf(1), false
-		for _, k := range x.kids {
-			if atoms, cost, ok := b.necessary(k, negated); ok && (!found || cost < bestCost) {
-				best, bestCost, found = atoms, cost, true
-			}
-		}
-		return best, bestCost, found
-	case predExpr:
-		return b.necessaryPredicate(&b.m.preds[b.byPred[x.pred]], negated)
-	}
-	return nil, 0, false
-}
-
-func (b *builder) anyOf(kids []*expr, negated bool) ([]atom, float64, bool) {
-	var all []atom
-	total := 0.0
-	for _, k := range kids {
-		atoms, cost, ok := b.necessary(k, negated)
-		if !ok {
-			return nil, 0, false
-		}
-		all = append(all, atoms...)
-		total += cost
-	}
-	return all, total, true
-}
-
-func (b *builder) necessaryPredicate(p *compiledPredicate, negated bool) ([]atom, float64, bool) {
-	present := atom{field: p.field, kind: opPresent}
-	if negated {
-		if p.op != opAbsent {
-			return nil, 0, false
-		}
-		return []atom{present}, b.cost(present), true
-	}
-	if p.op == opAbsent || p.op == opPresent && p.field < 0 {
-		return nil, 0, false
-	}
-	if p.op == opRegex {
-		literals, ok := b.literals[p.predicate]
-		if !ok {
-			literals = foldedLiterals(p.re)
-			b.literals[p.predicate] = literals
-		}
-		if len(literals) > 0 {
-			var atoms []atom
-			total := 0.0
-			for _, l := range literals {
-				a := atom{field: p.field, kind: opContains, literal: l}
-				atoms = append(atoms, a)
-				total += b.cost(a)
-			}
-			return atoms, total, true
-		}
-		if p.field < 0 {
-			return nil, 0, false
-		}
-	}
-	a, _ := b.atom(p)
-	if p.field < 0 && a.kind == opPresent {
-		return nil, 0, false
-	}
-	return []atom{a}, b.cost(a), true
-}
-
-// atom returns the narrowest atom that fires wherever p holds, and whether it
-// fires only there.
-func (b *builder) atom(p *compiledPredicate) (atom, bool) {
-	present := atom{field: p.field, kind: opPresent}
-	switch p.op {
-	case opEqual, opPrefix, opSuffix, opContains:
-		if p.text == "" && p.op != opEqual || p.cased && !utf8.ValidString(p.text) {
-			return present, false
-		}
-		if p.field < 0 && p.op != opContains {
-			return present, false
-		}
-		return atom{field: p.field, kind: p.op, literal: fold(p.text)}, !p.cased
-	case opGlob:
-		if l := longestLiteral(p.predicate.glob); l != "" {
-			return atom{field: p.field, kind: opContains, literal: fold(l)}, false
-		}
-	case opCIDR:
-		return atom{field: p.field, kind: opCIDR, net: p.net}, true
-	case opPresent:
-		return present, p.field >= 0
-	}
-	return present, false
-}
-
-func longestLiteral(p pattern) string {
-	longest := ""
-	for _, x := range p {
-		if x.kind == literalPart && len(x.literal) > len(longest) && utf8.ValidString(x.literal) {
-			longest = x.literal
-		}
-	}
-	return longest
 }
 
 // probability estimates how often x holds, as if predicates were independent.
@@ -449,14 +360,42 @@ func (b *builder) probability(x *expr) float64 {
 		}
 		return 1 - p
 	case predExpr:
-		atoms, cost, ok := b.necessary(x, false)
+		n := b.necessaryPredicate(b.byPred[x.pred])
 		switch {
-		case !ok:
+		case !n.ok:
 			return 0.5
-		case len(atoms) == 1 && atoms[0].kind == opPresent && x.pred.op != opPresent:
+		case len(n.atoms) == 1 && n.atoms[0].kind == opPresent && x.pred.op != opPresent:
 			return 0.3
 		}
-		return min(cost, 1)
+		return math.Min(n.cost, 1)
 	}
 	return 0.5
+}
+
+// A Matcher finds which of its rules match an event: a program whose rules all
+// concern every event.
+type Matcher struct {
+	program *Program
+	class   *Class
+}
+
+// Compile builds the matcher of docs, which must be detection rules; Match tells
+// rules by their index in docs.
+func Compile(docs []*Document, o Options) (*Matcher, error) {
+	var sample []Sample
+	for i := range o.Sample {
+		sample = append(sample, Sample{&o.Sample[i], []int32{0}})
+	}
+	p, err := NewProgram([]Source{{docs, o.Fields}}, ProgramOptions{Lists: o.Lists, Hidden: o.Hidden, Sample: sample})
+	if err != nil {
+		return nil, err
+	}
+	return &Matcher{p, p.Class([]int32{0})}, nil
+}
+
+// NewScratch returns working memory for one goroutine.
+func (m *Matcher) NewScratch() *Scratch {
+	s := m.program.NewScratch()
+	s.own, s.class = NewInput(m.program.names), m.class
+	return s
 }

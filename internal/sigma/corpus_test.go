@@ -228,6 +228,6 @@ func TestCorpusAgrees(t *testing.T) {
 				t.Fatalf("%s, event %d: the matcher finds %v, the evaluator %v\n%v", name, i, got, want, events[i].Fields)
 			}
 		}
-		t.Logf("%s: %d rules, %d events, %d matches, %d rules are always evaluated", name, len(docs), len(events), matches, len(m.always))
+		t.Logf("%s: %d rules, %d events, %d matches, %d rules are always evaluated", name, len(docs), len(events), matches, len(m.class.always))
 	}
 }

@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"encoding/binary"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -25,12 +26,24 @@ const (
 
 // appendFold appends fold(s) to dst, eight bytes at a time where s is ASCII.
 func appendFold(dst []byte, s string) []byte {
+	dst = slices.Grow(dst, len(s)+8)
 	for s != "" {
-		n := asciiPrefix(s)
-		start := len(dst)
-		dst = append(dst, s[:n]...)
-		foldASCII(dst[start:])
-		s = s[n:]
+		n := len(dst)
+		out := dst[n:cap(dst)]
+		i := 0
+		for i+8 <= len(s) && i+8 <= len(out) {
+			w := load64(s, i)
+			if w&highBits != 0 {
+				break
+			}
+			binary.LittleEndian.PutUint64(out[i:], foldWord(w))
+			i += 8
+		}
+		for i < len(s) && i < len(out) && s[i] < utf8.RuneSelf {
+			out[i] = foldByte(s[i])
+			i++
+		}
+		dst, s = dst[:n+i], s[i:]
 		n = 0
 		for n < len(s) && s[n] >= utf8.RuneSelf {
 			r, width := utf8.DecodeRuneInString(s[n:])
@@ -42,40 +55,24 @@ func appendFold(dst []byte, s string) []byte {
 			n += width
 		}
 		s = s[n:]
+		dst = slices.Grow(dst, len(s))
 	}
 	return dst
 }
 
-// asciiPrefix returns how many bytes s has before its first that is not ASCII.
-func asciiPrefix(s string) int {
-	i := 0
-	for ; i+8 <= len(s); i += 8 {
-		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
-			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
-		if w&highBits != 0 {
-			break
-		}
-	}
-	for i < len(s) && s[i] < utf8.RuneSelf {
-		i++
-	}
-	return i
+// foldWord folds eight bytes of ASCII. The high bit of each byte of (w + 0x80-'A')
+// tells bytes from 'A' on, that of (w + 0x7f-'Z') bytes after 'Z'; what lies
+// between gets 0x20 added.
+func foldWord(w uint64) uint64 {
+	upper := (w + ones*(0x80-'A')) &^ (w + ones*(0x80-'Z'-1)) & highBits
+	return w | upper>>2
 }
 
-func foldASCII(b []byte) {
-	i := 0
-	for ; i+8 <= len(b); i += 8 {
-		w := binary.LittleEndian.Uint64(b[i:])
-		// The high bit of each byte of (w + 0x80-'A') tells bytes from 'A' on, that
-		// of (w + 0x7f-'Z') bytes after 'Z'; what lies between gets 0x20 added.
-		upper := (w + ones*(0x80-'A')) &^ (w + ones*(0x80-'Z'-1)) & highBits
-		binary.LittleEndian.PutUint64(b[i:], w|upper>>2)
+func foldByte(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
 	}
-	for ; i < len(b); i++ {
-		if c := b[i]; 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
-		}
-	}
+	return c
 }
 
 // clip cuts a value to what is looked at.

@@ -2,21 +2,30 @@ package sigma
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/bits"
 )
 
 // A gramIndex finds which of many literals occur in a value. Each literal stands
-// under its rarest four bytes (two for short ones); a bit set of 8 KiB, which
-// stays in the first cache, turns nearly all positions away.
+// under its rarest four bytes (two for short ones); a set of bits, small enough
+// for the first cache, turns nearly all positions away. Where every literal is
+// long enough, it stands under several neighbouring grams, one of which any
+// occurrence has at a position that is a multiple of their number: only those
+// positions are looked at.
 type gramIndex struct {
-	bits4   [1 << 10]uint64
-	bits2   [1 << 10]uint64
-	table   []gramSlot
-	shift   uint32
+	stride  int // 1, 2 or 4; 0: no literal of four bytes or more
+	four    gramTable
+	two     gramTable
+	one     []oneByte
 	entries []gramEntry
-	two     map[uint16][]gramEntry
-	one     map[byte][]int32
-	has4    bool
+}
+
+// A gramTable leads from grams to entries.
+type gramTable struct {
+	bits  []uint64
+	shift uint32 // of a 32-bit hash: leaves the number of a bit
+	slots []gramSlot
+	slot  uint32 // shift that leaves the number of a slot
 }
 
 type gramSlot struct {
@@ -30,23 +39,26 @@ type gramEntry struct {
 	id      int32
 }
 
+type oneByte struct {
+	c   byte
+	ids []int32
+}
+
 // A gramModel knows how often grams occur in text that is to be expected.
 type gramModel struct {
 	four [1 << 16]uint32 // by hash
 	two  [1 << 16]uint32
 }
 
-func hash4(w uint32) uint32 { return w * 0x9E3779B1 >> 16 }
+const gramFactor = 0x9E3779B1
 
-func gram4(s string, i int) uint32 {
-	return uint32(s[i]) | uint32(s[i+1])<<8 | uint32(s[i+2])<<16 | uint32(s[i+3])<<24
-}
+func hash4(w uint32) uint32 { return w * gramFactor >> 16 }
 
-func gram2(s string, i int) uint16 { return uint16(s[i]) | uint16(s[i+1])<<8 }
+func gram2(s string, i int) uint32 { return uint32(s[i]) | uint32(s[i+1])<<8 }
 
 func (m *gramModel) add(s string) {
 	for i := 0; i+4 <= len(s); i++ {
-		m.four[hash4(gram4(s, i))]++
+		m.four[hash4(load32(s, i))]++
 	}
 	for i := 0; i+2 <= len(s); i++ {
 		m.two[gram2(s, i)]++
@@ -58,101 +70,258 @@ func newGramIndex(literals []string, ids []int32, model *gramModel) *gramIndex {
 	if len(literals) == 0 {
 		return nil
 	}
-	g := &gramIndex{two: map[uint16][]gramEntry{}, one: map[byte][]int32{}}
-	byGram := map[uint32][]gramEntry{}
-	var order []uint32
+	g := &gramIndex{}
+	shortest := 0
+	for _, l := range literals {
+		if len(l) >= 4 && (shortest == 0 || len(l) < shortest) {
+			shortest = len(l)
+		}
+	}
+	switch {
+	case shortest >= 7:
+		g.stride = 4
+	case shortest >= 5:
+		g.stride = 2
+	case shortest > 0:
+		g.stride = 1
+	}
+	four, two := gramBuilder{}, gramBuilder{}
 	for k, l := range literals {
 		switch {
 		case len(l) >= 4:
-			best := 0
-			for i := 1; i+4 <= len(l); i++ {
-				if model.four[hash4(gram4(l, i))] < model.four[hash4(gram4(l, best))] {
-					best = i
+			best, least := 0, ^uint64(0)
+			for i := 0; i+3+g.stride <= len(l); i++ {
+				n := uint64(0)
+				for j := i; j < i+g.stride; j++ {
+					w := load32(l, j)
+					// A gram that many literals stand under costs at each occurrence.
+					n += uint64(model.four[hash4(w)]) + 4*uint64(len(four.under[w]))
+				}
+				if n < least {
+					best, least = i, n
 				}
 			}
-			w := gram4(l, best)
-			if byGram[w] == nil {
-				order = append(order, w)
+			for j := best; j < best+g.stride; j++ {
+				four.add(load32(l, j), gramEntry{l, int32(j), ids[k]})
 			}
-			byGram[w] = append(byGram[w], gramEntry{l, int32(best), ids[k]})
-			h := hash4(w)
-			g.bits4[h>>6] |= 1 << (h & 63)
-			g.has4 = true
 		case len(l) >= 2:
 			best := 0
 			if len(l) == 3 && model.two[gram2(l, 1)] < model.two[gram2(l, 0)] {
 				best = 1
 			}
-			w := gram2(l, best)
-			g.two[w] = append(g.two[w], gramEntry{l, int32(best), ids[k]})
-			g.bits2[w>>6] |= 1 << (w & 63)
+			two.add(gram2(l, best), gramEntry{l, int32(best), ids[k]})
 		default:
-			g.one[l[0]] = append(g.one[l[0]], ids[k])
+			g.addOne(l[0], ids[k])
 		}
 	}
-	size := 1 << bits.Len(uint(len(byGram)*2+1))
-	g.shift = uint32(33 - bits.Len(uint(size)))
-	g.table = make([]gramSlot, size)
-	for _, w := range order {
-		i := g.slot(w)
-		for g.table[i].hi != 0 {
-			i = (i + 1) & uint32(size-1)
-		}
-		g.table[i] = gramSlot{w, int32(len(g.entries)), int32(len(g.entries) + len(byGram[w]))}
-		g.entries = append(g.entries, byGram[w]...)
-	}
+	g.four = four.build(g)
+	g.two = two.build(g)
 	return g
 }
 
-func (g *gramIndex) slot(w uint32) uint32 { return w * 0x85EBCA6B >> g.shift }
-
-// scan appends the ids of the literals that occur in v, some of them repeatedly.
-func (g *gramIndex) scan(v []byte, dst []int32) []int32 {
-	if g.has4 && len(v) >= 4 {
-		w := uint32(v[0])<<8 | uint32(v[1])<<16 | uint32(v[2])<<24
-		for i, c := range v[3:] {
-			w = w>>8 | uint32(c)<<24
-			if h := hash4(w); g.bits4[h>>6]>>(h&63)&1 != 0 {
-				dst = g.hit(v, i, w, dst)
-			}
+func (g *gramIndex) addOne(c byte, id int32) {
+	for i := range g.one {
+		if g.one[i].c == c {
+			g.one[i].ids = append(g.one[i].ids, id)
+			return
 		}
 	}
-	if len(g.two) > 0 && len(v) >= 2 {
-		w := uint16(v[0]) << 8
+	g.one = append(g.one, oneByte{c, []int32{id}})
+}
+
+// A gramBuilder gathers what stands under each gram, in order.
+type gramBuilder struct {
+	under map[uint32][]gramEntry
+	order []uint32
+}
+
+func (b *gramBuilder) add(gram uint32, e gramEntry) {
+	if b.under == nil {
+		b.under = map[uint32][]gramEntry{}
+	}
+	if len(b.under[gram]) == 0 {
+		b.order = append(b.order, gram)
+	}
+	b.under[gram] = append(b.under[gram], e)
+}
+
+func (b *gramBuilder) build(g *gramIndex) gramTable {
+	if len(b.order) == 0 {
+		return gramTable{}
+	}
+	n := uint(len(b.order))
+	bitLog := min(max(bits.Len(16*n), 8), 16)
+	slotLog := bits.Len(2 * n)
+	t := gramTable{
+		bits:  make([]uint64, 1<<(bitLog-6)),
+		shift: uint32(32 - bitLog),
+		slots: make([]gramSlot, 1<<slotLog),
+		slot:  uint32(32 - slotLog),
+	}
+	for _, w := range b.order {
+		h := w * gramFactor >> t.shift
+		t.bits[h>>6] |= 1 << (h & 63)
+		i := t.first(w)
+		for t.slots[i].hi != 0 {
+			i = (i + 1) & uint32(len(t.slots)-1)
+		}
+		lo := len(g.entries)
+		g.entries = append(g.entries, b.under[w]...)
+		t.slots[i] = gramSlot{w, int32(lo), int32(len(g.entries))}
+	}
+	return t
+}
+
+func (t *gramTable) first(w uint32) uint32 { return w * 0x85EBCA6B >> t.slot }
+
+// A scanned is what a scan found: the ids of the literals that occur, some of them
+// repeatedly, and how many steps it took beyond the bytes.
+type scanned struct {
+	ids   []int32
+	steps int
+}
+
+// scan adds the literals that occur in v to out.
+func (g *gramIndex) scan(v []byte, out *scanned) {
+	if len(v) >= 4 {
+		switch g.stride {
+		case 1:
+			g.scan1(v, out)
+		case 2:
+			g.scan2(v, out)
+		case 4:
+			g.scan4(v, out)
+		}
+	}
+	if len(g.two.bits) > 0 && len(v) >= 2 {
+		t := &g.two
+		set, shift, mask := t.bits, t.shift, uint32(len(t.bits)-1)
+		w := uint32(v[0]) << 8
 		for i, c := range v[1:] {
-			w = w>>8 | uint16(c)<<8
-			if g.bits2[w>>6]>>(w&63)&1 != 0 {
-				dst = verify(g.two[w], v, i, dst)
+			w = w>>8 | uint32(c)<<8
+			if h := w * gramFactor >> shift; set[h>>6&mask]>>(h&63)&1 != 0 {
+				g.hit(t, v, i, w, out)
 			}
 		}
 	}
-	for c, ids := range g.one {
-		if bytes.IndexByte(v, c) >= 0 {
-			dst = append(dst, ids...)
+	for i := range g.one {
+		if bytes.IndexByte(v, g.one[i].c) >= 0 {
+			out.ids = append(out.ids, g.one[i].ids...)
 		}
 	}
-	return dst
 }
 
-func (g *gramIndex) hit(v []byte, i int, w uint32, dst []int32) []int32 {
-	mask := uint32(len(g.table) - 1)
-	for j := g.slot(w); g.table[j].hi != 0; j = (j + 1) & mask {
-		if s := &g.table[j]; s.gram == w {
-			return verify(g.entries[s.lo:s.hi], v, i, dst)
+// scan1 looks at every position.
+func (g *gramIndex) scan1(v []byte, out *scanned) {
+	t := &g.four
+	set, shift, mask := t.bits, t.shift, uint32(len(t.bits)-1)
+	i := 0
+	for ; i+8 <= len(v); i += 4 {
+		w := binary.LittleEndian.Uint64(v[i:])
+		w0, w1, w2, w3 := uint32(w), uint32(w>>8), uint32(w>>16), uint32(w>>24)
+		h0, h1, h2, h3 := w0*gramFactor>>shift, w1*gramFactor>>shift, w2*gramFactor>>shift, w3*gramFactor>>shift
+		b0 := set[h0>>6&mask] >> (h0 & 63)
+		b1 := set[h1>>6&mask] >> (h1 & 63)
+		b2 := set[h2>>6&mask] >> (h2 & 63)
+		b3 := set[h3>>6&mask] >> (h3 & 63)
+		if (b0|b1|b2|b3)&1 == 0 {
+			continue
+		}
+		if b0&1 != 0 {
+			g.hit(t, v, i, w0, out)
+		}
+		if b1&1 != 0 {
+			g.hit(t, v, i+1, w1, out)
+		}
+		if b2&1 != 0 {
+			g.hit(t, v, i+2, w2, out)
+		}
+		if b3&1 != 0 {
+			g.hit(t, v, i+3, w3, out)
 		}
 	}
-	return dst
+	for ; i+4 <= len(v); i++ {
+		w := binary.LittleEndian.Uint32(v[i:])
+		if h := w * gramFactor >> shift; set[h>>6&mask]>>(h&63)&1 != 0 {
+			g.hit(t, v, i, w, out)
+		}
+	}
 }
 
-// verify appends the ids of the entries whose literal really stands in v, its
-// gram being at i.
-func verify(entries []gramEntry, v []byte, i int, dst []int32) []int32 {
-	for k := range entries {
-		e := &entries[k]
-		start := i - int(e.offset)
-		if start >= 0 && start+len(e.literal) <= len(v) && string(v[start:start+len(e.literal)]) == e.literal {
-			dst = append(dst, e.id)
+// scan2 looks at every second position.
+func (g *gramIndex) scan2(v []byte, out *scanned) {
+	t := &g.four
+	set, shift, mask := t.bits, t.shift, uint32(len(t.bits)-1)
+	i := 0
+	for ; i+8 <= len(v); i += 4 {
+		w := binary.LittleEndian.Uint64(v[i:])
+		w0, w2 := uint32(w), uint32(w>>16)
+		h0, h2 := w0*gramFactor>>shift, w2*gramFactor>>shift
+		b0 := set[h0>>6&mask] >> (h0 & 63)
+		b2 := set[h2>>6&mask] >> (h2 & 63)
+		if (b0|b2)&1 == 0 {
+			continue
+		}
+		if b0&1 != 0 {
+			g.hit(t, v, i, w0, out)
+		}
+		if b2&1 != 0 {
+			g.hit(t, v, i+2, w2, out)
 		}
 	}
-	return dst
+	for ; i+4 <= len(v); i += 2 {
+		w := binary.LittleEndian.Uint32(v[i:])
+		if h := w * gramFactor >> shift; set[h>>6&mask]>>(h&63)&1 != 0 {
+			g.hit(t, v, i, w, out)
+		}
+	}
+}
+
+// scan4 looks at every fourth position.
+func (g *gramIndex) scan4(v []byte, out *scanned) {
+	t := &g.four
+	set, shift, mask := t.bits, t.shift, uint32(len(t.bits)-1)
+	i := 0
+	for ; i+8 <= len(v); i += 8 {
+		w := binary.LittleEndian.Uint64(v[i:])
+		w0, w4 := uint32(w), uint32(w>>32)
+		h0, h4 := w0*gramFactor>>shift, w4*gramFactor>>shift
+		b0 := set[h0>>6&mask] >> (h0 & 63)
+		b4 := set[h4>>6&mask] >> (h4 & 63)
+		if (b0|b4)&1 == 0 {
+			continue
+		}
+		if b0&1 != 0 {
+			g.hit(t, v, i, w0, out)
+		}
+		if b4&1 != 0 {
+			g.hit(t, v, i+4, w4, out)
+		}
+	}
+	if i+4 <= len(v) {
+		w := binary.LittleEndian.Uint32(v[i:])
+		if h := w * gramFactor >> shift; set[h>>6&mask]>>(h&63)&1 != 0 {
+			g.hit(t, v, i, w, out)
+		}
+	}
+}
+
+// hit adds the literals that really stand in v with their gram w at i.
+func (g *gramIndex) hit(t *gramTable, v []byte, i int, w uint32, out *scanned) {
+	mask := uint32(len(t.slots) - 1)
+	for j := t.first(w); t.slots[j].hi != 0; j = (j + 1) & mask {
+		s := &t.slots[j]
+		if s.gram != w {
+			continue
+		}
+		out.steps += int(s.hi - s.lo)
+		for k := s.lo; k < s.hi; k++ {
+			e := &g.entries[k]
+			start := i - int(e.offset)
+			if start >= 0 && start+len(e.literal) <= len(v) && string(v[start:start+len(e.literal)]) == e.literal {
+				out.ids = append(out.ids, e.id)
+			}
+		}
+		return
+	}
 }

@@ -1,157 +1,240 @@
 package sigma
 
 import (
+	"cmp"
+	"math/bits"
 	"net/netip"
 	"slices"
+	"sync"
 )
 
-// An atom is the smallest thing that the index finds by itself: a folded literal
-// at some place of a field's value, a network, or that the field is there.
+// An atom is the smallest thing that an index finds by itself: a folded literal
+// at some place of a field's value, a network, a bound of numbers, or that the
+// field is there.
 type atom struct {
 	field   int32 // -1: any value of the event
-	kind    op    // opEqual, opPrefix, opSuffix, opContains, opCIDR or opPresent
+	kind    op    // opEqual, opPrefix, opSuffix, opContains, opCIDR, opCompare or opPresent
 	literal string
 	net     netip.Prefix
+	cmp     string // gt, gte, lt, lte or eq
+	num     float64
 }
 
-// A fieldIndex finds the atoms of one field.
-type fieldIndex struct {
+// A unit finds, in one pass over a value, what concerns any of the fields that
+// the value is, and keywords. It is built when first needed.
+type unit struct {
+	id       int32
+	class    *Class
+	fields   []int32
+	keywords bool
+
+	once           sync.Once
 	equal          map[string][]int32
 	longest        int // of the keys of equal
 	prefix, suffix *trie
 	contains       *gramIndex
 	networks       *networkIndex
-	present        []int32
+	numbers        *numberIndex
+	shortest       int // a shorter value holds nothing
 }
 
-// buildIndexes returns the index of each field and that of keywords.
-func buildIndexes(atoms []atom, fields int, model *gramModel) ([]*fieldIndex, *gramIndex) {
-	type lists struct{ prefix, suffix, contains, networks []int32 }
-	out := make([]*fieldIndex, fields)
-	sorted := make([]lists, fields)
-	var keywords []int32
-	for id, a := range atoms {
-		if a.field < 0 {
-			keywords = append(keywords, int32(id))
-			continue
-		}
-		x := out[a.field]
-		if x == nil {
-			x = &fieldIndex{equal: map[string][]int32{}}
-			out[a.field] = x
-		}
-		l := &sorted[a.field]
+// An entry is an atom under its number in the class.
+type indexed struct {
+	atom
+	id int32
+}
+
+func (u *unit) build(atoms []indexed, model *gramModel) {
+	var prefix, suffix []indexed
+	var literals []string
+	var ids []int32
+	u.shortest = MaxValue
+	for _, a := range atoms {
+		least := len(a.literal)
 		switch a.kind {
 		case opEqual:
-			x.equal[a.literal] = append(x.equal[a.literal], int32(id))
-			x.longest = max(x.longest, len(a.literal))
+			if u.equal == nil {
+				u.equal = map[string][]int32{}
+			}
+			u.equal[a.literal] = append(u.equal[a.literal], a.id)
+			u.longest = max(u.longest, len(a.literal))
 		case opPrefix:
-			l.prefix = append(l.prefix, int32(id))
+			prefix = append(prefix, a)
 		case opSuffix:
-			l.suffix = append(l.suffix, int32(id))
+			suffix = append(suffix, a)
 		case opContains:
-			l.contains = append(l.contains, int32(id))
+			literals, ids = append(literals, a.literal), append(ids, a.id)
 		case opCIDR:
-			l.networks = append(l.networks, int32(id))
-		default:
-			x.present = append(x.present, int32(id))
+			if u.networks == nil {
+				u.networks = &networkIndex{atoms: map[netip.Prefix][]int32{}}
+			}
+			u.networks.add(a.net, a.id)
+			least = 2
+		case opCompare:
+			if u.numbers == nil {
+				u.numbers = &numberIndex{equal: map[float64][]int32{}}
+			}
+			u.numbers.add(a.cmp, a.num, a.id)
+			least = 1
 		}
+		u.shortest = min(u.shortest, least)
 	}
-	grams := func(ids []int32) *gramIndex {
-		literals := make([]string, len(ids))
-		for i, id := range ids {
-			literals[i] = atoms[id].literal
-		}
-		return newGramIndex(literals, ids, model)
+	u.prefix, u.suffix = newTrie(prefix, false), newTrie(suffix, true)
+	u.contains = newGramIndex(literals, ids, model)
+	if u.numbers != nil {
+		u.numbers.sort()
 	}
-	for f, x := range out {
-		if x == nil {
-			continue
-		}
-		l := &sorted[f]
-		x.prefix = newTrie(atoms, l.prefix, false)
-		x.suffix = newTrie(atoms, l.suffix, true)
-		x.contains = grams(l.contains)
-		x.networks = newNetworkIndex(atoms, l.networks)
-	}
-	return out, grams(keywords)
 }
 
-// needsText tells whether find looks at the folded value at all.
-func (x *fieldIndex) needsText() bool {
-	return len(x.equal) > 0 || x.prefix != nil || x.suffix != nil || x.contains != nil
+// find adds the atoms that fire for value i of the event.
+func (u *unit) find(in *Input, i int32, out *scanned) {
+	raw := in.raw(i)
+	if u.equal != nil || u.prefix != nil || u.suffix != nil || u.contains != nil {
+		u.findText(in.fold(i), out)
+	}
+	if u.networks != nil {
+		if a, ok := parseAddress(raw); ok {
+			out.ids = u.networks.find(a, out.ids)
+		}
+	}
+	if u.numbers != nil {
+		if n, ok := parseNumber(raw); ok {
+			out.ids = u.numbers.find(n, out.ids)
+		}
+	}
 }
 
-// find appends the atoms, but for those of networks and presence, that fire for
-// the folded value v.
-func (x *fieldIndex) find(v []byte, dst []int32) []int32 {
-	if len(v) <= x.longest && len(x.equal) > 0 {
-		dst = append(dst, x.equal[string(v)]...)
+func (u *unit) findText(v []byte, out *scanned) {
+	if u.equal != nil && len(v) <= u.longest {
+		out.ids = append(out.ids, u.equal[string(v)]...)
 	}
-	if t := x.suffix; t != nil {
+	if t := u.suffix; t != nil {
 		s := int32(0)
-		for _, v0 := range slices.Backward(v) {
-			if s = t.next[s*t.classes+int32(t.class[v0])]; s == 0 {
+		for _, c := range slices.Backward(v) {
+			if s = t.step(s, c); s == 0 {
 				break
 			}
-			dst = append(dst, t.out[s]...)
+			out.ids = append(out.ids, t.out[s]...)
 		}
 	}
-	if t := x.prefix; t != nil {
+	if t := u.prefix; t != nil {
 		s := int32(0)
 		for _, c := range v {
-			if s = t.next[s*t.classes+int32(t.class[c])]; s == 0 {
+			if s = t.step(s, c); s == 0 {
 				break
 			}
-			dst = append(dst, t.out[s]...)
+			out.ids = append(out.ids, t.out[s]...)
 		}
 	}
-	if x.contains != nil {
-		dst = x.contains.scan(v, dst)
+	if u.contains != nil {
+		u.contains.scan(v, out)
 	}
-	return dst
 }
 
-// A trie holds literals by their first or last bytes, one dense row a state.
+// A trie holds literals by their first or last bytes, its edges in a hash table.
 type trie struct {
-	class   [256]uint16 // 0: occurs in no literal
-	classes int32
-	next    []int32
-	out     [][]int32
+	edges []trieEdge
+	shift uint32
+	out   [][]int32
 }
 
-func newTrie(atoms []atom, ids []int32, reverse bool) *trie {
-	if len(ids) == 0 {
+type trieEdge struct {
+	key  uint32 // state and byte
+	next int32  // 0: empty
+}
+
+func newTrie(atoms []indexed, reverse bool) *trie {
+	if len(atoms) == 0 {
 		return nil
 	}
-	t := &trie{classes: 1, out: [][]int32{nil}}
-	for _, id := range ids {
-		for _, c := range []byte(atoms[id].literal) {
-			if t.class[c] == 0 {
-				t.class[c] = uint16(t.classes)
-				t.classes++
-			}
-		}
-	}
-	t.next = make([]int32, t.classes)
-	for _, id := range ids {
-		literal := []byte(atoms[id].literal)
+	next := map[uint32]int32{}
+	t := &trie{out: [][]int32{nil}}
+	for _, a := range atoms {
+		literal := []byte(a.literal)
 		if reverse {
 			slices.Reverse(literal)
 		}
 		s := int32(0)
 		for _, c := range literal {
-			e := s*t.classes + int32(t.class[c])
-			if t.next[e] == 0 {
-				t.next[e] = int32(len(t.out))
+			key := uint32(s)<<8 | uint32(c)
+			if next[key] == 0 {
+				next[key] = int32(len(t.out))
 				t.out = append(t.out, nil)
-				t.next = append(t.next, make([]int32, t.classes)...)
 			}
-			s = t.next[e]
+			s = next[key]
 		}
-		t.out[s] = append(t.out[s], id)
+		t.out[s] = append(t.out[s], a.id)
+	}
+	log := bits.Len(uint(2 * len(next)))
+	t.shift = uint32(32 - log)
+	t.edges = make([]trieEdge, 1<<log)
+	for key, to := range next {
+		i := key * gramFactor >> t.shift
+		for t.edges[i].next != 0 {
+			i = (i + 1) & uint32(len(t.edges)-1)
+		}
+		t.edges[i] = trieEdge{key, to}
 	}
 	return t
+}
+
+// step returns the state after s on c, 0 where there is none.
+func (t *trie) step(s int32, c byte) int32 {
+	key := uint32(s)<<8 | uint32(c)
+	for i := key * gramFactor >> t.shift; ; i = (i + 1) & uint32(len(t.edges)-1) {
+		if e := &t.edges[i]; e.next == 0 || e.key == key {
+			return e.next
+		}
+	}
+}
+
+// A numberIndex finds the bounds that a number is beyond.
+type numberIndex struct {
+	above []bound // gt and gte, ascending
+	below []bound // lt and lte, descending
+	equal map[float64][]int32
+}
+
+type bound struct {
+	num       float64
+	inclusive bool
+	atom      int32
+}
+
+func (x *numberIndex) add(op string, num float64, id int32) {
+	switch b := (bound{num, op == "gte" || op == "lte", id}); op {
+	case "gt", "gte":
+		x.above = append(x.above, b)
+	case "lt", "lte":
+		x.below = append(x.below, b)
+	default:
+		x.equal[num] = append(x.equal[num], id)
+	}
+}
+
+func (x *numberIndex) sort() {
+	slices.SortFunc(x.above, func(a, b bound) int { return cmp.Compare(a.num, b.num) })
+	slices.SortFunc(x.below, func(a, b bound) int { return cmp.Compare(b.num, a.num) })
+}
+
+func (x *numberIndex) find(n float64, dst []int32) []int32 {
+	for _, b := range x.above {
+		if !(b.num <= n) {
+			break
+		}
+		if b.num < n || b.inclusive {
+			dst = append(dst, b.atom)
+		}
+	}
+	for _, b := range x.below {
+		if !(b.num >= n) {
+			break
+		}
+		if b.num > n || b.inclusive {
+			dst = append(dst, b.atom)
+		}
+	}
+	return append(dst, x.equal[n]...)
 }
 
 // A networkIndex finds the networks that hold an address, one look-up for each
@@ -161,23 +244,15 @@ type networkIndex struct {
 	atoms        map[netip.Prefix][]int32
 }
 
-func newNetworkIndex(atoms []atom, ids []int32) *networkIndex {
-	if len(ids) == 0 {
-		return nil
+func (x *networkIndex) add(p netip.Prefix, id int32) {
+	x.atoms[p] = append(x.atoms[p], id)
+	lengths := &x.bits6
+	if p.Addr().Is4() {
+		lengths = &x.bits4
 	}
-	x := &networkIndex{atoms: map[netip.Prefix][]int32{}}
-	for _, id := range ids {
-		p := atoms[id].net
-		x.atoms[p] = append(x.atoms[p], id)
-		lengths := &x.bits6
-		if p.Addr().Is4() {
-			lengths = &x.bits4
-		}
-		if !slices.Contains(*lengths, p.Bits()) {
-			*lengths = append(*lengths, p.Bits())
-		}
+	if !slices.Contains(*lengths, p.Bits()) {
+		*lengths = append(*lengths, p.Bits())
 	}
-	return x
 }
 
 func (x *networkIndex) find(a netip.Addr, dst []int32) []int32 {

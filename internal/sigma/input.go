@@ -1,18 +1,23 @@
 package sigma
 
-import "github.com/kyra-mdr/kyra/internal/event"
+import (
+	"slices"
 
-// An Input is one event made ready for matchers: its names resolved, its values
+	"github.com/kyra-mdr/kyra/internal/event"
+)
+
+// An Input is one event made ready for matching: its names numbered, its values
 // folded when first asked for. One goroutine uses it.
 type Input struct {
-	table  *Names
-	event  *event.Event
-	names  []int32
-	same   []int32 // by field: the first with an equal long value, mostly itself
-	long   []int32 // those that are long
-	arena  []byte  // folded values
-	folded []span  // by field
-	epoch  uint32
+	table     *Names
+	event     *event.Event
+	names     []int32
+	layout    *Layout
+	layouts   layouts
+	arena     []byte // folded values
+	folded    []span // by field
+	epoch     uint32
+	truncated bool
 }
 
 // A span is a piece of the arena, if it is of this epoch.
@@ -21,20 +26,16 @@ type span struct {
 	lo, hi int32
 }
 
-// NewInput returns an empty input for matchers compiled with names.
-func NewInput(names *Names) *Input { return &Input{table: names} }
-
-// minSame is from which length on equal values are worth finding: canonical fields
-// repeat native ones, and to fold and scan them once is enough. maxLong bounds the
-// search.
-const (
-	minSame = 24
-	maxLong = 64
-)
+// NewInput returns an empty input. No name may be added to names any more.
+func NewInput(names *Names) *Input {
+	names.ready()
+	return &Input{table: names}
+}
 
 // Set makes e the event. It stays in use until the next Set.
 func (in *Input) Set(e *event.Event) {
 	in.event = e
+	in.truncated = false
 	if in.epoch++; in.epoch == 0 {
 		clear(in.folded)
 		in.epoch = 1
@@ -43,34 +44,30 @@ func (in *Input) Set(e *event.Event) {
 	if len(in.folded) < len(e.Fields) {
 		in.folded = append(in.folded, make([]span, len(e.Fields)-len(in.folded))...)
 	}
-	in.names = in.table.resolve(e, in.names[:0])
-	in.findSame()
-}
-
-// Names returns the number of each field's name, -1 for names that no matcher
-// asks for.
-func (in *Input) Names() []int32 { return in.names }
-
-func (in *Input) findSame() {
-	in.same, in.long = in.same[:0], in.long[:0]
-	for i := range in.event.Fields {
-		first := int32(i)
-		if v := in.event.Fields[i].Value; len(v) >= minSame {
-			for _, j := range in.long {
-				if in.event.Fields[j].Value == v {
-					first = j
-					break
-				}
-			}
-			if first == int32(i) && len(in.long) < maxLong {
-				in.long = append(in.long, first)
-			}
-		}
-		in.same = append(in.same, first)
+	in.names = in.names[:0]
+	h := uint64(len(e.Fields))
+	for i := range e.Fields {
+		id := in.table.number(e.Fields[i].Name)
+		in.names = append(in.names, id)
+		h = (h ^ uint64(uint32(id))) * 0x9E3779B97F4A7C15
 	}
+	in.layout = in.layouts.of(in.names, h^h>>32)
 }
 
-func (in *Input) raw(i int32) string { return clip(in.event.Fields[i].Value) }
+// Layout returns the layout of the event's fields.
+func (in *Input) Layout() *Layout { return in.layout }
+
+// Truncated tells whether a value that rules look at was longer than MaxValue.
+func (in *Input) Truncated() bool { return in.truncated }
+
+func (in *Input) raw(i int32) string {
+	v := in.event.Fields[i].Value
+	if len(v) > MaxValue {
+		in.truncated = true
+		return v[:MaxValue]
+	}
+	return v
+}
 
 // fold returns the folded value of field i.
 func (in *Input) fold(i int32) []byte {
@@ -80,7 +77,7 @@ func (in *Input) fold(i int32) []byte {
 		in.arena = appendFold(in.arena, in.raw(i))
 		*f = span{in.epoch, int32(lo), int32(len(in.arena))}
 	}
-	return in.arena[f.lo:f.hi]
+	return in.arena[f.lo:f.hi:f.hi]
 }
 
 // bytes returns the value of field i as it is.
@@ -89,3 +86,46 @@ func (in *Input) bytes(i int32) []byte {
 	in.arena = append(in.arena, in.raw(i)...)
 	return in.arena[lo:]
 }
+
+// A Layout is the numbers of the names of an event's fields in order, and what
+// was found out about events that look so: most events of a source look alike.
+type Layout struct {
+	Names []int32 // -1: a name that no rule asks for
+	// Route is the caller's, for what depends on the names only. It is empty where
+	// Routed is false.
+	Route  []int32
+	Routed bool
+
+	hash  uint64
+	plans []*plan
+}
+
+// layouts keeps the layouts that came more than once.
+type layouts struct {
+	seen  [512]uint64 // hashes of layouts that came once
+	ways  [128][4]*Layout
+	turn  uint8
+	loose Layout // of an event whose layout is not kept
+}
+
+func (x *layouts) of(names []int32, hash uint64) *Layout {
+	set := &x.ways[hash%uint64(len(x.ways))]
+	for _, l := range set {
+		if l != nil && l.hash == hash && slices.Equal(l.Names, names) {
+			return l
+		}
+	}
+	if s := &x.seen[hash>>7%uint64(len(x.seen))]; *s != hash {
+		*s = hash
+		x.loose.Names, x.loose.Routed = names, false
+		x.loose.plans = x.loose.plans[:0]
+		return &x.loose
+	}
+	l := &Layout{Names: slices.Clone(names), hash: hash}
+	set[x.turn%uint8(len(set))] = l
+	x.turn++
+	return l
+}
+
+// keeps tells whether l outlives the event.
+func (x *layouts) keeps(l *Layout) bool { return l != &x.loose }

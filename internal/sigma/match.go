@@ -7,78 +7,61 @@ import (
 	"github.com/kyra-mdr/kyra/internal/event"
 )
 
-// A Scratch is the working memory of one goroutine for one Matcher.
+// A Scratch is the working memory of one goroutine for one Program.
 type Scratch struct {
-	m     *Matcher
+	p     *Program
 	epoch uint32 // of this event: what carries another one is from before
 
-	own    *Input // of Match
-	in     *Input // the event under way
-	fields []fieldState
-	links  []link // values of fields, chained
-	active []int32
+	own   *Input // of Match
+	class *Class // of Match
 
+	in         *Input // the event under way
+	now        *Class // its class
+	planner    planner
+	plan       *plan
+	planEpoch  uint32
+	fields     []fieldState
 	predicates []uint32 // 2·epoch + truth
 	ruleEpoch  []uint32
 	candidates []int32
-	hits       []int32
+	found      scanned
+	cache      valueCache
 	automata   []*dfa
 }
 
+// fieldState says which values of the plan are a field's.
 type fieldState struct {
-	epoch      uint32
-	rank       int32
-	head, tail int32 // in links
-}
-
-type link struct {
-	value int32 // index in the event's fields
-	next  int32 // -1: the last
+	epoch  uint32
+	lo, hi int32
 }
 
 // NewScratch returns working memory for one goroutine.
-func (m *Matcher) NewScratch() *Scratch {
-	regexes := 0
-	for i := range m.preds {
-		if m.preds[i].regex >= 0 {
-			regexes++
-		}
-	}
+func (p *Program) NewScratch() *Scratch {
 	return &Scratch{
-		m:          m,
-		own:        NewInput(m.names),
-		fields:     make([]fieldState, len(m.fields)),
-		predicates: make([]uint32, len(m.preds)),
-		ruleEpoch:  make([]uint32, len(m.rules)),
-		automata:   make([]*dfa, regexes),
+		p:          p,
+		planner:    planner{best: make([]bestName, len(p.fields))},
+		fields:     make([]fieldState, len(p.fields)),
+		predicates: make([]uint32, len(p.preds)),
+		ruleEpoch:  make([]uint32, len(p.rules)),
+		automata:   make([]*dfa, p.regexes),
 	}
 }
 
 // Match appends the indexes of the rules that match e to dst, in order.
 func (s *Scratch) Match(e *event.Event, dst []int32) []int32 {
 	s.own.Set(e)
-	return s.MatchInput(s.own, dst)
+	return s.MatchInput(s.class, s.own, dst)
 }
 
-// MatchInput is Match for an event that several matchers look at. The input must
-// be of the Names that the matcher was compiled with.
-func (s *Scratch) MatchInput(in *Input, dst []int32) []int32 {
-	s.begin(in)
-	for _, f := range s.active {
-		s.fire(s.findField(f, s.hits[:0]))
-	}
-	if s.m.keywords != nil {
-		for i := range in.event.Fields {
-			if s.searched(int32(i)) {
-				s.hits = s.m.keywords.scan(in.fold(int32(i)), s.hits[:0])
-				s.fire(s.hits)
-			}
-		}
-	}
-	s.candidates = append(s.candidates, s.m.always...)
+// MatchInput appends the indexes of the rules of c that match the event of in to
+// dst, in order. The input must be of the program's names.
+func (s *Scratch) MatchInput(c *Class, in *Input, dst []int32) []int32 {
+	s.begin(c, in)
+	s.look()
+	s.candidates = append(s.candidates, c.always...)
 	start := len(dst)
 	for _, r := range s.candidates {
-		if s.eval(s.m.rules[r], 0) {
+		if s.eval(s.p.rules[r], 0) {
 			dst = append(dst, r)
 		}
 	}
@@ -87,106 +70,136 @@ func (s *Scratch) MatchInput(in *Input, dst []int32) []int32 {
 	return dst
 }
 
-// collectHits hands each atom that fires for e to fire, some of them repeatedly.
-func (s *Scratch) collectHits(e *event.Event, fire func([]int32)) {
-	s.own.Set(e)
-	s.begin(s.own)
-	for _, f := range s.active {
-		fire(s.findField(f, s.hits[:0]))
-	}
-	if s.m.keywords != nil {
-		for i := range e.Fields {
-			if s.searched(int32(i)) {
-				s.hits = s.m.keywords.scan(s.own.fold(int32(i)), s.hits[:0])
-				fire(s.hits)
-			}
+// An Account is told where time went.
+type Account interface {
+	// Spent charges the time since the call before to a rule, or, with -1, to what
+	// serves all rules.
+	Spent(rule int32)
+}
+
+// MatchTimed is MatchInput with an account.
+func (s *Scratch) MatchTimed(c *Class, in *Input, dst []int32, a Account) []int32 {
+	s.begin(c, in)
+	s.look()
+	a.Spent(-1)
+	s.candidates = append(s.candidates, c.always...)
+	start := len(dst)
+	for _, r := range s.candidates {
+		if s.eval(s.p.rules[r], 0) {
+			dst = append(dst, r)
 		}
+		a.Spent(r)
 	}
+	slices.Sort(dst[start:])
+	s.in = nil
+	return dst
 }
 
-// searched tells whether keywords look at field i of the event: it is not hidden,
-// and no field before it has the same long value and was looked at.
-func (s *Scratch) searched(i int32) bool {
-	return !s.hidden(i) && (s.in.same[i] == i || s.hidden(s.in.same[i]))
-}
-
-func (s *Scratch) hidden(i int32) bool {
-	n := s.in.names[i]
-	return n >= 0 && int(n) < len(s.m.hidden) && s.m.hidden[n]
-}
+// Forget empties what makes values that recur cheap.
+func (s *Scratch) Forget() { s.cache.forget() }
 
 // begin takes the event in: which of its values are which field.
-func (s *Scratch) begin(in *Input) {
+func (s *Scratch) begin(c *Class, in *Input) {
 	if s.epoch++; s.epoch >= 1<<31 {
 		s.forget()
 	}
-	s.in = in
+	s.in, s.now = in, c
 	s.candidates = s.candidates[:0]
-	s.links = s.links[:0]
-	s.active = s.active[:0]
-	for i, name := range in.names {
-		if name < 0 || int(name) >= len(s.m.targets) {
-			continue
-		}
-		for _, t := range s.m.targets[name] {
-			s.add(t, in.same[i])
-		}
-	}
-}
-
-func (s *Scratch) add(t target, value int32) {
-	f := &s.fields[t.field]
-	at := int32(len(s.links))
-	switch {
-	case f.epoch != s.epoch:
-		s.active = append(s.active, t.field)
-		*f = fieldState{s.epoch, t.rank, at, at}
-	case t.rank < f.rank: // a better name for the field
-		*f = fieldState{s.epoch, t.rank, at, at}
-	case t.rank > f.rank:
+	p := s.planner.planFor(c, in)
+	if s.plan == p && p != &s.planner.loose {
 		return
-	default:
-		s.links[f.tail].next = at
-		f.tail = at
 	}
-	s.links = append(s.links, link{value, -1})
+	s.plan = p
+	if s.planEpoch++; s.planEpoch == 0 {
+		clear(s.fields)
+		s.planEpoch = 1
+	}
+	for _, f := range p.fields {
+		s.fields[f.field] = fieldState{s.planEpoch, f.lo, f.hi}
+	}
 }
 
 // forget clears what carries epochs, once in two thousand million events.
 func (s *Scratch) forget() {
-	clear(s.fields)
 	clear(s.predicates)
 	clear(s.ruleEpoch)
 	s.epoch = 1
 }
 
-// findField appends the atoms of field f that fire.
-func (s *Scratch) findField(f int32, dst []int32) []int32 {
-	x := s.m.fields[f]
-	if x == nil {
-		return dst
+// values returns the indexes of the values of field f.
+func (s *Scratch) values(f int32) []int32 {
+	x := &s.fields[f]
+	if x.epoch != s.planEpoch {
+		return nil
 	}
-	dst = append(dst, x.present...)
-	text := x.needsText()
-	for at := s.fields[f].head; at >= 0; at = s.links[at].next {
-		v := s.links[at].value
-		if text {
-			dst = x.find(s.in.fold(v), dst)
+	return s.plan.values[x.lo:x.hi]
+}
+
+// look fires what the values of the event say.
+func (s *Scratch) look() {
+	s.fire(s.plan.present)
+	for i := range s.plan.looks[:s.plan.bare] {
+		l := &s.plan.looks[i]
+		u := l.unit.ready()
+		v := s.in.raw(l.value)
+		hit, key := s.cache.find(u, v)
+		if hit != nil {
+			s.fireFor(l, s.cache.ids[hit.lo:hit.hi])
+			continue
 		}
-		if x.networks != nil {
-			if a, ok := parseAddress(s.in.raw(v)); ok {
-				dst = x.networks.find(a, dst)
-			}
+		s.found.ids, s.found.steps = s.found.ids[:0], 0
+		u.find(s.in, l.value, &s.found)
+		s.found.ids = distinct(s.found.ids)
+		s.cache.keep(key, u, v, s.found.ids, s.found.steps)
+		s.fireFor(l, s.found.ids)
+	}
+	for i := s.plan.bare; i < len(s.plan.looks); i++ {
+		l := &s.plan.looks[i]
+		u := l.unit.ready()
+		v := s.in.raw(l.value)
+		if 2*len(v) < u.shortest || s.seen(i, v) {
+			continue
+		}
+		s.found.ids, s.found.steps = s.found.ids[:0], 0
+		u.contains.scan(s.in.fold(l.value), &s.found)
+		s.fire(s.found.ids)
+	}
+}
+
+// minSame is from which length on it is worth finding that keywords were looked
+// for in an equal value before: canonical fields repeat native ones.
+const minSame = 128
+
+// seen tells whether keywords were looked for in a value equal to that of look i.
+func (s *Scratch) seen(i int, v string) bool {
+	if len(v) < minSame {
+		return false
+	}
+	for k := range s.plan.looks[:i] {
+		if l := &s.plan.looks[k]; l.unit.keywords && s.in.raw(l.value) == v {
+			return true
 		}
 	}
-	s.hits = dst
-	return dst
+	return false
+}
+
+// fireFor fires the atoms of a look.
+func (s *Scratch) fireFor(l *look, ids []int32) {
+	if !l.partial {
+		s.fire(ids)
+		return
+	}
+	for _, id := range ids {
+		if f := s.now.uses[id].field; f < 0 || slices.Contains(s.values(f), l.value) {
+			s.fire([]int32{id})
+		}
+	}
 }
 
 // fire notes what follows from atoms.
-func (s *Scratch) fire(hits []int32) {
-	for _, id := range hits {
-		a := &s.m.atoms[id]
+func (s *Scratch) fire(ids []int32) {
+	for _, id := range ids {
+		a := &s.now.uses[id]
 		if a.decides >= 0 {
 			s.predicates[a.decides] = s.epoch<<1 | 1
 		}
@@ -239,43 +252,51 @@ func (s *Scratch) holds(id int32) bool {
 	if memo := s.predicates[id]; memo>>1 == s.epoch {
 		return memo&1 == 1
 	}
-	p := &s.m.preds[id]
-	if p.decided { // its atom would have fired
+	if s.now.decided[id>>6]>>(id&63)&1 != 0 { // its atom would have fired
 		return false
 	}
+	p := &s.p.preds[id]
+	result := s.answer(p)
 	memo := s.epoch << 1
-	if s.compute(p) {
+	if result {
 		memo |= 1
 	}
 	s.predicates[id] = memo
-	return memo&1 == 1
+	return result
 }
 
-func (s *Scratch) compute(p *compiledPredicate) bool {
-	if p.field < 0 {
-		for i := range s.in.event.Fields {
-			if s.searched(int32(i)) && (p.op == opPresent || s.valueHolds(p, int32(i))) {
+func (s *Scratch) answer(p *compiledPredicate) bool {
+	if p.field >= 0 {
+		values := s.values(p.field)
+		switch p.op {
+		case opPresent:
+			return len(values) > 0
+		case opAbsent:
+			return len(values) == 0
+		}
+		for _, v := range values {
+			if s.valueHolds(p, v) {
 				return true
 			}
 		}
 		return false
 	}
-	f := &s.fields[p.field]
-	present := f.epoch == s.epoch
-	switch {
-	case p.op == opPresent:
-		return present
-	case p.op == opAbsent:
-		return !present
-	case !present:
-		return false
-	}
-	for at := f.head; at >= 0; at = s.links[at].next {
-		if s.valueHolds(p, s.links[at].value) {
+	any := false
+	for i := range s.in.event.Fields {
+		if s.hidden(int32(i)) {
+			continue
+		}
+		if p.op == opPresent || p.op != opAbsent && s.valueHolds(p, int32(i)) {
 			return true
 		}
+		any = true
 	}
-	return false
+	return p.op == opAbsent && !any
+}
+
+func (s *Scratch) hidden(i int32) bool {
+	n := s.in.names[i]
+	return n >= 0 && int(n) < len(s.p.hidden) && s.p.hidden[n]
 }
 
 func (s *Scratch) valueHolds(p *compiledPredicate, value int32) bool {
@@ -313,12 +334,7 @@ func (s *Scratch) valueHolds(p *compiledPredicate, value int32) bool {
 }
 
 func (s *Scratch) refHolds(p *compiledPredicate, value int32) bool {
-	f := &s.fields[p.ref]
-	if f.epoch != s.epoch {
-		return false
-	}
-	for at := f.head; at >= 0; at = s.links[at].next {
-		other := s.links[at].value
+	for _, other := range s.values(p.ref) {
 		if p.cased && textHolds(p.refOp, s.in.raw(value), s.in.raw(other)) {
 			return true
 		}

@@ -16,6 +16,7 @@ type regexProgram struct {
 	prog   *syntax.Prog   // nil: use re
 	minLen int
 	needs  [][]string // of each list one literal must occur
+	folded []string   // one of these occurs in what it matches, folded; none: not known
 	run    int        // the expression is "at least run runes", and nothing else
 	runNL  bool       // a line feed counts among them
 
@@ -37,7 +38,7 @@ func newRegexProgram(re *regexp.Regexp) *regexProgram {
 	if err != nil {
 		return r
 	}
-	r.minLen, r.needs = minBytes(tree), literalClauses(tree)
+	r.minLen, r.needs, r.folded = minBytes(tree), literalClauses(tree), foldedLiterals(tree)
 	if tree.Op == syntax.OpRepeat && tree.Max == -1 && tree.Min > 16 {
 		if o := tree.Sub[0].Op; o == syntax.OpAnyCharNotNL || o == syntax.OpAnyChar {
 			r.run, r.runNL = tree.Min, o == syntax.OpAnyChar
@@ -165,13 +166,9 @@ func literalClauses(r *syntax.Regexp) [][]string {
 	return nil
 }
 
-// foldedLiterals returns folded literals of which each value that r matches holds
+// foldedLiterals returns folded literals of which each value that tree matches holds
 // one after folding, or nil where there are none worth looking for.
-func foldedLiterals(re *regexp.Regexp) []string {
-	tree, err := syntax.Parse(re.String(), syntax.Perl)
-	if err != nil {
-		return nil
-	}
+func foldedLiterals(tree *syntax.Regexp) []string {
 	out := foldedAlternatives(tree)
 	if len(out) > 64 {
 		return nil

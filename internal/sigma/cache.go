@@ -1,0 +1,131 @@
+package sigma
+
+import (
+	"hash/maphash"
+	"slices"
+)
+
+// A valueCache remembers which atoms fire for which value: values recur. It is
+// bounded, belongs to one goroutine and changes no answer. The hash is seeded, so
+// that nobody can send values that push each other out.
+type valueCache struct {
+	seed  maphash.Seed
+	epoch uint32 // of its slots; others are from before
+	slots []cacheSlot
+	used  int
+	keys  []byte
+	ids   []int32
+	units []unitUse
+}
+
+type cacheSlot struct {
+	hash     uint64
+	epoch    uint32
+	unit     int32
+	key, end uint32 // in keys
+	lo, hi   uint32 // in ids
+	steps    int32
+}
+
+// unitUse tells whether a unit's values recur.
+type unitUse struct{ hits, misses, rest uint16 }
+
+const (
+	minSlots   = 256
+	maxSlots   = 8192
+	maxKeys    = 768 << 10
+	maxIDs     = 128 << 10
+	maxKey     = 512
+	trial      = 512  // look-ups after which a unit is judged
+	restPeriod = 8192 // values that one whose values do not recur is not asked for
+)
+
+// A cacheKey is where a value stands or would stand.
+type cacheKey struct {
+	hash uint64
+	slot *cacheSlot
+}
+
+// find returns the atoms of value for u. Where it does not know them, the key is
+// for keep, and without a slot nothing is to be kept.
+func (c *valueCache) find(u *unit, value string) (*cacheSlot, cacheKey) {
+	if len(value) > maxKey {
+		return nil, cacheKey{}
+	}
+	if int(u.id) >= len(c.units) {
+		c.units = append(c.units, make([]unitUse, int(u.id)+1-len(c.units))...)
+	}
+	use := &c.units[u.id]
+	if use.rest > 0 {
+		use.rest--
+		return nil, cacheKey{}
+	}
+	if c.slots == nil {
+		c.seed, c.epoch, c.slots = maphash.MakeSeed(), 1, make([]cacheSlot, minSlots)
+	}
+	h := maphash.String(c.seed, value) ^ uint64(u.id)*0x9E3779B97F4A7C15
+	s := &c.slots[h&uint64(len(c.slots)-1)]
+	if s.hash == h && s.epoch == c.epoch && s.unit == u.id && string(c.keys[s.key:s.end]) == value {
+		use.hits++
+		return s, cacheKey{}
+	}
+	use.misses++
+	if use.hits+use.misses >= trial {
+		if use.hits < trial/8 {
+			use.rest = restPeriod
+		}
+		use.hits, use.misses = 0, 0
+	}
+	return nil, cacheKey{h, s}
+}
+
+// keep notes what find did not know.
+func (c *valueCache) keep(k cacheKey, u *unit, value string, ids []int32, steps int) {
+	if k.slot == nil || len(ids) > maxIDs/64 {
+		return
+	}
+	if len(c.keys)+len(value) > maxKeys || len(c.ids)+len(ids) > maxIDs {
+		c.forget()
+	}
+	if c.used >= len(c.slots)/2 && len(c.slots) < maxSlots {
+		c.grow()
+		k.slot = &c.slots[k.hash&uint64(len(c.slots)-1)]
+	}
+	if k.slot.epoch != c.epoch {
+		c.used++
+	}
+	key, lo := len(c.keys), len(c.ids)
+	c.keys = append(c.keys, value...)
+	c.ids = append(c.ids, ids...)
+	*k.slot = cacheSlot{k.hash, c.epoch, u.id, uint32(key), uint32(len(c.keys)), uint32(lo), uint32(len(c.ids)), int32(steps)}
+}
+
+func (c *valueCache) grow() {
+	old := c.slots
+	c.slots = make([]cacheSlot, 2*len(old))
+	c.used = 0
+	for i := range old {
+		if s := &old[i]; s.epoch == c.epoch {
+			c.slots[s.hash&uint64(len(c.slots)-1)] = *s
+			c.used++
+		}
+	}
+}
+
+// forget empties the cache.
+func (c *valueCache) forget() {
+	if c.epoch++; c.epoch == 0 {
+		clear(c.slots)
+		c.epoch = 1
+	}
+	c.used, c.keys, c.ids = 0, c.keys[:0], c.ids[:0]
+}
+
+// distinct drops repetitions from ids.
+func distinct(ids []int32) []int32 {
+	if len(ids) < 2 {
+		return ids
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
