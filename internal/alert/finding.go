@@ -35,6 +35,9 @@ type Finding struct {
 	Staged bool
 }
 
+// Text is the description with its values filled in, as the alert says it.
+func (f *Finding) Text() string { return describe(f.Description, f.Count, f.Values) }
+
 // MaxValues bounds the values and the entities that one finding carries.
 const MaxValues = 100
 

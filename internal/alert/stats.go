@@ -3,6 +3,7 @@ package alert
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/sqldb"
@@ -65,6 +66,7 @@ type RuleCounts struct {
 	Alerts, Open   int64 // Open: of status OPEN or IN_PROGRESS
 	TruePositives  int64 // of that verdict
 	FalsePositives int64 // of that verdict or status
+	Week           int64 // created in the last 7 days, today included, UTC
 }
 
 // ByRule counts the tenant's alerts of each rule that ids name, nil meaning all. Rules
@@ -98,12 +100,35 @@ func (s *Service) ByRule(ctx context.Context, tenant uint32, ids []string) (map[
 		}
 		return nil
 	}
+	today := time.Now().UnixMicro() / dayMicros
+	week := func(where string, args []any) error {
+		type row struct {
+			rule string
+			n    int64
+		}
+		for r, err := range sqldb.Stream(ctx, s.db, func(rows *sql.Rows, r *row) error { return rows.Scan(&r.rule, &r.n) },
+			fmt.Sprintf(`SELECT rule_id, CAST(sum(n) AS BIGINT) FROM alert_rule_day WHERE tenant = $1 AND day > %d AND day <= %d`, today-7, today)+where+` GROUP BY rule_id`, args...) {
+			if err != nil {
+				return err
+			}
+			c := out[r.rule]
+			c.Week = r.n
+			out[r.rule] = c
+		}
+		return nil
+	}
+	both := func(where string, args []any) error {
+		if err := gather(where, args); err != nil {
+			return err
+		}
+		return week(where, args)
+	}
 	var err error
 	if ids == nil {
-		err = gather("", []any{int64(tenant)})
+		err = both("", []any{int64(tenant)})
 	} else {
 		err = chunked(ids, func(in string, args []any) error {
-			return gather(` AND rule_id IN (`+in+`)`, append([]any{int64(tenant)}, args...))
+			return both(` AND rule_id IN (`+in+`)`, append([]any{int64(tenant)}, args...))
 		})
 	}
 	return out, wrap("count alerts by rule", err)

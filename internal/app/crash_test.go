@@ -18,7 +18,8 @@ import (
 // store. Every line bears a mark of
 // its own and is sent once: one that was acknowledged must be found once, one
 // that was not may be found once, and each attacker's alert exists once and
-// counts what is stored of him.
+// counts what is stored of him. From the hundredth attacker on it is a storm, whose one
+// alert must refer to each of their lines once.
 func TestCrash(t *testing.T) {
 	kills, between := 2, 1500*time.Millisecond
 	if os.Getenv("KYRA_TEST_CRASH") == "long" {
@@ -167,13 +168,14 @@ func (l *crashLoad) sendBatch(p *process) bool {
 	return true
 }
 
-// bruteForce returns, for each address, how many attempts each of its alerts counts.
+// bruteForce returns, for each address, how many attempts each of its alerts counts;
+// what a storm took counts by the events that it refers to.
 func (p *process) bruteForce() map[string][]int64 {
 	p.t.Helper()
 	found := map[string][]int64{}
 	for page := 0; ; page++ {
 		var list struct {
-			Content []struct{ Title, Description string }
+			Content []struct{ ID, Title, Description string }
 		}
 		status, err := p.call(http.MethodGet, fmt.Sprintf("/api/v1/alerts?search=Brute%%20Force&size=100&page=%d", page), "", &list)
 		if err != nil || status != http.StatusOK {
@@ -185,10 +187,42 @@ func (p *process) bruteForce() map[string][]int64 {
 		for _, a := range list.Content {
 			var n int64
 			var ip string
-			if _, err := fmt.Sscanf(a.Description, "%d failed logon attempts from %s", &n, &ip); err != nil {
-				continue // another rule's
+			if strings.HasPrefix(a.Description, "storm: ") {
+				for ip, n := range p.storm(a.ID) {
+					found[ip] = append(found[ip], n)
+				}
+			} else if _, err := fmt.Sscanf(a.Description, "%d failed logon attempts from %s", &n, &ip); err == nil {
+				found[ip] = append(found[ip], n) // others are another rule's
 			}
-			found[ip] = append(found[ip], n)
 		}
+	}
+}
+
+// storm counts the events of a storm by address; one that it refers to twice counts twice.
+func (p *process) storm(id string) map[string]int64 {
+	p.t.Helper()
+	found := map[string]int64{}
+	cursor := ""
+	for {
+		var page struct {
+			Events     []struct{ Message string }
+			Missing    []string
+			NextCursor *string
+		}
+		status, err := p.call(http.MethodGet, "/api/v1/alerts/"+id+"/events?size=500"+cursor, "", &page)
+		if err != nil || status != http.StatusOK || len(page.Missing) > 0 {
+			p.t.Fatalf("events of a storm: %d %v, missing %v", status, err, page.Missing)
+		}
+		for _, e := range page.Events {
+			var mark int
+			if _, err := fmt.Sscanf(e.Message, "Failed password for invalid user m%d from ", &mark); err != nil {
+				p.t.Fatalf("%q has no mark", e.Message)
+			}
+			found[crashIP(mark/crashBatch)]++
+		}
+		if page.NextCursor == nil {
+			return found
+		}
+		cursor = "&cursor=" + *page.NextCursor
 	}
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/queue"
 	"github.com/kyra-mdr/kyra/internal/retention"
 	"github.com/kyra-mdr/kyra/internal/run"
+	"github.com/kyra-mdr/kyra/internal/sight"
 	"github.com/kyra-mdr/kyra/internal/source"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 	"github.com/kyra-mdr/kyra/internal/telemetry"
@@ -57,6 +58,8 @@ type Server struct {
 	tenants  *tenantCache
 	sources  *source.Service
 	rulesets *rulesets
+	books    *accounts
+	sights   *sight.Service
 	pipeline *pipeline.Pipeline
 	keeper   *retention.Keeper
 }
@@ -104,8 +107,13 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	if err != nil {
 		return err
 	}
-	s.rulesets = newRulesets(rules, s.log)
-	alerts := alert.New(s.db)
+	s.books = newAccounts(rules, s.db, s.log, now)
+	s.rulesets = newRulesets(rules, nil, s.books, s.log, now)
+	s.sights = sight.New(s.db, sight.Options{Log: s.log, Active: rules.Active, Now: now})
+	rules.SetBlind(s.sights.Health)
+	rules.SetProblems(s.rulesets.Problems)
+	alerts := alert.NewWithStorms(s.db, s.cfg.Alerts.StormAfter)
+	rules.SetOutcomes(outcomesOf(alerts))
 	incidents := incident.New(s.db, alerts, incident.DefaultSLA)
 
 	if s.archive, err = archive.Open(s.folder.in("archive"), s.log); err != nil {
@@ -149,6 +157,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 		Days:  days,
 		Queue: s.queue, Archive: s.archive, Store: s.store, DB: s.db, Rulesets: s.rulesets.get, Sources: s.sources,
 		Record: recorder(alerts, incidents, rules), Zone: zone, Metrics: pipeline.NewMetrics(s.metrics), Log: s.log, Now: now,
+		Observe: s.sights.Observe, Sample: s.rulesets.observe,
 	})
 	s.keeper = retention.New(retention.Config{
 		DB: s.db, Archive: s.archive, Store: s.store, Tenants: tenants, Days: days, Log: s.log, Now: now, MaxBytes: int64(s.cfg.Retention.MaxBytes),
@@ -316,7 +325,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	}
 	return run.Tiers(ctx,
 		store,
-		[]run.Service{s.pipeline.Run, s.rulesets.run, s.keeper.Run, s.tenants.run, s.disk.run},
+		[]run.Service{s.pipeline.Run, s.rulesets.run, s.books.run, s.sights.Run, s.keeper.Run, s.tenants.run, s.disk.run},
 		[]run.Service{s.queue.Run},
 		[]run.Service{s.serveHTTP, s.syslog.Run, s.heartbeat, func(ctx context.Context) error {
 			if err := s.awaitStore(ctx); err != nil {

@@ -28,6 +28,7 @@ type Config struct {
 	Queue        Queue      `yaml:"queue"`         // what was acknowledged and is not yet processed
 	EventStore   EventStore `yaml:"eventstore"`    // the index of events
 	Retention    Retention  `yaml:"retention"`     // when events go
+	Alerts       Alerts     `yaml:"alerts"`        // how they are raised
 	Log          Log        `yaml:"log"`           // KYRA's own log, on standard error
 	WebhookAllow []string   `yaml:"webhook_allow"` // networks that outbound calls may reach although they are internal; checked, nothing calls out yet
 }
@@ -77,6 +78,11 @@ type Retention struct {
 	MinFreeBytes Size `yaml:"min_free_bytes"` // less free space than this: intake is refused until there is room
 }
 
+// Alerts says how alerts are raised.
+type Alerts struct {
+	StormAfter int `yaml:"storm_after"` // alerts of one rule and tenant in an hour, beyond which further ones fold into one; 0: never
+}
+
 // Log is KYRA's own log.
 type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn, error
@@ -93,6 +99,7 @@ func Default() Config {
 		Queue:      Queue{Partitions: 2, MaxBytes: 8 << 30, Replicas: 1},
 		EventStore: EventStore{Memory: 256 << 20},
 		Retention:  Retention{Days: 365, MinFreeBytes: 1 << 30},
+		Alerts:     Alerts{StormAfter: 100},
 		Log:        Log{Level: "info", Format: "text"},
 	}
 }
@@ -180,6 +187,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Retention.MaxBytes < 0 || c.Retention.MinFreeBytes < 0 {
 		fault("retention", "sizes must not be negative")
+	}
+	if c.Alerts.StormAfter < 0 {
+		fault("alerts.storm_after", "is %d, allowed: 0 (never) or more", c.Alerts.StormAfter)
 	}
 	if _, ok := levels[c.Log.Level]; !ok {
 		fault("log.level", "is %q, allowed: debug, info, warn, error", c.Log.Level)

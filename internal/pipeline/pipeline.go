@@ -32,6 +32,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/alert"
 	"github.com/kyra-mdr/kyra/internal/archive"
 	"github.com/kyra-mdr/kyra/internal/detect"
+	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/queue"
 	"github.com/kyra-mdr/kyra/internal/retention"
@@ -39,7 +40,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
-// Config holds what a pipeline works on. All fields but the durations are required.
+// Config holds what a pipeline works on. All fields but the last three are required.
 type Config struct {
 	Queue    *queue.Queue
 	Archive  *archive.Archive
@@ -53,6 +54,11 @@ type Config struct {
 	Metrics  *Metrics
 	Log      *slog.Logger
 	Now      func() time.Time
+
+	// Observe, if set, sees every event after it was parsed, Sample one in some. Neither
+	// keeps it.
+	Observe func(*event.Event)
+	Sample  func(*event.Event)
 
 	CheckpointEvery time.Duration // between the end of one checkpoint and the next; 2 s where 0
 }

@@ -41,6 +41,7 @@ type stages struct {
 	hits     []detect.Hit
 	counts   *counts
 	lastDay  retention.Day // that was admitted
+	seen     uint64        // events
 
 	lastSeq   uint64 // newest batch that was prepared
 	snapSeq   uint64 // newest batch that carried a snapshot
@@ -169,6 +170,9 @@ func (s *stages) parse(ctx context.Context, r *parse.Record, e *event.Event) {
 	s.parser.Parse(r, e)
 }
 
+// sampleEvery is of how many events one is a sample.
+const sampleEvery = 64
+
 // detect never fails: an event that makes the engine panic is not looked at further.
 func (s *stages) detect(ctx context.Context, rules *tenantRules, e *event.Event, emit func(*alert.Finding)) {
 	defer func() {
@@ -177,6 +181,12 @@ func (s *stages) detect(ctx context.Context, rules *tenantRules, e *event.Event,
 			s.w.Log.ErrorContext(ctx, "detection panicked: event left out of detection", "event", e.ID.String(), "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
+	if s.w.Observe != nil {
+		s.w.Observe(e)
+	}
+	if s.seen++; s.w.Sample != nil && s.seen%sampleEvery == 0 {
+		s.w.Sample(e)
+	}
 	s.hits = rules.matcher.Match(e, s.hits[:0])
 	s.detector.Apply(e, s.hits, emit)
 }

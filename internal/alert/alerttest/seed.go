@@ -172,6 +172,7 @@ func (s *seeder) statements() []string {
 		fmt.Sprintf(`INSERT INTO alert_day (tenant, day, severity, status, n) SELECT tenant, created_at / 86400000000, severity, status, count(*) FROM alert WHERE tenant = %d GROUP BY 1, 2, 3, 4`, s.tenant),
 		fmt.Sprintf(`INSERT INTO alert_hour (tenant, hour, severity, status, n) SELECT tenant, created_at / 3600000000, severity, status, count(*) FROM alert WHERE tenant = %d GROUP BY 1, 2, 3, 4`, s.tenant),
 		fmt.Sprintf(`INSERT INTO alert_rule (tenant, rule_id, status, verdict, n) SELECT tenant, rule_id, status, verdict, count(*) FROM alert WHERE tenant = %d GROUP BY 1, 2, 3, 4`, s.tenant),
+		fmt.Sprintf(`INSERT INTO alert_rule_day (tenant, rule_id, day, n) SELECT tenant, rule_id, created_at / 86400000000, count(*) FROM alert WHERE tenant = %d GROUP BY 1, 2, 3`, s.tenant),
 	)
 	return all
 }

@@ -1,0 +1,82 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/incident"
+	"github.com/kyra-mdr/kyra/internal/pipeline"
+	"github.com/kyra-mdr/kyra/internal/rule"
+	"github.com/kyra-mdr/kyra/internal/sqldb"
+)
+
+// recorder writes findings as alerts, incidents and counters of their rules; those of
+// staged rules only as what they would have been.
+func recorder(alerts *alert.Service, incidents *incident.Service, rules *rule.Service) pipeline.Recorder {
+	return func(ctx context.Context, tx *sqldb.DB, now time.Time, findings []alert.Finding) error {
+		live, staged := apart(findings)
+		outcomes, err := alerts.Record(ctx, tx, now, live)
+		if err != nil {
+			return err
+		}
+		if err := incidents.FromAlerts(ctx, tx, now, outcomes); err != nil {
+			return err
+		}
+		if err := rules.RecordStaged(ctx, tx, staged); err != nil {
+			return err
+		}
+		return rules.RecordMatches(ctx, tx, now, matchesOf(findings))
+	}
+}
+
+func apart(findings []alert.Finding) (live []alert.Finding, staged []rule.Staged) {
+	for i := range findings {
+		f := &findings[i]
+		if !f.Staged {
+			live = append(live, *f)
+			continue
+		}
+		staged = append(staged, rule.Staged{
+			Tenant: f.Tenant, RuleID: f.Rule.ID, Key: f.Key, Count: f.Count, First: f.First, Last: f.Last, Events: f.Events[:min(len(f.Events), alert.MaxEvents)],
+		})
+	}
+	return live, staged
+}
+
+// matchesOf counts the events of each rule.
+func matchesOf(findings []alert.Finding) []rule.Match {
+	type key struct {
+		tenant uint32
+		rule   string
+	}
+	var matches []rule.Match
+	at := map[key]int{}
+	for i := range findings {
+		f := &findings[i]
+		k := key{f.Tenant, f.Rule.ID}
+		n, ok := at[k]
+		if !ok {
+			n = len(matches)
+			at[k] = n
+			matches = append(matches, rule.Match{Tenant: f.Tenant, RuleID: f.Rule.ID})
+		}
+		matches[n].Count += f.Count
+	}
+	return matches
+}
+
+// outcomesOf tells what became of the alerts of rules.
+func outcomesOf(alerts *alert.Service) rule.OutcomesFunc {
+	return func(ctx context.Context, tenant uint32, ids []string) (map[string]rule.Outcomes, error) {
+		counts, err := alerts.ByRule(ctx, tenant, ids)
+		if err != nil {
+			return nil, err
+		}
+		out := make(map[string]rule.Outcomes, len(counts))
+		for id, c := range counts {
+			out[id] = rule.Outcomes{Alerts: c.Alerts, TruePositives: c.TruePositives, FalsePositives: c.FalsePositives, Open: c.Open, Alerts7d: c.Week}
+		}
+		return out, nil
+	}
+}
