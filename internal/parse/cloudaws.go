@@ -15,7 +15,7 @@ func awsParser() content {
 		Samples: []Sample{
 			{`{"version":"0","detail-type":"AWS API Call via CloudTrail","source":"aws.iam","account":"1","time":"2026-03-04T05:06:07Z","region":"us-east-1","detail":{"eventTime":"2026-03-04T05:06:07Z","eventSource":"iam.amazonaws.com","eventName":"CreateUser","awsRegion":"us-east-1","sourceIPAddress":"203.0.113.9","userIdentity":{"type":"IAMUser","userName":"pedro"},"requestParameters":{"userName":"eve"}}}`, []string{
 				"source=aws_cloudtrail", "cloud_service=iam.amazonaws.com", "action=CreateUser", "outcome=success", "user=pedro", "target_user=eve", "src_ip=203.0.113.9",
-				"detail.eventName=CreateUser", "event_code=CreateUser", "time_quality=exact",
+				"detail.eventName=CreateUser", `detail.requestParameters={"userName":"eve"}`, "detail.requestParameters.userName=eve", "event_code=CreateUser", "time_quality=exact",
 			}},
 			{`{"schemaVersion":"2.0","accountId":"123","region":"us-east-1","partition":"aws","id":"f1","arn":"arn:aws:guardduty:x","type":"UnauthorizedAccess:EC2/SSHBruteForce","resource":{"resourceType":"Instance","instanceDetails":{"instanceId":"i-99"}},"service":{"serviceName":"guardduty","detectorId":"d1","action":{"actionType":"NETWORK_CONNECTION","networkConnectionAction":{"remoteIpDetails":{"ipAddressV4":"203.0.113.9"},"localPortDetails":{"port":22}}},"eventLastSeen":"2026-03-04T05:06:07Z","count":3},"severity":8,"title":"SSH brute force","description":"i-99 is under attack.","createdAt":"2026-03-04T05:00:00Z","updatedAt":"2026-03-04T05:07:00Z"}`, []string{
 				"source=aws_guardduty", "vendor=Amazon", "product=GuardDuty", "cloud_provider=aws", "cloud_account=123", "cloud_region=us-east-1", "category=intrusion_detection", "action=detect",

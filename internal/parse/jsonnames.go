@@ -34,6 +34,7 @@ type jsonName struct {
 	native    string // the name under which the record's own value stands beside a canonical field
 	role      role
 	rank      byte // of several fields with one role the highest counts
+	whole     bool // an object under it stands as text too
 	plain     bool // nothing but the field itself comes of it
 	single    bool // a canonical field of which there is one
 	slot      windowsSlot
@@ -141,6 +142,7 @@ func (t *jsonTree) describe(name string) jsonName {
 		n.canonical = event.NativePrefix + name
 	}
 	n.slot = windowsSlotOf(name)
+	n.whole = isWhole(outOfEnvelope(name))
 	if own := unwrapped(name); own != "" {
 		n.own = t.child(t.top(), own)
 	}
@@ -150,6 +152,15 @@ func (t *jsonTree) describe(name string) jsonName {
 		n.single = true
 	}
 	return n
+}
+
+// isWhole tells the objects that rules search as one text.
+func isWhole(name string) bool {
+	switch name {
+	case "requestParameters", "responseElements", "Parameters", "OperationProperties", "TargetResources", "targetResources", "properties.targetResources":
+		return true
+	}
+	return false
 }
 
 func describeName(name string) jsonName {

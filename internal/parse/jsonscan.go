@@ -153,6 +153,9 @@ func (j *jsonScanner) value(n *jsonNode, depth int) bool {
 		} else if !j.array(n, depth+1) {
 			return false
 		}
+		if n.whole && j.i-i > 2 {
+			j.tell(n, s[i:j.i], jsonDeep)
+		}
 		return true
 	default:
 		word := j.word()
