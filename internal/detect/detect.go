@@ -1,8 +1,8 @@
 // Package detect runs rules on the stream of events: it routes an event to the
 // rules of its log source, counts what correlations ask for on event time, and
 // hands out findings, at most one for each rule and entity in a batch. It never
-// stores, alerts or tells anyone, and reads no clock: the same events in the same
-// order always give the same findings.
+// stores, alerts or tells anyone, and reads a clock only to account for what rules
+// cost: the same events in the same order always give the same findings.
 package detect
 
 import (
@@ -72,6 +72,7 @@ type Ruleset struct {
 	groups       []group
 	names        *sigma.Names
 	router       router
+	matching     matching
 }
 
 // A rule is a document with what its findings need.
@@ -144,7 +145,6 @@ func (o Options) Compile(rules []Rule) (*Ruleset, []Problem) {
 	c.admit(rules)
 	c.groupRules()
 	c.link()
-	c.set.router = newRouter(loadTable(), c.set.groups, c.set.names)
 	return c.set, c.problems
 }
 
@@ -155,7 +155,6 @@ type compiler struct {
 	byName   map[string]int32 // id and name → rule
 	index    []int            // rule → index in the input
 	groups   map[sigma.LogSource]int32
-	docs     [][]*sigma.Document // by group
 }
 
 func (c *compiler) problem(i int, d *sigma.Document, kind ProblemKind, format string, args ...any) {
@@ -359,10 +358,8 @@ func (rs *Ruleset) Stats() []RuleStats {
 	for i := range rs.rules {
 		r := &rs.rules[i]
 		out[i] = RuleStats{ID: r.document.ID, Title: r.document.Title, Version: r.version, Matches: r.matches.Load(), Ignored: r.ignored.Load(), Evicted: r.evicted.Load()}
-		if r.group >= 0 {
-			out[i].Evaluations = rs.groups[r.group].events.Load()
-		}
 	}
+	rs.matching.account(rs.groups, out)
 	for _, k := range rs.correlations {
 		for _, base := range rs.bases(k) {
 			out[k.rule].Evaluations += rs.rules[base].matches.Load()
