@@ -1,9 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,16 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/kyra-mdr/kyra/internal/alert"
 	"github.com/kyra-mdr/kyra/internal/detect"
 	"github.com/kyra-mdr/kyra/internal/event"
-	"github.com/kyra-mdr/kyra/internal/parse"
+	"github.com/kyra-mdr/kyra/internal/hunt"
 	"github.com/kyra-mdr/kyra/internal/sigma"
 	"github.com/kyra-mdr/kyra/rules"
 )
@@ -30,236 +25,210 @@ func newHuntCommand() *cobra.Command {
 	opts := huntOptions{}
 	cmd := &cobra.Command{
 		Use: "hunt [--rules PATH]… FILE|DIR…", Short: "run the rules over log files, offline", Args: usageArgs(cobra.MinimumNArgs(1)),
-		Long: "Reads log files (text, NDJSON, JSON arrays; .gz and .zst; whole folders) and prints what the rules\n" +
-			"find: a timeline and a summary, or with --json one finding a line:\n" +
+		Long: "Reads log files (Windows event logs .evtx, text, NDJSON, JSON arrays; .gz and .zst; whole folders)\n" +
+			"on all cores and prints what the rules find: a timeline, and a summary by rule, host and ATT&CK\n" +
+			"tactic. Correlations count over all files in order of event time. --json prints one finding a line:\n" +
 			"{\"rule\":{\"id\",\"title\",\"level\",\"tags\"},\"time\",\"entities\":{…},\"events\":[{\"file\",\"line\"}],\"count\"}.\n" +
-			"Matches of one rule for one entity within 24 hours of event time are one finding.",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			h := &hunter{huntOptions: opts, errs: cmd.ErrOrStderr()}
-			return h.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), args)
-		},
+			"--out writes the timeline into a file, in the form that its name ends with. Matches of one rule for\n" +
+			"one entity within 24 hours of event time are one finding; --each keeps them apart.",
+		Example: "  kyra hunt evidence/\n" +
+			"  kyra hunt --rules sigma/rules --out report.html --out timeline.csv C:\\Windows\\System32\\winevt\\Logs\n" +
+			"  kyra hunt --level high --from 2026-04-22T00:00:00Z --json evidence/ | jq .rule.title",
+		RunE: func(cmd *cobra.Command, args []string) error { return opts.run(cmd, args) },
 	}
 	cmd.Flags().StringArrayVar(&opts.rules, "rules", nil, "file or folder of Sigma rules to add")
 	cmd.Flags().BoolVar(&opts.noBuiltin, "no-builtin", false, "leave the built-in rules out")
 	cmd.Flags().BoolVar(&opts.json, "json", false, "print one finding a line as JSON")
 	cmd.Flags().BoolVar(&opts.stats, "stats", false, "print figures as JSON on standard error")
 	cmd.Flags().StringVar(&opts.source, "source", "", "force a source instead of recognising it")
+	cmd.Flags().StringVar(&opts.zone, "zone", "UTC", "time zone of times that carry none")
+	cmd.Flags().StringVar(&opts.level, "level", "", "lowest severity to report: info, low, medium, high, critical")
+	cmd.Flags().StringVar(&opts.from, "from", "", "look at events from this time on (RFC 3339)")
+	cmd.Flags().StringVar(&opts.to, "to", "", "look at events before this time (RFC 3339)")
+	cmd.Flags().StringArrayVarP(&opts.out, "out", "o", nil, "also write the timeline into this file: .csv, .json or .html")
+	cmd.Flags().BoolVar(&opts.each, "each", false, "report every match by itself")
+	cmd.Flags().IntVar(&opts.workers, "workers", 0, "how many files and batches are worked on at a time (default: the number of cores)")
 	return cmd
 }
 
 type huntOptions struct {
-	rules                  []string
-	noBuiltin, json, stats bool
-	source                 string
+	rules                         []string
+	noBuiltin, json, stats, each  bool
+	source, zone, level, from, to string
+	out                           []string
+	workers                       int
 }
 
-// A hunter runs rules over files. The events of a finding are named by file and line.
-type hunter struct {
-	huntOptions
-	errs     io.Writer
-	tags     map[string][]string // by rule id
-	files    []string
-	findings map[string][]*huntFinding // by rule and key, in order of appearance
-	order    []*huntFinding
-	events   int64
-}
-
-type huntFinding struct {
-	alert.Finding
-	refs []place
-}
-
-type place struct {
-	File string `json:"file"`
-	Line int    `json:"line"`
-}
-
-func (h *hunter) run(ctx context.Context, in io.Reader, out io.Writer, paths []string) error {
-	set, n, err := h.load()
+func (o *huntOptions) run(cmd *cobra.Command, paths []string) error {
+	settings, err := o.settings()
 	if err != nil {
 		return err
 	}
-	h.findings = map[string][]*huntFinding{}
-	matcher := set.NewMatcher()
-	detector := detect.New(func(uint32) *detect.Ruleset { return set })
-	parser := parse.New(parse.Options{})
-	started := time.Now()
-	var e event.Event
-	var hits []detect.Hit
-	last := ""
-	err = eachRecord(ctx, in, paths, func(r fileRecord) error {
-		if r.file != last || h.events%10_000 == 0 {
-			detector.EndBatch(h.add)
-		}
-		if r.file != last {
-			h.files = append(h.files, r.file)
-			last = r.file
-		}
-		parser.Parse(&parse.Record{Raw: r.raw, Arrived: started.UnixNano(), Source: h.source, Input: "file", Cut: r.cut}, &e)
-		e.ID = event.ID{Seq: uint64(len(h.files) - 1), Index: uint32(r.line)}
-		h.events++
-		hits = matcher.Match(&e, hits[:0])
-		detector.Apply(&e, hits, h.add)
-		return nil
-	})
+	files, err := listFiles(paths)
 	if err != nil {
 		return err
 	}
-	detector.EndBatch(h.add)
-	took := time.Since(started)
-	slices.SortStableFunc(h.order, func(a, b *huntFinding) int { return cmp.Compare(a.First, b.First) })
-	w := bufio.NewWriter(out)
-	if h.json {
-		err = h.printJSON(w)
+	errs := cmd.ErrOrStderr()
+	if settings.Rules, settings.Documents, err = o.load(errs); err != nil {
+		return err
+	}
+	if isTerminal(errs) {
+		settings.Progress = func(p hunt.Progress) { showProgress(errs, p) }
+	}
+	result, err := hunt.Run(cmd.Context(), settings, cmd.InOrStdin(), files)
+	if settings.Progress != nil {
+		fmt.Fprint(errs, "\r\x1b[K")
+	}
+	if err != nil {
+		return err
+	}
+	for _, text := range result.Warnings {
+		fmt.Fprintf(errs, "kyra: %s\n", text)
+	}
+	if result.Left > 0 {
+		fmt.Fprintf(errs, "kyra: and %d more warnings\n", result.Left)
+	}
+	for _, name := range o.out {
+		if err := writeReport(name, result); err != nil {
+			return err
+		}
+	}
+	if o.json {
+		err = result.WriteJSON(cmd.OutOrStdout())
 	} else {
-		h.printText(w, n)
+		err = result.WriteText(cmd.OutOrStdout(), isTerminal(cmd.OutOrStdout()) && os.Getenv("NO_COLOR") == "")
 	}
-	if err := errors.Join(err, w.Flush()); err != nil {
+	if err != nil || !o.stats {
 		return err
 	}
-	if !h.stats {
-		return nil
-	}
-	return json.NewEncoder(h.errs).Encode(map[string]any{
-		"events": h.events, "findings": len(h.order), "rules": n, "seconds": took.Seconds(),
-		"events_per_second": float64(h.events) / max(took.Seconds(), 1e-9), "peak_bytes": peakBytes(),
+	return json.NewEncoder(errs).Encode(map[string]any{
+		"events": result.Events, "findings": len(result.Findings), "rules": result.Rules, "seconds": result.Seconds,
+		"events_per_second": float64(result.Events) / max(result.Seconds, 1e-9), "peak_bytes": peakBytes(),
 	})
 }
 
-// load compiles the rules and returns how many there are.
-func (h *hunter) load() (*detect.Ruleset, int, error) {
+// settings checks the flags.
+func (o *huntOptions) settings() (hunt.Options, error) {
+	s := hunt.Options{Source: o.source, Workers: o.workers, Each: o.each, Least: strings.ToLower(o.level)}
+	var err error
+	if s.Zone, err = time.LoadLocation(o.zone); err != nil {
+		return s, fmt.Errorf("%q is not a time zone: %w", o.zone, errUsage)
+	}
+	if s.Least == "informational" {
+		s.Least = "info"
+	}
+	if s.Least != "" && event.SeverityRank(s.Least) == 0 {
+		return s, fmt.Errorf("--level %q: allowed are %s: %w", o.level, strings.Join(event.Severities, ", "), errUsage)
+	}
+	for _, t := range []struct {
+		flag, text string
+		into       *time.Time
+	}{{"--from", o.from, &s.From}, {"--to", o.to, &s.To}} {
+		if t.text == "" {
+			continue
+		}
+		if *t.into, err = time.Parse(time.RFC3339, t.text); err != nil {
+			return s, fmt.Errorf("%s %q is not a time such as 2026-04-22T08:00:00Z: %w", t.flag, t.text, errUsage)
+		}
+	}
+	for _, name := range o.out {
+		if reportForm(name) == nil {
+			return s, fmt.Errorf("--out %s: the name must end in .csv, .json or .html: %w", name, errUsage)
+		}
+	}
+	return s, nil
+}
+
+// reportForm returns what writes a report of the form that name ends with.
+func reportForm(name string) func(*hunt.Result, io.Writer) error {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".csv":
+		return (*hunt.Result).WriteCSV
+	case ".json", ".ndjson", ".jsonl":
+		return (*hunt.Result).WriteJSON
+	case ".html", ".htm":
+		return (*hunt.Result).WriteHTML
+	}
+	return nil
+}
+
+func writeReport(name string, r *hunt.Result) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(reportForm(name)(r, f), f.Close())
+}
+
+func showProgress(w io.Writer, p hunt.Progress) {
+	bar := ""
+	if p.TotalBytes > 0 {
+		const width = 30
+		n := int(min(p.Bytes, p.TotalBytes) * width / p.TotalBytes)
+		bar = fmt.Sprintf("[%s%s] %3d %%  ", strings.Repeat("█", n), strings.Repeat("·", width-n), min(p.Bytes, p.TotalBytes)*100/p.TotalBytes)
+	}
+	fmt.Fprintf(w, "\r\x1b[K%sfile %d of %d, %d events, %d matches", bar, min(p.Files+1, p.TotalFiles), p.TotalFiles, p.Events, p.Matches)
+}
+
+// load compiles the rules.
+func (o *huntOptions) load(errs io.Writer) (*detect.Ruleset, []*sigma.Document, error) {
 	var list []detect.Rule
-	h.tags = map[string][]string{}
+	var docs []*sigma.Document
 	add := func(name string, data []byte) {
-		docs, err := sigma.Parse(data)
+		parsed, err := sigma.Parse(data)
 		if err != nil {
-			fmt.Fprintf(h.errs, "kyra: %s: %v: left out\n", name, err)
+			fmt.Fprintf(errs, "kyra: %s: %v: left out\n", name, err)
 			return
 		}
-		for _, d := range docs {
+		for _, d := range parsed {
 			list = append(list, detect.Rule{Document: d, Version: 1})
-			h.tags[d.ID] = d.Tags
+		}
+		docs = append(docs, parsed...)
+	}
+	if !o.noBuiltin {
+		if err := eachRule(rules.FS, "built-in", add); err != nil {
+			return nil, nil, err
 		}
 	}
-	walk := func(fsys fs.FS, root, shown string) error {
-		return fs.WalkDir(fsys, root, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || (filepath.Ext(path) != ".yml" && filepath.Ext(path) != ".yaml") {
-				return err
-			}
-			data, err := fs.ReadFile(fsys, path)
-			if err != nil {
-				return err
-			}
-			add(filepath.Join(shown, path), data)
-			return nil
-		})
-	}
-	if !h.noBuiltin {
-		if err := walk(rules.FS, ".", "built-in"); err != nil {
-			return nil, 0, err
-		}
-	}
-	for _, p := range h.rules {
+	for _, p := range o.rules {
 		info, err := os.Stat(p)
-		if err != nil {
-			return nil, 0, err
-		}
-		if info.IsDir() {
-			err = walk(os.DirFS(p), ".", p)
-		} else {
+		switch {
+		case err != nil:
+		case info.IsDir():
+			err = eachRule(os.DirFS(p), p, add)
+		default:
 			var data []byte
 			if data, err = os.ReadFile(p); err == nil {
 				add(p, data)
 			}
 		}
 		if err != nil {
-			return nil, 0, err
+			return nil, nil, err
 		}
 	}
 	set, problems := detect.Compile(list)
 	for _, p := range problems {
-		fmt.Fprintf(h.errs, "kyra: rule %s: %s: left out\n", p.Rule, p.Message)
+		fmt.Fprintf(errs, "kyra: rule %s: %s: left out\n", p.Rule, p.Message)
 	}
-	if n := len(list) - len(problems); n > 0 {
-		return set, n, nil
+	if set.Rules() == 0 {
+		return nil, nil, errors.New("no rule to run: name some with --rules")
 	}
-	return nil, 0, errors.New("no rule to run: name some with --rules")
+	return set, docs, nil
 }
 
-// add joins a finding to an earlier one of the same rule and entity, as alerts are.
-func (h *hunter) add(f *alert.Finding) {
-	const window = int64(24 * time.Hour)
-	refs := make([]place, 0, len(f.Events))
-	for _, id := range f.Events {
-		refs = append(refs, place{h.files[id.Seq], int(id.Index)})
-	}
-	key := f.Rule.ID + "\x00" + f.Key
-	for _, g := range h.findings[key] {
-		if f.First-g.First < window && g.First-f.Last < window {
-			g.Count += f.Count
-			g.First, g.Last = min(g.First, f.First), max(g.Last, f.Last)
-			if len(g.refs) < alert.MaxEvents {
-				g.refs = append(g.refs, refs[:min(len(refs), alert.MaxEvents-len(g.refs))]...)
-			}
-			for _, e := range f.Entities {
-				if !slices.Contains(g.Entities, e) && len(g.Entities) < alert.MaxValues {
-					g.Entities = append(g.Entities, e)
-				}
-			}
-			return
+// eachRule hands out the rule files of a folder.
+func eachRule(fsys fs.FS, shown string, do func(name string, data []byte)) error {
+	return fs.WalkDir(fsys, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || (filepath.Ext(path) != ".yml" && filepath.Ext(path) != ".yaml") {
+			return err
 		}
-	}
-	g := &huntFinding{*f, refs}
-	h.findings[key] = append(h.findings[key], g)
-	h.order = append(h.order, g)
-}
-
-func (h *hunter) printJSON(w io.Writer) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	for _, f := range h.order {
-		entities := map[string][]string{}
-		for _, e := range f.Entities {
-			entities[e.Field] = append(entities[e.Field], e.Value)
-		}
-		err := enc.Encode(struct {
-			Rule     map[string]any      `json:"rule"`
-			Time     string              `json:"time"`
-			Entities map[string][]string `json:"entities"`
-			Events   []place             `json:"events"`
-			Count    int64               `json:"count"`
-		}{
-			map[string]any{"id": f.Rule.ID, "title": f.Title, "level": f.Severity, "tags": h.tags[f.Rule.ID], "author": f.Rule.Author},
-			stamp(f.First), entities, f.refs, f.Count,
-		})
+		data, err := fs.ReadFile(fsys, path)
 		if err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func stamp(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339) }
-
-func (h *hunter) printText(w io.Writer, ruleCount int) {
-	counts := map[string]int{}
-	for _, f := range h.order {
-		counts[f.Severity]++
-		who := make([]string, 0, len(f.Entities))
-		for _, e := range f.Entities[:min(len(f.Entities), 4)] {
-			who = append(who, e.Field+"="+e.Value)
-		}
-		where := ""
-		if len(f.refs) > 0 {
-			where = fmt.Sprintf("%s:%d", f.refs[0].File, f.refs[0].Line)
-		}
-		fmt.Fprintf(w, "%s  %-8s  %-10s %s  (%d×)  %s  %s\n", stamp(f.First), f.Severity, f.Technique, f.Title, f.Count, strings.Join(who, " "), where)
-	}
-	fmt.Fprintf(w, "\n%d events in %d files, %d rules, %d findings:", h.events, len(h.files), ruleCount, len(h.order))
-	for _, s := range event.Severities {
-		fmt.Fprintf(w, " %d %s", counts[s], s)
-	}
-	fmt.Fprintln(w)
+		do(filepath.Join(shown, path), data)
+		return nil
+	})
 }
 
 // peakBytes is the memory that the runtime took from the system.

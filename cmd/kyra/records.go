@@ -83,6 +83,9 @@ func eachRecordOf(ctx context.Context, in io.Reader, path string, f func(fileRec
 		}
 		rec, err := r.Next()
 		if errors.Is(err, io.EOF) || errors.Is(err, framing.UnclosedArray) {
+			if torn := r.Faults(); torn != "" { // what could be read was
+				return fmt.Errorf("%s: the event log is damaged: %s", path, torn)
+			}
 			return nil
 		}
 		if err != nil {
