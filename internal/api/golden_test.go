@@ -61,6 +61,7 @@ func TestWireShapes(t *testing.T) {
 		t.Fatal(err)
 	}
 	rule := s.post("/api/v1/siem/rules", sshRule, "Content-Type: application/yaml").want(201).header.Get("Location")
+	exception := s.post(rule+"/exceptions", `{"scope":{"entity":{"type":"ip","field":"src_ip","value":"10.0.1.9"}},"reason":"The scanner."}`).want(201)
 	for name, a := range map[string]*answerTo{
 		"alerts":    s.get("/api/v1/alerts"),
 		"alert":     s.get("/api/v1/alerts/" + alert),
@@ -74,6 +75,10 @@ func TestWireShapes(t *testing.T) {
 		"event":     s.get("/api/v1/siem/events/" + id.String()),
 		"rules":     s.get("/api/v1/siem/rules"),
 		"rule":      s.get(rule),
+		"versions":  s.get(rule + "/versions"),
+		"staged":    s.get(rule + "/staged"),
+		"exception": exception,
+		"preview":   s.post(rule+"/exceptions/preview", `{"scope":{"entity":{"type":"ip","value":"10.0.1.55"}}}`),
 		"validate":  s.do(s.ro, "POST", "/api/v1/siem/rules/validate", "title: [", "Content-Type: application/yaml"),
 		"collector": s.get("/api/v1/collectors"),
 		"key":       s.post("/api/v1/api-keys", `{"name":"SIEM Integration","scope":"read-only"}`),

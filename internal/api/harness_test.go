@@ -18,6 +18,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/eventstore/memory"
+	"github.com/kyra-mdr/kyra/internal/exception"
 	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/incident"
@@ -94,6 +95,7 @@ func newServerOn(tb testing.TB, db *sqldb.DB, change ...func(*Config)) *server {
 	for _, f := range change {
 		f(&s.cfg)
 	}
+	s.cfg.Rules.SetSilences(exception.New(alerts, s.cfg.Events, s.cfg.Rules).Silences)
 	h, err := New(s.cfg)
 	if err != nil {
 		tb.Fatal(err)

@@ -180,6 +180,7 @@ func (a *api) rules() {
 	handle(a, operation{
 		id: "deleteRule", method: http.MethodDelete, path: "/siem/rules/{id}", tag: tag, summary: "Delete a rule of your own", status: http.StatusNoContent,
 	}, a.deleteRule)
+	a.exceptions()
 }
 
 func (a *api) listRules(ctx context.Context, c *call, _ *none) (*pageOut[RuleItem], error) {
