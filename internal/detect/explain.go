@@ -161,7 +161,7 @@ func (c *Counted) Key() string {
 // A GroupValue is one of the fields that make a correlation's groups.
 type GroupValue struct {
 	Name  string
-	Names []string // under which events of the rule that matched may have it
+	Names []string // under which events of any rule that is counted may have it
 	Value string
 }
 
@@ -170,31 +170,28 @@ func (rs *Ruleset) Counts(h Hit, e *event.Event) []Counted {
 	base := rs.rules[h.rule].document
 	source := loadTable().resolve(base.LogSource)
 	fields := sigma.Options{Fields: source.candidates, Hidden: hiddenFields()}
-	ref := func(k *sigma.Correlation, name string) fieldRef {
-		field := name
-		for _, rule := range []string{base.ID, base.Name} {
-			if f, ok := k.Aliases[name][rule]; ok && rule != "" {
-				field = f
-			}
-		}
-		return fieldRef{name, source.candidates(field)}
-	}
 	var out []Counted
 	for i := range rs.rules {
 		r := &rs.rules[i]
 		k := r.document.Correlation
-		if k == nil || !slices.ContainsFunc(k.Rules, func(n string) bool { return n == base.ID || n != "" && n == base.Name }) {
+		if k == nil || !namedIn(k.Rules, base) {
 			continue
 		}
 		c := Counted{Correlation: r.document.ID, Rule: base.ID, GroupComplete: true, Exceptions: r.explainExceptions(e, fields)}
 		for _, name := range k.GroupBy {
-			f := ref(k, name)
+			f := correlated(k, name, base)
 			v, _ := f.lookup(e)
-			c.Group = append(c.Group, GroupValue{name, f.candidates, v})
+			g := GroupValue{Name: name, Value: v}
+			for j := range rs.rules {
+				if d := rs.rules[j].document; d.Correlation == nil && namedIn(k.Rules, d) {
+					g.Names = appendNew(g.Names, correlated(k, name, d).candidates...)
+				}
+			}
+			c.Group = append(c.Group, g)
 			c.GroupComplete = c.GroupComplete && v != ""
 		}
 		for _, name := range k.Condition.Field {
-			f := ref(k, name)
+			f := correlated(k, name, base)
 			if v, ok := f.lookup(e); ok {
 				c.Values = append(c.Values, v)
 			}
@@ -205,6 +202,23 @@ func (rs *Ruleset) Counts(h Hit, e *event.Event) []Counted {
 		out = append(out, c)
 	}
 	return out
+}
+
+// namedIn tells whether a list of a correlation names d.
+func namedIn(list []string, d *sigma.Document) bool {
+	return slices.ContainsFunc(list, func(n string) bool { return n != "" && (n == d.ID || n == d.Name) })
+}
+
+// correlated is the field that a correlation calls name, in events of base.
+func correlated(k *sigma.Correlation, name string, base *sigma.Document) fieldRef {
+	field := name
+	for _, rule := range []string{base.ID, base.Name} {
+		if f, ok := k.Aliases[name][rule]; ok && rule != "" {
+			field = f
+		}
+	}
+	source := loadTable().resolve(base.LogSource)
+	return fieldRef{name, source.candidates(field)}
 }
 
 // Weight returns how many happenings e stands for.

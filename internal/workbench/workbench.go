@@ -101,9 +101,11 @@ type Program struct {
 	Status   rule.Status // of a rule of the catalogue, else ""
 	Staged   bool
 
-	set  *detect.Ruleset
-	main string          // id of the document that the rule is called after
-	own  map[string]bool // ids whose findings count
+	set          *detect.Ruleset
+	main         string            // id of the document that the rule is called after
+	own          map[string]bool   // ids whose findings count
+	all          []*sigma.Document // borrowed ones too
+	correlations []*sigma.Document // of all
 }
 
 // Program makes a rule ready. A text that cannot be used is no error: see Problems.
@@ -188,6 +190,13 @@ func (b *builder) build(ctx context.Context, id string) error {
 	}
 	set, found := options.Compile(b.rules)
 	p.set = set
+	for i := range b.rules {
+		d := b.rules[i].Document
+		p.all = append(p.all, d)
+		if d.Correlation != nil {
+			p.correlations = append(p.correlations, d)
+		}
+	}
 	for _, x := range found {
 		if x.Index < len(b.docs) { // the rest is of other rules
 			p.Problems = append(p.Problems, Problem{b.docs[x.Index].Line, 1, x.Message})
