@@ -42,18 +42,27 @@ type Result struct {
 	Findings []alert.Finding // of the rule, batches of one line
 	Matches  uint64          // events that matched the rule or what it counts
 	Failure  string          // why it is wrong; "" where it is as it should be
+	Why      []string        // of a failure: what came closest, or what fired
 }
 
 // A Test is a rule file with its logs.
 type Test struct {
 	Path  string
 	Rule  *sigma.Document // the first of the file
-	Rules []detect.Rule
+	Rules []detect.Rule   // all of the file, and what its correlations count
 	Logs  []Log
 }
 
 // Load reads the rule file at name and the txtar file beside it.
 func Load(fsys fs.FS, name string) (*Test, error) {
+	docs, err := readRules(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	return load(fsys, name, docs)
+}
+
+func readRules(fsys fs.FS, name string) ([]*sigma.Document, error) {
 	text, err := fs.ReadFile(fsys, name)
 	if err != nil {
 		return nil, fmt.Errorf("read rule: %w", err)
@@ -62,12 +71,22 @@ func Load(fsys fs.FS, name string) (*Test, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	if len(docs) == 0 {
+		return nil, fmt.Errorf("%s: holds no rule", name)
+	}
+	return docs, nil
+}
+
+// logsPath is where the logs of a rule file lie.
+func logsPath(name string) string { return strings.TrimSuffix(name, path.Ext(name)) + ".txtar" }
+
+func load(fsys fs.FS, name string, docs []*sigma.Document) (*Test, error) {
 	t := &Test{Path: name, Rule: docs[0]}
 	for _, d := range docs {
 		t.Rules = append(t.Rules, detect.Rule{Document: d, Version: 1})
 	}
-	logs := strings.TrimSuffix(name, path.Ext(name)) + ".txtar"
-	text, err = fs.ReadFile(fsys, logs)
+	logs := logsPath(name)
+	text, err := fs.ReadFile(fsys, logs)
 	if err != nil {
 		return nil, fmt.Errorf("read logs of rule: %w", err)
 	}
@@ -131,30 +150,44 @@ func (t *Test) Run() ([]Result, error) {
 
 func (t *Test) run(rs *detect.Ruleset, l Log) Result {
 	r := Result{Log: l}
-	parser := parse.New(parse.Options{})
-	matcher := rs.NewMatcher()
-	detector := detect.New(func(uint32) *detect.Ruleset { return rs })
-	emit := func(f *alert.Finding) {
-		if f.Rule.ID == t.Rule.ID && f.Title == t.Rule.Title {
+	events, hits, findings := replay(rs, l)
+	for _, h := range hits {
+		r.Matches += uint64(len(h))
+	}
+	for i := range findings {
+		if f := &findings[i]; f.Rule.ID == t.Rule.ID && f.Title == t.Rule.Title {
 			r.Findings = append(r.Findings, *f)
 		}
-	}
-	var hits []detect.Hit
-	for i, line := range l.Lines {
-		record := parse.Record{Raw: line, Arrived: arrival.Add(time.Duration(i) * time.Millisecond).UnixNano(), Source: l.Source, Input: "test"}
-		var e event.Event
-		parser.Parse(&record, &e)
-		e.ID = event.ID{Seq: 1, Index: uint32(i)}
-		hits = matcher.Match(&e, hits[:0])
-		r.Matches += uint64(len(hits))
-		detector.Apply(&e, hits, emit)
-		detector.EndBatch(emit)
 	}
 	switch {
 	case l.Positive && len(r.Findings) == 0:
 		r.Failure = fmt.Sprintf("it must raise %q, but %d of its lines match and nothing is raised", t.Rule.Title, r.Matches)
+		r.Why = t.closest(rs, events, hits)
 	case !l.Positive && len(r.Findings) > 0:
 		r.Failure = fmt.Sprintf("it must not raise %q, but does for %q", t.Rule.Title, r.Findings[0].Key)
+		r.Why = t.fired(hits)
 	}
 	return r
+}
+
+// replay runs a log as the pipeline would, and returns its events, what each
+// matched, and what was found.
+func replay(rs *detect.Ruleset, l Log) ([]event.Event, [][]detect.Hit, []alert.Finding) {
+	parser := parse.New(parse.Options{})
+	matcher := rs.NewMatcher()
+	detector := detect.New(func(uint32) *detect.Ruleset { return rs })
+	var findings []alert.Finding
+	emit := func(f *alert.Finding) { findings = append(findings, *f) }
+	events := make([]event.Event, len(l.Lines))
+	hits := make([][]detect.Hit, len(l.Lines))
+	for i, line := range l.Lines {
+		record := parse.Record{Raw: line, Arrived: arrival.Add(time.Duration(i) * time.Millisecond).UnixNano(), Source: l.Source, Input: "test"}
+		e := &events[i]
+		parser.Parse(&record, e)
+		e.ID = event.ID{Seq: 1, Index: uint32(i)}
+		hits[i] = matcher.Match(e, nil)
+		detector.Apply(e, hits[i], emit)
+		detector.EndBatch(emit)
+	}
+	return events, hits, findings
 }
