@@ -147,7 +147,7 @@ func (b *batch) stormAlert(ctx context.Context, r *rate, f *Finding) (*growing, 
 	if err != nil {
 		return nil, err
 	}
-	g.key, g.Alert.Storm = stormKey, true
+	g.key, g.Storm = stormKey, true
 	g.storm = newStorm()
 	g.storm.Limit, g.storm.Began, g.storm.rate = b.limit, b.now, r
 	r.seq, r.alert = g.seq, g

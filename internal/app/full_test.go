@@ -71,6 +71,9 @@ func TestOldDatabaseAndLostQueue(t *testing.T) {
 	for range 3 {
 		send(p, "before the loss")
 	}
+	from, to := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339), time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	// What a stop finds in the queue stays there, and would be lost with it.
+	eventually(t, "three events", func() bool { return p.search("program:backupapp", from, to, 1).Total == 3 })
 	p.stop()
 	for _, name := range []string{"kyra.db", "kyra.db-wal", "kyra.db-shm", "queue"} {
 		if err := os.RemoveAll(filepath.Join(data, name)); err != nil {
@@ -82,7 +85,6 @@ func TestOldDatabaseAndLostQueue(t *testing.T) {
 	}
 	p = startProcess(t, data)
 	send(p, "after the loss")
-	from, to := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339), time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 	eventually(t, "four events", func() bool { return p.search("program:backupapp", from, to, 1).Total == 4 })
 	p.stop()
 	report, err := archive.Verify(t.Context(), filepath.Join(data, "archive"), nil)

@@ -5,29 +5,25 @@ import (
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
-	"github.com/kyra-mdr/kyra/internal/incident"
-	"github.com/kyra-mdr/kyra/internal/pipeline"
 	"github.com/kyra-mdr/kyra/internal/rule"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
-// recorder writes findings as alerts, incidents and counters of their rules; those of
+// record writes findings as alerts, incidents and counters of their rules; those of
 // staged rules only as what they would have been.
-func recorder(alerts *alert.Service, incidents *incident.Service, rules *rule.Service) pipeline.Recorder {
-	return func(ctx context.Context, tx *sqldb.DB, now time.Time, findings []alert.Finding) error {
-		live, staged := apart(findings)
-		outcomes, err := alerts.Record(ctx, tx, now, live)
-		if err != nil {
-			return err
-		}
-		if err := incidents.FromAlerts(ctx, tx, now, outcomes); err != nil {
-			return err
-		}
-		if err := rules.RecordStaged(ctx, tx, staged); err != nil {
-			return err
-		}
-		return rules.RecordMatches(ctx, tx, now, matchesOf(findings))
+func (d *detection) record(ctx context.Context, tx *sqldb.DB, now time.Time, findings []alert.Finding) error {
+	live, staged := apart(findings)
+	outcomes, err := d.alerts.Record(ctx, tx, now, live)
+	if err != nil {
+		return err
 	}
+	if err := d.incidents.FromAlerts(ctx, tx, now, outcomes); err != nil {
+		return err
+	}
+	if err := d.rules.RecordStaged(ctx, tx, staged); err != nil {
+		return err
+	}
+	return d.rules.RecordMatches(ctx, tx, now, matchesOf(findings))
 }
 
 func apart(findings []alert.Finding) (live []alert.Finding, staged []rule.Staged) {

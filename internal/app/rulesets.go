@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -119,10 +120,7 @@ func (r *rulesets) run(ctx context.Context) error {
 // refresh compiles what has changed, and at most one set for the sake of its sample.
 func (r *rulesets) refresh(ctx context.Context) {
 	r.mu.RLock()
-	known := make(map[uint32]*tenantRules, len(r.tenants))
-	for t, c := range r.tenants {
-		known[t] = c
-	}
+	known := maps.Clone(r.tenants)
 	r.mu.RUnlock()
 	stale, found := uint32(0), false
 	for t, c := range known {

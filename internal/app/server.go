@@ -14,20 +14,17 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
-	"github.com/kyra-mdr/kyra/internal/alert"
 	"github.com/kyra-mdr/kyra/internal/api"
 	"github.com/kyra-mdr/kyra/internal/archive"
 	"github.com/kyra-mdr/kyra/internal/config"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/identity"
-	"github.com/kyra-mdr/kyra/internal/incident"
 	"github.com/kyra-mdr/kyra/internal/ingest"
 	"github.com/kyra-mdr/kyra/internal/pipeline"
 	"github.com/kyra-mdr/kyra/internal/queue"
 	"github.com/kyra-mdr/kyra/internal/retention"
 	"github.com/kyra-mdr/kyra/internal/run"
-	"github.com/kyra-mdr/kyra/internal/sight"
 	"github.com/kyra-mdr/kyra/internal/source"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 	"github.com/kyra-mdr/kyra/internal/telemetry"
@@ -55,13 +52,11 @@ type Server struct {
 	metrics  *metrics.Set
 	disk     *diskGuard
 
-	tenants  *tenantCache
-	sources  *source.Service
-	rulesets *rulesets
-	books    *accounts
-	sights   *sight.Service
-	pipeline *pipeline.Pipeline
-	keeper   *retention.Keeper
+	tenants   *tenantCache
+	sources   *source.Service
+	detection detection
+	pipeline  *pipeline.Pipeline
+	keeper    *retention.Keeper
 }
 
 // Open opens every part in order. What it opened is closed again when a later
@@ -103,23 +98,13 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	}
 	s.sources = source.New(s.db, now)
 
-	rules, err := newRules(ctx, s.db, s.log)
-	if err != nil {
-		return err
-	}
-	s.books = newAccounts(rules, s.db, s.log, now)
-	s.rulesets = newRulesets(rules, nil, s.books, s.log, now)
-	s.sights = sight.New(s.db, sight.Options{Log: s.log, Active: rules.Active, Now: now})
-	rules.SetBlind(s.sights.Health)
-	rules.SetProblems(s.rulesets.Problems)
-	alerts := alert.NewWithStorms(s.db, s.cfg.Alerts.StormAfter)
-	rules.SetOutcomes(outcomesOf(alerts))
-	incidents := incident.New(s.db, alerts, incident.DefaultSLA)
-
 	if s.archive, err = archive.Open(s.folder.in("archive"), s.log); err != nil {
 		return err
 	}
 	if err := s.openStore(exe); err != nil {
+		return err
+	}
+	if err := s.openDetection(ctx, now); err != nil {
 		return err
 	}
 	known, err := pipeline.Base(ctx, s.db)
@@ -155,9 +140,9 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	}
 	s.pipeline = pipeline.New(pipeline.Config{
 		Days:  days,
-		Queue: s.queue, Archive: s.archive, Store: s.store, DB: s.db, Rulesets: s.rulesets.get, Sources: s.sources,
-		Record: recorder(alerts, incidents, rules), Zone: zone, Metrics: pipeline.NewMetrics(s.metrics), Log: s.log, Now: now,
-		Observe: s.sights.Observe, Sample: s.rulesets.observe,
+		Queue: s.queue, Archive: s.archive, Store: s.store, DB: s.db, Rulesets: s.detection.rulesets.get, Sources: s.sources,
+		Record: s.detection.record, Zone: zone, Metrics: pipeline.NewMetrics(s.metrics), Log: s.log, Now: now,
+		Observe: s.detection.sights.Observe, Sample: s.detection.rulesets.observe,
 	})
 	s.keeper = retention.New(retention.Config{
 		DB: s.db, Archive: s.archive, Store: s.store, Tenants: tenants, Days: days, Log: s.log, Now: now, MaxBytes: int64(s.cfg.Retention.MaxBytes),
@@ -166,7 +151,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 		return err
 	}
 	handler, err := api.New(api.Config{
-		DB: s.db, Keys: keys, Alerts: alerts, Incidents: incidents, Rules: rules, Sources: s.sources, Events: s.store,
+		DB: s.db, Keys: keys, Alerts: s.detection.alerts, Incidents: s.detection.incidents, Rules: s.detection.rules, Sources: s.sources, Events: s.store,
 		Ingest: s.ingestHTTP, Log: s.log, Now: now, Version: Version(),
 	})
 	if err != nil {
@@ -325,7 +310,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	}
 	return run.Tiers(ctx,
 		store,
-		[]run.Service{s.pipeline.Run, s.rulesets.run, s.books.run, s.sights.Run, s.keeper.Run, s.tenants.run, s.disk.run},
+		[]run.Service{s.pipeline.Run, s.detection.rulesets.run, s.detection.books.run, s.detection.sights.Run, s.keeper.Run, s.tenants.run, s.disk.run},
 		[]run.Service{s.queue.Run},
 		[]run.Service{s.serveHTTP, s.syslog.Run, s.heartbeat, func(ctx context.Context) error {
 			if err := s.awaitStore(ctx); err != nil {

@@ -1,0 +1,43 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/exception"
+	"github.com/kyra-mdr/kyra/internal/incident"
+	"github.com/kyra-mdr/kyra/internal/rule"
+	"github.com/kyra-mdr/kyra/internal/sight"
+)
+
+// detection is everything between rules and incidents: what runs, what it raises, and
+// what is known of how it fares.
+type detection struct {
+	rules     *rule.Service
+	alerts    *alert.Service
+	incidents *incident.Service
+	sights    *sight.Service // what arrives
+	books     *accounts      // what rules cost
+	rulesets  *rulesets      // what runs
+}
+
+// openDetection needs database and event store.
+func (s *Server) openDetection(ctx context.Context, now func() time.Time) error {
+	d := &s.detection
+	var err error
+	if d.rules, err = newRules(ctx, s.db, s.log); err != nil {
+		return err
+	}
+	d.alerts = alert.NewWithStorms(s.db, s.cfg.Alerts.StormAfter)
+	d.incidents = incident.New(s.db, d.alerts, incident.DefaultSLA)
+	d.sights = sight.New(s.db, sight.Options{Log: s.log, Lists: d.rules.Lists, Active: d.rules.Active, Now: now})
+	d.books = newAccounts(d.rules, s.db, s.log, now)
+	d.rulesets = newRulesets(d.rules, d.rules.Lists, d.books, s.log, now)
+
+	d.rules.SetBlind(d.sights.Health)
+	d.rules.SetProblems(d.rulesets.Problems)
+	d.rules.SetOutcomes(outcomesOf(d.alerts))
+	d.rules.SetSilences(exception.New(d.alerts, s.store, d.rules).Silences)
+	return nil
+}
