@@ -51,6 +51,27 @@ func FuzzSSHD(f *testing.F)   { fuzzOne(f, "sshd") }
 func FuzzSu(f *testing.F)     { fuzzOne(f, "su") }
 func FuzzSudo(f *testing.F)   { fuzzOne(f, "sudo") }
 
+func FuzzMySQL(f *testing.F)      { fuzzOne(f, "mysql") }
+func FuzzPostgreSQL(f *testing.F) { fuzzOne(f, "postgresql") }
+func FuzzDocker(f *testing.F)     { fuzzOne(f, "docker") }
+
+// FuzzCloud reads the records of cloud services and hosted applications, changed.
+func FuzzCloud(f *testing.F) {
+	for _, info := range Parsers() {
+		for _, sample := range info.Samples {
+			if sample.Line[0] == '{' {
+				f.Add(sample.Line)
+			}
+		}
+	}
+	p := New(Options{RepeatSources: 8})
+	f.Fuzz(func(t *testing.T, raw string) {
+		var e event.Event
+		p.Parse(&Record{Raw: raw, Arrived: arrival}, &e)
+		checkInvariants(t, raw, &e)
+	})
+}
+
 func FuzzApache(f *testing.F)    { fuzzOne(f, "apache") }
 func FuzzCEF(f *testing.F)       { fuzzOne(f, "cef") }
 func FuzzCron(f *testing.F)      { fuzzOne(f, "cron") }

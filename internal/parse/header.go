@@ -212,6 +212,10 @@ func scanRFC3164Time(l *line, s string, pri bool) (rest string, ok bool) {
 		rest = rest[strings.IndexByte(rest, ':'):] // a zone that we do not know: "EST: %ASA-"
 	}
 	colon := false
+	if iso && !pri && rest != "" && rest[0] == ':' && isPostgresLine(rest) { // "UTC:203.0.113.9(53210):bob@shop:[4711]:LOG:  "
+		l.header, l.text = "time", rest
+		return rest, true
+	}
 	if rest != "" && rest[0] == ':' {
 		colon = true
 		rest = rest[1:]

@@ -59,6 +59,15 @@ const (
 	markDuoTime
 	markDuoObject
 	markWorkspaceService
+	markPostgresLevel
+	markPostgresSession
+	markMySQLRecord
+	markDockerType
+	markDockerActor
+	markBitbucketAction
+	markBitbucketCategory
+	markCanaryType
+	markCanaryNode
 )
 
 const (
@@ -97,6 +106,11 @@ func products() []product {
 		{markAction | markActor | markGitHubPlace, gitHub},
 		{markGitLabAuthor | markGitLabEntity, gitLab},
 		{markOneLoginType | markOneLoginUser, oneLogin},
+		{markPostgresLevel | markPostgresSession, postgresJSON},
+		{markMySQLRecord, mysqlJSON},
+		{markDockerType | markDockerActor, dockerEvent},
+		{markBitbucketAction | markBitbucketCategory, bitbucket},
+		{markCanaryType | markCanaryNode, openCanary},
 		{markDuoFactor | markDuoDevice, duoLogin},
 		{markDuoTime | markDuoObject | markAction, duoAdmin},
 		{markCaddyLogger | markCaddyRequest, caddy},
@@ -258,6 +272,24 @@ func cloudMarkOf(name string) shape {
 		return markDuoTime
 	case "object":
 		return markDuoObject
+	case "error_severity":
+		return markPostgresLevel
+	case "backend_type", "session_id", "line_num":
+		return markPostgresSession
+	case "audit_record.name":
+		return markMySQLRecord
+	case "Type":
+		return markDockerType
+	case "Actor.ID":
+		return markDockerActor
+	case "auditType.action":
+		return markBitbucketAction
+	case "auditType.category":
+		return markBitbucketCategory
+	case "logtype":
+		return markCanaryType
+	case "node_id":
+		return markCanaryNode
 	}
 	return 0
 }

@@ -16,9 +16,6 @@ func loginParser() content {
 				{"2026-03-04 05:06:07 ERROR shop.accounts: Login failed for user 'carol' from 203.0.113.77", []string{
 					"category=authentication", "action=login", "outcome=failure", "user=carol", "src_ip=203.0.113.77", "severity=medium", "level=ERROR", "source=text",
 				}},
-				{"Mar  4 05:06:07 db1 mysqld[88]: 2026-03-04T05:06:07.1Z 12 [Note] Access denied for user 'root'@'203.0.113.78' (using password: YES)", []string{
-					"source=mysqld", "user=root", "src_ip=203.0.113.78", "outcome=failure", "severity=high", "host=db1",
-				}},
 				{"Mar  4 05:06:07 mx postfix/smtpd[26897]: warning: unknown[203.0.113.42]: SASL LOGIN authentication failed: UGFzc3dvcmQ6", []string{
 					"source=postfix/smtpd", "outcome=failure", "src_ip=203.0.113.42", "user=",
 				}},

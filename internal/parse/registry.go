@@ -49,8 +49,10 @@ func contents() []content {
 		apacheParser(),
 		awsParser(),
 		azureParser(),
+		bitbucketParser(),
 		cefParser(),
 		cronParser(),
+		dockerParser(),
 		duoParser(),
 		gcpParser(),
 		gitHubParser(),
@@ -61,11 +63,14 @@ func contents() []content {
 		leefParser(),
 		loginParser(),
 		m365Parser(),
+		mysqlParser(),
 		netfilterParser(),
 		nginxParser(),
 		oktaParser(),
 		oneLoginParser(),
+		openCanaryParser(),
 		pamParser(),
+		postgresParser(),
 		shadowParser(),
 		sshdParser(),
 		suParser(),
@@ -80,7 +85,7 @@ type registry struct {
 	programs map[string]*content
 	hints    map[string]*content
 
-	apache, cef, json, kv, leef, netfilter, nginx, pam *content
+	apache, cef, json, kv, leef, mysql, netfilter, nginx, pam, postgres *content
 }
 
 func newRegistry() registry {
@@ -99,6 +104,7 @@ func newRegistry() registry {
 	}
 	reg.apache, reg.cef, reg.json, reg.kv = reg.hints["apache"], reg.hints["cef"], reg.hints["json"], reg.hints["kv"]
 	reg.leef, reg.netfilter, reg.nginx, reg.pam = reg.hints["leef"], reg.hints["iptables"], reg.hints["nginx"], reg.hints["pam"]
+	reg.mysql, reg.postgres = reg.hints["mysql"], reg.hints["postgresql"]
 	return reg
 }
 
@@ -225,6 +231,12 @@ func (l *line) sniff() (*content, string) {
 		if len(s) > 28 && s[4] == ' ' && isWeekday(s[1:]) {
 			return reg.apache, "the text begins with Apache's bracketed time"
 		}
+	}
+	if isPostgresLine(s) {
+		return reg.postgres, "a level of PostgreSQL stands behind its prefix"
+	}
+	if isMySQLLine(s) {
+		return reg.mysql, "the text begins as MySQL's log"
 	}
 	if len(s) > 27 && s[4] == '/' && s[7] == '/' && s[10] == ' ' && isDigit(s[0]) {
 		if i := strings.IndexByte(s, '#'); i > 0 && i < 64 {
