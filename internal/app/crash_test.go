@@ -19,7 +19,8 @@ import (
 // its own and is sent once: one that was acknowledged must be found once, one
 // that was not may be found once, and each attacker's alert exists once and
 // counts what is stored of him. From the hundredth attacker on it is a storm, whose one
-// alert must refer to each of their lines once.
+// alert must refer to each of their lines once. Another rule is switched on and off all
+// the while, so that the rules are compiled and swapped under the load.
 func TestCrash(t *testing.T) {
 	kills, between := 2, 1500*time.Millisecond
 	if os.Getenv("KYRA_TEST_CRASH") == "long" {
@@ -40,6 +41,7 @@ func TestCrash(t *testing.T) {
 		for range senderCount {
 			senders.Go(func() { load.send(p, stop) })
 		}
+		senders.Go(func() { p.switchRules(stop) })
 		time.Sleep(between/2 + rand.N(between))
 		if round%2 == 0 {
 			p.killAll()
@@ -130,6 +132,26 @@ func (l *crashLoad) send(p *process, stop <-chan struct{}) {
 				return
 			}
 			time.Sleep(20 * time.Millisecond) // each batch is an attacker with alerts of his own: no more than can be counted afterwards
+		}
+	}
+}
+
+// switchRules makes a rule and switches it on and off until stop is closed.
+func (p *process) switchRules(stop <-chan struct{}) {
+	_, _ = p.call(http.MethodPost, "/api/v1/siem/rules", `{"title": "Switched", "id": "switched", "logsource": {"product": "linux", "service": "sshd"},
+		"detection": {"s": {"action": "login", "outcome": "never"}, "condition": "s"}, "level": "low"}`, nil) // it is there after the first round
+	for n := 0; ; n++ {
+		select {
+		case <-stop:
+			return
+		case <-time.After(50 * time.Millisecond):
+		}
+		status, err := p.call(http.MethodPatch, "/api/v1/siem/rules/switched", fmt.Sprintf(`{"status": %q}`, []string{"INACTIVE", "ACTIVE"}[n%2]), nil)
+		if err != nil {
+			return // killed while it was under way
+		}
+		if status != http.StatusOK && status != http.StatusServiceUnavailable && status != http.StatusTooManyRequests {
+			p.t.Errorf("switching a rule answered %d", status)
 		}
 	}
 }

@@ -152,7 +152,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	}
 	handler, err := api.New(api.Config{
 		DB: s.db, Keys: keys, Alerts: s.detection.alerts, Incidents: s.detection.incidents, Rules: s.detection.rules, Sources: s.sources, Events: s.store,
-		Ingest: s.ingestHTTP, Log: s.log, Now: now, Version: Version(),
+		Sight: s.detection.sights, Ingest: s.ingestHTTP, Log: s.log, Now: now, Version: Version(),
 	})
 	if err != nil {
 		return err

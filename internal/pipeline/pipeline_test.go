@@ -71,10 +71,11 @@ type bench struct {
 	archive *archive.Archive
 	db      *sqldb.DB
 	store   *lossy
-	set     *detect.Ruleset
-	poison  string // the key that the database refuses
-	maxDays int
-	metrics *Metrics
+
+	rulesets Rulesets
+	poison   string // the key that the database refuses
+	maxDays  int
+	metrics  *Metrics
 }
 
 // lossy is a store that fails and forgets on demand.
@@ -131,7 +132,9 @@ func newBench(t *testing.T, db *sqldb.DB, after uint64) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, q: q, archive: a, db: db, store: &lossy{Store: &memory.Store{}}, set: ruleset(t), metrics: NewMetrics(metrics.NewSet())}
+	b := &bench{t: t, q: q, archive: a, db: db, store: &lossy{Store: &memory.Store{}}, metrics: NewMetrics(metrics.NewSet())}
+	set := ruleset(t)
+	b.rulesets = func(context.Context, uint32) (*detect.Ruleset, error) { return set, nil }
 	t.Cleanup(func() {
 		cancel()
 		if err := errors.Join(<-done, a.Close()); err != nil {
@@ -152,7 +155,7 @@ func (b *bench) start() (stop func()) {
 	p := New(Config{
 		Days:  days,
 		Queue: b.q, Archive: b.archive, Store: b.store, DB: b.db, Sources: source.New(b.db, time.Now),
-		Rulesets: func(context.Context, uint32) (*detect.Ruleset, error) { return b.set, nil },
+		Rulesets: b.rulesets,
 		Record:   b.record, Zone: time.UTC, Metrics: b.metrics, Now: time.Now, CheckpointEvery: 50 * time.Millisecond,
 		Log: slog.New(slog.NewTextHandler(b.t.Output(), nil)),
 	})
