@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -96,6 +97,14 @@ func newServerOn(tb testing.TB, db *sqldb.DB, change ...func(*Config)) *server {
 		f(&s.cfg)
 	}
 	s.cfg.Rules.SetSilences(exception.New(alerts, s.cfg.Events, s.cfg.Rules).Silences)
+	s.cfg.Rules.SetOutcomes(func(ctx context.Context, tenant uint32, ids []string) (map[string]rule.Outcomes, error) {
+		counts, err := alerts.ByRule(ctx, tenant, ids)
+		out := map[string]rule.Outcomes{}
+		for id, c := range counts {
+			out[id] = rule.Outcomes{Alerts: c.Alerts, TruePositives: c.TruePositives, FalsePositives: c.FalsePositives, Open: c.Open, Alerts7d: c.Week}
+		}
+		return out, err
+	})
 	h, err := New(s.cfg)
 	if err != nil {
 		tb.Fatal(err)

@@ -37,6 +37,21 @@ type RuleItem struct {
 	License         string     `json:"license"`
 	Origin          string     `json:"origin" doc:"Where it came from; empty: written here."`
 	Pack            string     `json:"pack" doc:"What it came with: kyra, or the name of an import; empty: written here."`
+	Matches7d       int64      `json:"matches7d"`
+	Matches30d      int64      `json:"matches30d"`
+	Alerts          int64      `json:"alerts" doc:"That it raised, all that are kept."`
+	TruePositives   int64      `json:"truePositives" doc:"Alerts of that verdict."`
+	FalsePositives  int64      `json:"falsePositives" doc:"Alerts of that verdict or status."`
+	Cost            ruleCost   `json:"cost"`
+	Health          string     `json:"health" enum:"failing,blind,noisy,neverFired,ok" doc:"The gravest that fits. failing: it runs, but the engine does not take it; blind: nothing that arrives can feed it; noisy: more than 50 alerts in 7 days, or at least 5 verdicts of which half or more are false positives; neverFired: it runs and has not matched once."`
+	HealthReason    string     `json:"healthReason" doc:"For people; empty where health is ok."`
+
+	_ struct{} `additionalProperties:"true"`
+}
+
+type ruleCost struct {
+	Evaluations24h  int64   `json:"evaluations24h" doc:"Events that were looked at for this rule in the last 24 hours."`
+	Microseconds24h float64 `json:"microseconds24h" doc:"What that took of one core, extrapolated from a sample."`
 
 	_ struct{} `additionalProperties:"true"`
 }
@@ -46,7 +61,9 @@ func ruleOf(r *rule.Rule) RuleItem {
 		ID: r.ID, Name: r.Name, Description: r.Description, Severity: r.Severity, Status: string(r.Status), Type: r.Type, Source: r.Source,
 		MitreTactics: orEmpty(r.Tactics), MitreTechniques: orEmpty(r.Techniques), Version: r.Version,
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, LastMatchAt: r.LastMatchAt, Matches24h: r.Matches24h, Builtin: r.Builtin,
-		Staged: r.Staged, License: r.License, Origin: r.Origin, Pack: r.Pack,
+		Staged: r.Staged, License: r.License, Origin: r.Origin, Pack: r.Pack, Matches7d: r.Matches7d, Matches30d: r.Matches30d,
+		Alerts: r.Outcomes.Alerts, TruePositives: r.Outcomes.TruePositives, FalsePositives: r.Outcomes.FalsePositives,
+		Cost: ruleCost{Evaluations24h: r.Evaluations, Microseconds24h: float64(r.CostNanos) / 1000}, Health: string(r.Health), HealthReason: r.HealthReason,
 	}
 }
 
@@ -137,7 +154,11 @@ func (a *api) rules() {
 			param{name: "status", doc: "Filter by status.", kind: enum, values: asTexts(rule.Statuses), many: true},
 			param{name: "mitre", doc: "Filter by MITRE tactic or technique ID; T1110 also finds T1110.001."},
 			param{name: "source", doc: "Filter by source."},
-			param{name: "builtin", doc: "Only those that come with KYRA, or only your own.", kind: enum, values: []string{"true", "false"}}),
+			param{name: "builtin", doc: "Only those that come with KYRA, or only your own.", kind: enum, values: []string{"true", "false"}},
+			param{name: "health", doc: "Filter by health.", kind: enum, values: asTexts(rule.Healths), many: true},
+			param{name: "staged", doc: "Only staged drafts, or only others.", kind: enum, values: []string{"true", "false"}},
+			param{name: "license", doc: "Filter by licence."},
+			param{name: "pack", doc: "Filter by what they came with: kyra, or the name of an import."}),
 	}, a.listRules)
 	handle(a, operation{
 		id: "getRule", method: http.MethodGet, path: "/siem/rules/{id}", tag: tag, summary: "Get a rule with its text", single: true,
@@ -187,9 +208,13 @@ func (a *api) listRules(ctx context.Context, c *call, _ *none) (*pageOut[RuleIte
 	q, asked := c.query, c.query.paging(rule.Sorts[0])
 	f := rule.Filter{
 		Search: q.one("search"), Severities: q.all("severity"), Statuses: words[rule.Status](q.all("status")), Mitre: q.one("mitre"), Source: q.one("source"),
+		Healths: words[rule.Health](q.all("health")), License: q.one("license"), Pack: q.one("pack"),
 	}
 	if b := q.one("builtin"); b != "" {
 		f.Builtin = new(b == "true")
+	}
+	if b := q.one("staged"); b != "" {
+		f.Staged = new(b == "true")
 	}
 	p, err := a.Rules.List(ctx, c.Tenant.Number, rule.Query{Filter: f, Sort: asked.sort, Ascending: asked.ascending, Page: asked.page, Size: asked.size})
 	if err != nil {

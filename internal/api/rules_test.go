@@ -2,8 +2,10 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kyra-mdr/kyra/internal/rule"
 )
@@ -44,7 +46,7 @@ func TestListRules(t *testing.T) {
 	a := s.get("/api/v1/siem/rules?mitre=T1110&size=5").want(200)
 	exactly(t, "the list", a.json(), "content", "totalElements", "totalPages", "number", "size")
 	exactly(t, "an item", a.at("content.0"), "id", "name", "description", "severity", "status", "type", "source", "mitreTactics", "mitreTechniques", "version",
-		"createdAt", "updatedAt", "lastMatchAt", "matches24h", "builtin", "staged", "license", "origin", "pack")
+		"createdAt", "updatedAt", "lastMatchAt", "matches24h", "builtin", "staged", "license", "origin", "pack", "matches7d", "matches30d", "alerts", "truePositives", "falsePositives", "cost", "health", "healthReason")
 	a.is("totalElements", 1).is("size", 5).is("content.0.name", "SSH password guessing").is("content.0.severity", "high").is("content.0.status", "ACTIVE").
 		is("content.0.type", "detection").is("content.0.mitreTactics", []string{"credential-access"}).is("content.0.mitreTechniques", []string{"T1110.001"}).
 		is("content.0.version", 1).is("content.0.lastMatchAt", nil).is("content.0.matches24h", 0)
@@ -57,6 +59,41 @@ func TestListRules(t *testing.T) {
 		}
 	}
 	s.do(s.foreign, "GET", "/api/v1/siem/rules", "").is("totalElements", 1) // the built-in one
+}
+
+func TestRuleEconomics(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	const id = "7f3c1f3e-0b7a-4a54-9d53-111111111111"
+	path := s.post("/api/v1/siem/rules", sshRule, "Content-Type: application/yaml").want(201).header.Get("Location")
+	s.get(path).is("health", "neverFired").is("alerts", 0).is("cost", map[string]any{"evaluations24h": 0, "microseconds24h": 0})
+	var noise []string
+	for i := range 6 {
+		noise = append(noise, s.failedLogin(noon, "ann", fmt.Sprintf("10.0.9.%d", i)))
+	}
+	for i, id := range noise {
+		verdict := "FALSE_POSITIVE"
+		if i == 0 {
+			verdict = "TRUE_POSITIVE"
+		}
+		s.do(s.rw, "PATCH", "/api/v1/alerts/"+id, `{"verdict":"`+verdict+`"}`).want(200)
+	}
+	ctx, now := t.Context(), time.Now()
+	if err := s.cfg.Rules.RecordMatches(ctx, s.db, now.Add(-50*time.Hour), []rule.Match{{Tenant: s.a.Number, RuleID: id, Count: 7}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cfg.Rules.RecordCost(ctx, s.db, []rule.Cost{{Tenant: s.a.Number, RuleID: id, Hour: now.Unix() / 3600, Evaluations: 40, Nanos: 12_345}}); err != nil {
+		t.Fatal(err)
+	}
+	s.get(path).want(200).is("matches24h", 0).is("matches7d", 7).is("matches30d", 7).is("alerts", 6).is("truePositives", 1).is("falsePositives", 5).
+		is("cost", map[string]any{"evaluations24h": 40, "microseconds24h": 12.345}).is("health", "noisy").is("healthReason", "5 of its 6 verdicts are false positives")
+	for query, want := range map[string]int{
+		"health=noisy": 1, "health=NOISY,blind": 1, "health=ok": 0, "health=neverFired": 0, "staged=false": 1, "staged=true": 0, "pack=kyra": 0, "license=MIT": 0,
+		"sort=cost": 1, "sort=matches30d&direction=asc": 1, "sort=matches7d": 1,
+	} {
+		s.get("/api/v1/siem/rules?" + query).want(200).is("totalElements", want)
+	}
+	s.get("/api/v1/siem/rules?health=fine").problem(400, "Invalid health value", "Allowed: failing, blind, noisy, neverFired, ok")
 }
 
 func TestCreateAndChangeRule(t *testing.T) {

@@ -23,10 +23,14 @@ type Filter struct {
 	Mitre      string // technique ("T1110" finds T1110.001 too) or tactic, as Tactic reads it
 	Source     string
 	Builtin    *bool
+	Staged     *bool
+	License    string // in any case
+	Pack       string // in any case; BuiltinPack for the built-in rules
+	Healths    []Health
 }
 
 // Sorts lists what List can sort by, the default first.
-var Sorts = []string{"createdAt", "updatedAt", "name", "severity", "status", "lastMatchAt", "matches24h"}
+var Sorts = []string{"createdAt", "updatedAt", "name", "severity", "status", "lastMatchAt", "matches24h", "matches7d", "matches30d", "cost"}
 
 // A Query asks for one page.
 type Query struct {
@@ -47,7 +51,7 @@ type Page struct {
 func selectRule(more string) string {
 	return `SELECT r.tenant, r.id, r.version, r.name, r.description, r.author, ` + severity + `, r.severity, r.type, r.source, r.tactics, r.techniques,
 		r.license, r.origin, ` + pack + `, ` + status + `, ` + staged + `, r.created_at, ` + updated + `, m.last_at,
-		` + matches24h + more + fromRule
+		` + matches24h + `, ` + matches7d + `, ` + matches30d + `, ` + cost("evaluations") + `, ` + cost("nanos") + more + fromRule
 }
 
 // BuiltinPack is the pack of the built-in rules.
@@ -63,7 +67,17 @@ const (
 	updated  = `CASE WHEN ` + decided + ` > r.updated_at THEN ` + decided + ` ELSE r.updated_at END`
 )
 
-const matches24h = `COALESCE((SELECT CAST(sum(h.n) AS BIGINT) FROM rule_match h WHERE h.tenant = $1 AND h.rule_id = r.id AND h.hour >= $2), 0)`
+// What is counted in the last hours of which $2 is 24 hours ago.
+var matches24h, matches7d, matches30d = matches(0), matches(7*24 - 24), matches(30*24 - 24)
+
+func matches(hoursMore int) string {
+	return fmt.Sprintf(`COALESCE((SELECT CAST(sum(h.n) AS BIGINT) FROM rule_match h
+		WHERE h.tenant = $1 AND h.rule_id = r.id AND h.hour >= CAST($2 AS BIGINT) - %d), 0)`, hoursMore)
+}
+
+func cost(column string) string {
+	return `COALESCE((SELECT CAST(sum(c.` + column + `) AS BIGINT) FROM rule_cost c WHERE c.tenant = $1 AND c.rule_id = r.id AND c.hour >= CAST($2 AS BIGINT)), 0)`
+}
 
 const fromRule = ` FROM rule r
 	LEFT JOIN rule_status s ON s.tenant = $1 AND s.rule_id = r.id
@@ -76,7 +90,8 @@ func (r *Rule) scan(rows *sql.Rows, more ...any) error {
 	var tactics, techniques string
 	err := rows.Scan(append([]any{
 		&tenant, &r.ID, &r.Version, &r.Name, &r.Description, &r.Author, &r.Severity, &r.TextSeverity, &r.Type, &r.Source, &tactics, &techniques,
-		&r.License, &r.Origin, &r.Pack, &r.Status, &r.Staged, sqldb.Micros(&r.CreatedAt), sqldb.Micros(&r.UpdatedAt), sqldb.MicrosOrNull(&r.LastMatchAt), &r.Matches24h,
+		&r.License, &r.Origin, &r.Pack, &r.Status, &r.Staged, sqldb.Micros(&r.CreatedAt), sqldb.Micros(&r.UpdatedAt), sqldb.MicrosOrNull(&r.LastMatchAt), &r.Matches24h, &r.Matches7d, &r.Matches30d,
+		&r.Evaluations, &r.CostNanos,
 	}, more...)...)
 	r.Builtin, r.Tactics, r.Techniques = tenant == builtin, strings.Fields(tactics), strings.Fields(techniques)
 	return err
@@ -89,21 +104,81 @@ func (s *Service) List(ctx context.Context, tenant uint32, q Query) (*Page, erro
 	if err != nil {
 		return nil, err
 	}
+	// First which rules, then all about these few: what is counted costs too much to
+	// be counted for every rule. No transaction is held meanwhile, since judging asks
+	// others, who need connections of their own.
 	p := &Page{}
-	err = s.db.View(ctx, func(tx *sqldb.DB) error {
-		var err error
-		// $2 is used in the page only; a parameter that nothing uses has no type.
-		if p.Total, err = sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT count(*)`+fromRule+where+` AND $2 <> 0`, args...); err != nil {
-			return err
-		}
-		limit := fmt.Sprintf(" ORDER BY %s LIMIT %d OFFSET %d", q.order(), q.Size, q.Page*q.Size)
-		p.Rules, err = sqldb.All(ctx, tx, func(rows *sql.Rows, r *Rule) error { return r.scan(rows) }, selectRule("")+where+limit, args...)
-		return err
-	})
+	var page []Detail
+	ids, total, err := s.choose(ctx, tenant, &q, where, args)
+	if err == nil && len(ids) > 0 {
+		page, err = s.named(ctx, tenant, ids, args[1])
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list rules: %w", err)
 	}
+	p.Total = total
+	p.Rules = make([]Rule, len(page))
+	for i := range page {
+		p.Rules[i] = page[i].Rule
+	}
 	return p, nil
+}
+
+// choose returns the ids of the page and how many rules there are in all.
+func (s *Service) choose(ctx context.Context, tenant uint32, q *Query, where string, args []any) (ids []string, total int64, err error) {
+	// $2 is used in some orders only; a parameter that nothing uses has no type.
+	where += ` AND CAST($2 AS BIGINT) <> 0`
+	from := q.Page * q.Size
+	if len(q.Healths) == 0 {
+		if total, err = sqldb.One(ctx, s.db, sqldb.Value[int64], `SELECT count(*)`+fromRule+where, args...); err != nil {
+			return nil, 0, err
+		}
+		ids, err = sqldb.All(ctx, s.db, sqldb.Value[string], `SELECT r.id`+fromRule+where+fmt.Sprintf(" ORDER BY %s LIMIT %d OFFSET %d", q.order(), q.Size, from), args...)
+		return ids, total, err
+	}
+	// How a rule fares is not in the database: judge them all.
+	all, err := sqldb.All(ctx, s.db, func(rows *sql.Rows, d *Detail) error {
+		var owner int64
+		err := rows.Scan(&owner, &d.ID, &d.Version, &d.YAML, &d.Status, &d.Staged, sqldb.Micros(&d.CreatedAt), sqldb.MicrosOrNull(&d.LastMatchAt))
+		d.Builtin = owner == builtin
+		return err
+	}, `SELECT r.tenant, r.id, r.version, r.yaml, `+status+`, `+staged+`, r.created_at, m.last_at`+fromRule+where+` ORDER BY `+q.order(), args...)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := s.judge(ctx, tenant, all); err != nil {
+		return nil, 0, err
+	}
+	for i := range all {
+		if !slices.Contains(q.Healths, all[i].Health) {
+			continue
+		}
+		if n := int(total) - from; n >= 0 && n < q.Size {
+			ids = append(ids, all[i].ID)
+		}
+		total++
+	}
+	return ids, total, nil
+}
+
+// named returns all about the rules of those ids, in their order; since is the hour from which
+// on matches24h counts.
+func (s *Service) named(ctx context.Context, tenant uint32, ids []string, since any) ([]Detail, error) {
+	args := []any{int64(tenant), since}
+	place := make(map[string]int, len(ids))
+	marks := make([]string, len(ids))
+	for i, id := range ids {
+		args = append(args, id)
+		marks[i] = "$" + strconv.Itoa(len(args))
+		place[id] = i
+	}
+	all, err := sqldb.All(ctx, s.db, func(rows *sql.Rows, d *Detail) error { return d.scan(rows, &d.YAML) },
+		selectRule(`, r.yaml`)+` AND r.id IN (`+strings.Join(marks, ", ")+`)`, args...)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(all, func(a, b Detail) int { return place[a.ID] - place[b.ID] })
+	return all, s.judge(ctx, tenant, all)
 }
 
 func (q *Query) where(tenant uint32, now time.Time) (string, []any, error) {
@@ -151,6 +226,11 @@ func (q *Query) where(tenant uint32, now time.Time) (string, []any, error) {
 		}
 		statuses = append(statuses, string(st))
 	}
+	for _, h := range q.Healths {
+		if !slices.Contains(Healths, h) {
+			return "", nil, fault.New(fault.Invalid, "Allowed: %s", joined(Healths)).In("health")
+		}
+	}
 	in(severity, severities)
 	in(status, statuses)
 	if q.Search != "" {
@@ -166,6 +246,19 @@ func (q *Query) where(tenant uint32, now time.Time) (string, []any, error) {
 	}
 	if q.Source != "" {
 		b.WriteString(" AND r.source = " + bind(storable(q.Source)))
+	}
+	if q.License != "" {
+		b.WriteString(" AND lower(r.license) = " + bind(strings.ToLower(storable(q.License))))
+	}
+	if q.Pack != "" {
+		b.WriteString(" AND lower(" + pack + ") = " + bind(strings.ToLower(storable(q.Pack))))
+	}
+	if q.Staged != nil {
+		not := " AND NOT "
+		if *q.Staged {
+			not = " AND "
+		}
+		b.WriteString(not + staged)
 	}
 	if q.Builtin != nil {
 		not := "<>"
@@ -190,6 +283,9 @@ func (q *Query) order() string {
 		"status":      "CASE " + status + " WHEN 'ACTIVE' THEN 1 WHEN 'INACTIVE' THEN 2 ELSE 3 END",
 		"lastMatchAt": "COALESCE(m.last_at, 0)",
 		"matches24h":  matches24h,
+		"matches7d":   matches7d,
+		"matches30d":  matches30d,
+		"cost":        cost("nanos"),
 	}[q.Sort]
 	return column + dir + ", r.id" + dir
 }

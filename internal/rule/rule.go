@@ -36,6 +36,13 @@ type Rule struct {
 	UpdatedAt    time.Time  // of the text, or of what the tenant decided if later
 	LastMatchAt  *time.Time // server time; nil before the first
 	Matches24h   int64      // in the last 24 hours, to the hour
+	Matches7d    int64
+	Matches30d   int64
+	Outcomes     Outcomes // of its matches
+	Evaluations  int64    // in the last 24 hours, to the hour
+	CostNanos    int64    // of these
+	Health       Health
+	HealthReason string // for people; "" where it is well
 }
 
 // Detail is a rule with its text.

@@ -213,6 +213,9 @@ func (s *Service) change(ctx context.Context, doing string, tenant uint32, id st
 		d, err = get(ctx, tx, now, tenant, id)
 		return err
 	})
+	if err == nil {
+		err = s.judgeOne(ctx, tenant, d)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
@@ -269,6 +272,9 @@ func addVersion(ctx context.Context, tx *sqldb.DB, now time.Time, tenant uint32,
 // Get returns a rule that the tenant sees, or fault.NotFound.
 func (s *Service) Get(ctx context.Context, tenant uint32, id string) (*Detail, error) {
 	d, err := get(ctx, s.db, time.Now(), tenant, id)
+	if err == nil {
+		err = s.judgeOne(ctx, tenant, d)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("get rule: %w", err)
 	}
