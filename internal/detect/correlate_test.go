@@ -462,17 +462,19 @@ title: list
 logsource: {product: x}
 detection: {s: {a|expand: '%l%'}, condition: s}
 ---
-title: sum
-correlation: {type: value_sum, rules: [ok], timespan: 1m, condition: {field: a, gte: 1}}
----
-title: absence
-correlation: {type: event_count, rules: [ok], timespan: 1m, condition: {lt: 1}}
----
 title: lost
 correlation: {type: event_count, rules: [nobody], timespan: 1m, condition: {gte: 1}}
 ---
-title: chained
-correlation: {type: event_count, rules: [good], timespan: 1m, condition: {gte: 1}}
+title: one
+name: one
+correlation: {type: event_count, rules: [ok, two], timespan: 1m, condition: {gte: 1}}
+---
+title: two
+name: two
+correlation: {type: event_count, rules: [one], timespan: 1m, condition: {gte: 1}}
+---
+title: above
+correlation: {type: event_count, rules: [two], timespan: 1m, condition: {gte: 1}}
 ---
 title: good
 name: good
@@ -482,8 +484,11 @@ correlation: {type: event_count, rules: [ok], timespan: 1m, condition: {gte: 1}}
 	var got []string
 	for _, p := range problems {
 		got = append(got, fmt.Sprintf("%d %s %s", p.Index, p.Rule, p.Kind))
+		if want := `line 21: it counts itself: "one" counts "two" counts "one"`; p.Rule == "one" && p.Message != want {
+			t.Errorf("the problem of a cycle is %q, want %q", p.Message, want)
+		}
 	}
-	want := []string{"1 ok duplicate", "2 list needs_list", "3 sum unsupported", "4 absence unsupported", "5 lost unresolved", "6 chained unresolved"}
+	want := []string{"1 ok duplicate", "2 list needs_list", "3 lost unresolved", "4 one unresolved", "5 two unresolved", "6 above unresolved"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("problems (want -, got +):\n%s", d)
 	}

@@ -6,11 +6,8 @@
 package detect
 
 import (
-	"cmp"
 	"fmt"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -53,7 +50,7 @@ type ProblemKind string
 // The kinds of problems.
 const (
 	NeedsList   ProblemKind = "needs_list"  // a placeholder has no list
-	Unsupported ProblemKind = "unsupported" // a correlation that this engine does not do
+	Unsupported ProblemKind = "unsupported" // it can mean nothing: a filter for everything
 	Unresolved  ProblemKind = "unresolved"  // a correlation names a rule that is not there
 	Duplicate   ProblemKind = "duplicate"   // another rule has its id
 )
@@ -81,8 +78,9 @@ type rule struct {
 	version  int64
 	staged   bool
 	origin   string
-	alerts   bool  // makes findings of its own
-	group    int32 // -1: a correlation
+	asked    []string // of a correlation: fields that those that count it ask for
+	alerts   bool     // makes findings of its own
+	group    int32    // -1: a correlation
 	report   report
 	feeds    []feed
 
@@ -92,16 +90,6 @@ type rule struct {
 	matches atomic.Uint64
 	ignored atomic.Uint64
 	evicted atomic.Uint64
-}
-
-// A feed says how matches of a rule go into a correlation.
-type feed struct {
-	correlation int32
-	position    int32      // of the rule in the correlation's list
-	groupBy     []fieldRef // under the correlation's names
-	counted     []fieldRef // value_count
-	exempting   []exempting
-	report      report // the correlation's, resolved for this rule's events
 }
 
 // A fieldRef is a field with the names under which an event may have it.
@@ -188,9 +176,6 @@ func (c *compiler) admit(rules []Rule) {
 				continue
 			}
 			r.Document = filled
-		} else if reason := unsupported(d.Correlation); reason != "" {
-			c.problem(i, d, Unsupported, "%s", reason)
-			continue
 		}
 		seen[d.ID] = d.ID != ""
 		good = append(good, admitted{r, i})
@@ -211,135 +196,6 @@ func (c *compiler) admit(rules []Rule) {
 	c.collectExceptions(own, filters)
 }
 
-// link resolves what rules report and which correlations they feed.
-func (c *compiler) link() {
-	for i := range c.set.rules {
-		r := &c.set.rules[i]
-		if r.group >= 0 {
-			source := &c.set.groups[r.group].source
-			r.report, r.exempting = newReport(r.document, source), r.exemptingFor(source.candidates)
-		}
-	}
-	quiet := map[int32]bool{}
-	for i := range c.set.rules {
-		r := &c.set.rules[i]
-		if r.document.Correlation == nil {
-			continue
-		}
-		r.alerts = false
-		bases, reason := c.bases(r.document.Correlation)
-		if reason != "" {
-			c.problem(c.index[i], r.document, Unresolved, "%s", reason)
-			continue
-		}
-		id := int32(len(c.set.correlations))
-		c.set.correlations = append(c.set.correlations, newCorrelation(int32(i), r, bases))
-		for position, base := range bases {
-			if !slices.Contains(bases[:position], base) {
-				c.feed(id, int32(position), base, r)
-			}
-			if !r.document.Correlation.Generate && (!r.staged || c.set.rules[base].staged) {
-				quiet[base] = true // a rule that is only tried out silences none
-			}
-		}
-	}
-	for base := range quiet {
-		c.set.rules[base].alerts = false
-	}
-}
-
-func (c *compiler) bases(k *sigma.Correlation) ([]int32, string) {
-	var out []int32
-	for _, name := range k.Rules {
-		base, ok := c.byName[name]
-		if !ok {
-			return nil, fmt.Sprintf("it refers to the rule %q, which is not among the active ones", name)
-		}
-		if c.set.rules[base].group < 0 {
-			return nil, fmt.Sprintf("it refers to %q, which is a correlation itself: that is not supported", name)
-		}
-		out = append(out, base)
-	}
-	return out, ""
-}
-
-func (c *compiler) feed(id, position, base int32, r *rule) {
-	b, d := &c.set.rules[base], r.document
-	source := &c.set.groups[b.group].source
-	k := d.Correlation
-	ref := func(name string) fieldRef {
-		field := name
-		for _, rule := range []string{b.document.ID, b.document.Name} {
-			if f, ok := k.Aliases[name][rule]; ok && rule != "" {
-				field = f
-			}
-		}
-		return fieldRef{name, source.candidates(field)}
-	}
-	f := feed{correlation: id, position: position, report: newReport(d, source), exempting: r.exemptingFor(source.candidates)}
-	for _, name := range k.GroupBy {
-		f.groupBy = append(f.groupBy, ref(name))
-	}
-	for _, name := range k.Condition.Field {
-		f.counted = append(f.counted, ref(name))
-	}
-	if len(d.Kyra.Entity) == 0 {
-		f.report.key = nil // the group is the key
-	}
-	b.feeds = append(b.feeds, f)
-}
-
-// unsupported says why this engine does not do a correlation, or "".
-func unsupported(k *sigma.Correlation) string {
-	switch k.Type {
-	case sigma.EventCount, sigma.ValueCount:
-		if k.Condition.Op != "gt" && k.Condition.Op != "gte" {
-			return fmt.Sprintf("condition %s can only be known when a window has ended: only gt and gte are supported", k.Condition.Op)
-		}
-	case sigma.Temporal, sigma.TemporalOrdered:
-		if len(k.Rules) > 64 {
-			return "a temporal correlation can name at most 64 rules"
-		}
-	default:
-		return fmt.Sprintf("correlations of type %s are not supported", k.Type)
-	}
-	return ""
-}
-
-// A correlation is a rule over the matches of others.
-type correlation struct {
-	rule int32
-	window
-	identity string // of its state: changes with the rule
-}
-
-func newCorrelation(id int32, r *rule, bases []int32) correlation {
-	k := r.document.Correlation
-	out := correlation{
-		rule:     id,
-		window:   window{span: int64(k.Timespan)},
-		identity: fmt.Sprintf("%s@%d", cmp.Or(r.document.ID, r.document.Title), r.version),
-	}
-	switch k.Type {
-	case sigma.Temporal, sigma.TemporalOrdered:
-		out.values, out.ordered = true, k.Type == sigma.TemporalOrdered
-		distinct := map[int32]bool{}
-		for _, b := range bases {
-			distinct[b] = true
-			out.positions = append(out.positions, strconv.Itoa(slices.Index(bases, b)))
-		}
-		out.threshold = int64(len(distinct))
-	default:
-		out.values = k.Type == sigma.ValueCount
-		v := math.Ceil(k.Condition.Value)
-		if k.Condition.Op == "gt" {
-			v = math.Floor(k.Condition.Value) + 1
-		}
-		out.threshold = int64(max(1, v))
-	}
-	return out
-}
-
 // RuleStats counts what a rule did since its rule set was compiled.
 type RuleStats struct {
 	ID          string
@@ -348,8 +204,9 @@ type RuleStats struct {
 	Evaluations uint64 // events of its log source; of a correlation: matches of its base rules
 	Nanos       uint64 // spent on it, extrapolated from a sample of the events
 	Matches     uint64 // of a correlation: events that it reported
-	Ignored     uint64 // of a correlation: matches without a group field
+	Ignored     uint64 // of a correlation: matches without a group field or a number, or too late for a window
 	Evicted     uint64 // of a correlation: groups forgotten for want of room
+	Quiet       bool   // it makes no findings of its own: a correlation counts it
 }
 
 // Stats returns the counters of all rules.
@@ -357,7 +214,7 @@ func (rs *Ruleset) Stats() []RuleStats {
 	out := make([]RuleStats, len(rs.rules))
 	for i := range rs.rules {
 		r := &rs.rules[i]
-		out[i] = RuleStats{ID: r.document.ID, Title: r.document.Title, Version: r.version, Matches: r.matches.Load(), Ignored: r.ignored.Load(), Evicted: r.evicted.Load()}
+		out[i] = RuleStats{ID: r.document.ID, Title: r.document.Title, Version: r.version, Matches: r.matches.Load(), Ignored: r.ignored.Load(), Evicted: r.evicted.Load(), Quiet: !r.alerts}
 	}
 	rs.matching.account(rs.groups, out)
 	for _, k := range rs.correlations {

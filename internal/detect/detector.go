@@ -3,7 +3,6 @@ package detect
 import (
 	"encoding/binary"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
@@ -13,6 +12,10 @@ import (
 // maxGroups bounds the groups that one correlation of one tenant remembers; the
 // one that was quiet longest is forgotten first.
 const maxGroups = 20_000
+
+// maxSize bounds what all groups of one correlation of one tenant remember: an entry
+// counts one, a detail eight. The groups that were quiet longest make room.
+const maxSize = 400_000
 
 // idleSlack is how long, by arrival, a group is kept after nothing in it can
 // matter to an event that comes in time.
@@ -29,12 +32,16 @@ type Detector struct {
 	pending map[string]*pendingFinding // by tenant, rule and key
 	order   []*pendingFinding
 	clock   int64  // the latest arrival
-	tick    uint64 // events with hits
+	newest  int64  // the latest time of an event
+	tick    uint64 // occurrences
+	due     deadlines
 	key     []byte
+	values  []string
 	full    []byte // key with tenant and rule before it
 }
 
 type tenantState struct {
+	number       uint32
 	set          *Ruleset
 	correlations []*correlationState
 	restored     map[string]*correlationState // by identity, not yet claimed
@@ -42,33 +49,45 @@ type tenantState struct {
 
 // A correlationState is the groups of one correlation of one tenant.
 type correlationState struct {
+	tenant         *tenantState
+	id             int32 // in the tenant's set
+	identity       string
 	groups         map[string]*groupState
 	newest, oldest *groupState // by use
-	counted        uint64      // tick of the event that was counted last
+	size           int         // of all groups
+	resumed        bool        // what is not written to the state is there
+	counted        uint64      // the occurrence that was counted last
 }
 
 // A groupState is the history of one group.
 type groupState struct {
 	history
-	key          string
-	used         int64 // arrival of its last event
+	key          string   // that of its findings
+	values       []string // by group field
+	used         int64    // arrival of its last event
+	size         int
 	newer, older *groupState
 }
 
 // New returns a Detector without state. rules gives the active rules of a tenant,
-// always the same pointer until they change.
+// always the same pointer until they change; it is called while Apply and Restore
+// run.
 func New(rules func(tenant uint32) *Ruleset) *Detector {
 	return &Detector{rules: rules, tenants: map[uint32]*tenantState{}, pending: map[string]*pendingFinding{}}
 }
 
 // Apply takes the hits of e, in the order of the queue. Every event goes through
-// it, also without hits. Findings wait for EndBatch.
+// it, also without hits: by its arrival time passes, and windows end. Findings wait
+// for EndBatch.
 func (d *Detector) Apply(e *event.Event, hits []Hit, _ func(*alert.Finding)) {
-	d.clock = max(d.clock, e.Arrived)
+	d.newest = max(d.newest, e.Time)
+	d.Advance(e.Arrived)
 	if len(hits) == 0 {
 		return
 	}
 	d.tick++
+	o := occurrence{event: e, tick: d.tick, weight: weightOf(e)}
+	o.count = o.weight
 	for _, h := range hits {
 		r := &h.set.rules[h.rule]
 		if exempt(r.exempting, e) {
@@ -77,11 +96,22 @@ func (d *Detector) Apply(e *event.Event, hits []Hit, _ func(*alert.Finding)) {
 		if r.alerts {
 			d.key = r.report.keyOf(e, d.key[:0])
 			f := d.pendingFor(e.Tenant, h.set, h.rule, &r.report, e.Time)
-			f.addEvent(e, weightOf(e), &r.report)
+			f.addEvent(e, o.count, &r.report)
 		}
 		for i := range r.feeds {
-			d.correlate(e, h.set, &r.feeds[i])
+			d.correlate(&o, h.set, &r.feeds[i])
 		}
+	}
+	d.endWindows(d.clock)
+}
+
+// Advance lets time pass up to an arrival without an event: windows end that have
+// to be judged at their end. For a restart to change nothing, what calls it must
+// come from the queue as events do.
+func (d *Detector) Advance(arrived int64) {
+	if arrived > d.clock {
+		d.clock = arrived
+		d.endWindows(arrived)
 	}
 }
 
@@ -112,7 +142,7 @@ func (d *Detector) pendingFor(tenant uint32, set *Ruleset, id int32, r *report, 
 			return f
 		}
 	}
-	f := &pendingFinding{Finding: r.prototype, fields: r.values, set: set, other: first}
+	f := &pendingFinding{Finding: r.prototype, set: set, other: first}
 	f.Tenant, f.Key, f.Rule, f.Staged = tenant, string(d.key), set.rules[id].ruleRef(), set.rules[id].staged
 	d.pending[string(d.full)] = f
 	d.order = append(d.order, f)
@@ -132,104 +162,33 @@ func weightOf(e *event.Event) int64 {
 	return min(n, maxWeight)
 }
 
-func (d *Detector) correlate(e *event.Event, set *Ruleset, f *feed) {
-	k := &set.correlations[f.correlation]
-	r := &set.rules[k.rule]
-	state := d.state(e.Tenant, set, f.correlation)
-	w := &k.window
-	if w.positions == nil && state.counted == d.tick { // it came in by another rule
-		return
-	}
-	if exempt(f.exempting, e) {
-		return
-	}
-	var value string
-	if w.positions != nil {
-		value = w.positions[f.position]
-	}
-	d.key = d.key[:0]
-	for i := range f.groupBy {
-		v, ok := f.groupBy[i].lookup(e)
-		if !ok || v == "" {
-			r.ignored.Add(1)
-			return
-		}
-		d.key = appendKey(d.key, f.groupBy[i].name, v)
-	}
-	for i := range f.counted {
-		v, ok := f.counted[i].lookup(e)
-		if !ok {
-			r.ignored.Add(1)
-			return
-		}
-		if i > 0 {
-			value += "\x00"
-		}
-		value += short(v)
-	}
-	state.counted = d.tick
-	g := state.group(d.key, d.clock, r)
-	state.expire(d.clock - w.reach() - idleSlack)
-	run, at, fired := w.insert(&g.history, entry{at: e.Time, weight: weightOf(e), value: strings.Clone(value)}, d.tick)
-	for _, b := range fired {
-		d.report(e, set, k, f, g, run, at, b)
-	}
-	if len(fired) == 0 { // it may be reported later, when the event is gone
-		run.entries[at].detail = f.report.detailOf(e)
-		run.details++
-	}
-	w.limit(run)
-}
-
-// report hands what is new in a window that fired to the finding of its group;
-// entry at is that of e.
-func (d *Detector) report(e *event.Event, set *Ruleset, k *correlation, f *feed, g *groupState, r *run, at int, b bounds) {
-	d.key = append(d.key[:0], g.key...)
-	if f.report.key != nil {
-		d.key = f.report.keyOf(e, d.key[:0])
-	}
-	for i := b.from; i < b.to; i++ {
-		x := &r.entries[i]
-		if x.reported {
-			continue
-		}
-		finding := d.pendingFor(e.Tenant, set, k.rule, &f.report, x.at)
-		switch {
-		case i == at:
-			finding.addEvent(e, x.weight, &f.report)
-		case x.detail != nil:
-			finding.addDetail(x.at, x.weight, x.detail)
-			r.details--
-		default: // there were too many to keep
-			finding.grow(x.at, x.weight)
-		}
-		set.rules[k.rule].matches.Add(1)
-		x.reported, x.detail = true, nil
-	}
-}
-
-// state returns the state of a correlation for a tenant. After a change of rules
-// the state of correlations that did not change goes on.
+// state returns the state of a correlation for a tenant.
 func (d *Detector) state(tenant uint32, set *Ruleset, id int32) *correlationState {
 	t := d.tenants[tenant]
 	if t == nil {
-		t = &tenantState{restored: map[string]*correlationState{}}
+		t = newTenantState(tenant)
 		d.tenants[tenant] = t
 	}
 	if t.set != set {
-		t.adopt(set)
+		d.adopt(t, set)
 	}
 	return t.correlations[id]
 }
 
-func (t *tenantState) adopt(set *Ruleset) {
-	if t.set != nil {
-		for i := range t.correlations {
-			t.restored[t.set.correlations[i].identity] = t.correlations[i]
-		}
+func newTenantState(number uint32) *tenantState {
+	return &tenantState{number: number, restored: map[string]*correlationState{}}
+}
+
+// adopt makes set the tenant's: the state of correlations that did not change goes
+// on, that of others is dropped.
+func (d *Detector) adopt(t *tenantState, set *Ruleset) {
+	for _, s := range t.correlations {
+		t.restored[s.identity] = s
 	}
-	t.set = set
-	t.correlations = make([]*correlationState, len(set.correlations))
+	t.set, t.correlations = set, nil
+	if set != nil {
+		t.correlations = make([]*correlationState, len(set.correlations))
+	}
 	for i := range t.correlations {
 		identity := set.correlations[i].identity
 		s := t.restored[identity]
@@ -237,39 +196,98 @@ func (t *tenantState) adopt(set *Ruleset) {
 			s = &correlationState{groups: map[string]*groupState{}}
 		}
 		delete(t.restored, identity)
+		s.tenant, s.id, s.identity = t, int32(i), identity
 		t.correlations[i] = s
 	}
-	clear(t.restored) // rules that are gone
+	for _, s := range t.restored { // rules that are gone
+		for g := s.oldest; g != nil; g = g.newer {
+			d.cancel(g.runs)
+		}
+	}
+	clear(t.restored)
+	for i, s := range t.correlations {
+		d.resume(s, &set.correlations[i].window)
+	}
 }
 
-// group returns the group of key as the one used last.
-func (s *correlationState) group(key []byte, now int64, r *rule) *groupState {
-	g := s.groups[string(key)]
-	if g == nil {
-		if len(s.groups) >= maxGroups {
-			s.forget(s.oldest)
+// resume makes what follows from a restored state.
+func (d *Detector) resume(s *correlationState, w *window) {
+	if s.resumed {
+		return
+	}
+	s.resumed = true
+	for g := s.oldest; g != nil; g = g.newer {
+		for _, r := range g.runs {
+			total, lost := r.tally.total, r.tally.lost // as they were: sums of floats depend on their history
+			r.tally = w.measure.newTally()
+			if !w.atEnd {
+				for i := range r.entries[r.start:] {
+					w.measure.enter(&r.tally, &r.entries[r.start+i])
+				}
+			}
+			r.tally.total, r.tally.lost = total, lost
+			d.schedule(s, g, r, w)
+		}
+		d.settle(s, g, nil)
+	}
+}
+
+// group returns the group of d.key as the one used last.
+func (d *Detector) group(s *correlationState, r *rule) (g *groupState, isNew bool) {
+	g = s.groups[string(d.key)]
+	if isNew = g == nil; isNew {
+		for len(s.groups) >= maxGroups {
+			d.forget(s, s.oldest)
 			r.evicted.Add(1)
 		}
-		g = &groupState{key: string(key)}
-		s.groups[g.key] = g
+		g = &groupState{}
+		s.groups[string(d.key)] = g
 	} else {
 		s.unlink(g)
 	}
-	g.used = now
+	g.used = d.clock
 	s.push(g)
-	return g
+	return g, isNew
 }
 
 // expire forgets groups that were not used since the given arrival.
-func (s *correlationState) expire(since int64) {
+func (d *Detector) expire(s *correlationState, since int64) {
 	for s.oldest != nil && s.oldest.used < since {
-		s.forget(s.oldest)
+		d.forget(s, s.oldest)
 	}
 }
 
-func (s *correlationState) forget(g *groupState) {
+func (d *Detector) forget(s *correlationState, g *groupState) {
+	d.cancel(g.runs)
 	s.unlink(g)
-	delete(s.groups, g.key)
+	s.size -= g.size
+	delete(s.groups, groupID(g.values))
+}
+
+// groupID tells groups apart by their values.
+func groupID(values []string) string { return string(appendGroupID(nil, values)) }
+
+func appendGroupID(dst []byte, values []string) []byte {
+	for _, v := range values {
+		dst = binary.AppendUvarint(dst, uint64(len(v)))
+		dst = append(dst, v...)
+	}
+	return dst
+}
+
+// settle accounts for the size of a group that has changed, and makes room if all
+// groups together have become too large.
+func (d *Detector) settle(s *correlationState, g *groupState, r *rule) {
+	size := 1
+	for _, x := range g.runs {
+		size += len(x.entries) + 8*x.details
+	}
+	s.size += size - g.size
+	g.size = size
+	for r != nil && s.size > maxSize && s.oldest != g {
+		d.forget(s, s.oldest)
+		r.evicted.Add(1)
+	}
 }
 
 func (s *correlationState) push(g *groupState) {

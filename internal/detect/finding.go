@@ -25,14 +25,9 @@ type report struct {
 // maxText bounds keys, entities and values that findings carry, in bytes.
 const maxText = 1024
 
-func newReport(d *sigma.Document, source *logSource) report {
-	refs := func(names []string) []fieldRef {
-		var out []fieldRef
-		for _, n := range names {
-			out = append(out, fieldRef{n, source.candidates(n)})
-		}
-		return out
-	}
+// newReport resolves what d reports in events whose fields have the given names.
+func newReport(d *sigma.Document, names func(string) []string) report {
+	refs := func(fields []string) []fieldRef { return fieldRefs(fields, names) }
 	r := report{
 		source:   d.Kyra.Source,
 		key:      refs(d.Kyra.Entity),
@@ -96,33 +91,12 @@ func short(s string) string {
 	return s[:n]
 }
 
-// A detail is what a finding takes from one event.
-type detail struct {
-	id       event.ID
-	source   string
-	entities []alert.Entity
-	values   []string // by field of the template; "" = none
-}
-
-// detailOf copies what r needs of e.
-func (r *report) detailOf(e *event.Event) *detail {
-	d := &detail{id: e.ID, source: r.source}
-	if d.source == "" {
-		d.source = strings.Clone(short(e.Get(event.Source)))
+func fieldRefs(fields []string, names func(string) []string) []fieldRef {
+	var out []fieldRef
+	for _, n := range fields {
+		out = append(out, fieldRef{n, names(n)})
 	}
-	for i := range r.entities {
-		f := &r.entities[i]
-		f.each(e, func(v string) {
-			if t := entityType(f.name, v); t != "" && v != "" && len(d.entities) < alert.MaxValues {
-				d.entities = append(d.entities, alert.Entity{Type: t, Field: event.Resolve(f.name), Value: strings.Clone(short(v))})
-			}
-		})
-	}
-	for i := range r.values {
-		v, _ := r.values[i].lookup(e)
-		d.values = append(d.values, strings.Clone(short(v)))
-	}
-	return d
+	return out
 }
 
 // entityType tells what a value of a field is, "" where that is none of the types
@@ -184,9 +158,8 @@ func nativeEntityType(name, value string) string {
 // A pendingFinding grows until the batch ends.
 type pendingFinding struct {
 	alert.Finding
-	fields []fieldRef
-	set    *Ruleset
-	other  *pendingFinding // of the same rule and key, at another time
+	set   *Ruleset
+	other *pendingFinding // of the same rule and key, at another time
 }
 
 // grow joins n happenings at a time to f.
@@ -198,25 +171,33 @@ func (f *pendingFinding) grow(at, n int64) {
 	f.Count += n
 }
 
-func (f *pendingFinding) refer(id event.ID) { f.Events = append(f.Events, id) }
-
-// addDetail joins what was kept of an earlier event.
-func (f *pendingFinding) addDetail(at, n int64, d *detail) {
+// addDetail joins what was kept of earlier events.
+func (f *pendingFinding) addDetail(at, n int64, d *detail, r *report) {
 	f.grow(at, n)
-	f.refer(d.id)
-	f.Source = cmp.Or(f.Source, d.source)
+	f.First = min(f.First, d.first)
+	f.Events = append(f.Events, d.ids...)
+	f.Source = cmp.Or(f.Source, r.source, d.source)
 	for _, e := range d.entities {
-		f.addEntity(e.Type, e.Field, e.Value)
+		if r.shows(e.Field) {
+			f.addEntity(e.Type, e.Field, e.Value)
+		}
 	}
-	for i, v := range d.values {
-		f.addValue(i, v)
+	for _, v := range d.values {
+		if slices.ContainsFunc(r.values, func(x fieldRef) bool { return x.name == v.name }) {
+			f.addValue(v.name, v.value)
+		}
 	}
+}
+
+// shows tells whether findings list entities of the canonical field.
+func (r *report) shows(field string) bool {
+	return slices.ContainsFunc(r.entities, func(x fieldRef) bool { return event.Resolve(x.name) == field })
 }
 
 // addEvent joins e; it copies only what f does not have yet.
 func (f *pendingFinding) addEvent(e *event.Event, n int64, r *report) {
 	f.grow(e.Time, n)
-	f.refer(e.ID)
+	f.Events = append(f.Events, e.ID)
 	if f.Source == "" {
 		f.Source = r.source
 		if f.Source == "" {
@@ -233,7 +214,7 @@ func (f *pendingFinding) addEvent(e *event.Event, n int64, r *report) {
 	}
 	for i := range r.values {
 		if v, ok := r.values[i].lookup(e); ok {
-			f.addValue(i, short(v))
+			f.addValue(r.values[i].name, short(v))
 		}
 	}
 }
@@ -246,12 +227,11 @@ func (f *pendingFinding) addEntity(kind, field, value string) {
 	}
 }
 
-// addValue adds a value of the i-th field of the template.
-func (f *pendingFinding) addValue(i int, v string) {
-	if v == "" || i >= len(f.fields) {
+// addValue adds a value of a field of the template.
+func (f *pendingFinding) addValue(name, v string) {
+	if v == "" {
 		return
 	}
-	name := f.fields[i].name
 	if have := f.Values[name]; len(have) < alert.MaxValues && !slices.Contains(have, v) {
 		if f.Values == nil {
 			f.Values = map[string][]string{}

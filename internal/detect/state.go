@@ -5,14 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/event"
 )
 
-// stateVersion is the first byte of a state. A state of another version is
-// refused.
-const stateVersion = 1
+// stateVersion is the first byte of a state. One of an older version is dropped:
+// windows then begin anew.
+const stateVersion = 2
 
 // State returns what Restore needs to go on, between batches. The same events
 // give the same bytes.
@@ -22,15 +24,15 @@ func (d *Detector) State() ([]byte, error) {
 	}
 	b := stateWriter{[]byte{stateVersion}}
 	b.int(d.clock)
+	b.int(d.newest)
 	b.uint(d.tick)
 	b.uint(uint64(len(d.tenants)))
 	for _, number := range slices.Sorted(maps.Keys(d.tenants)) {
 		t := d.tenants[number]
 		states := maps.Clone(t.restored)
-		if t.set != nil {
-			for i, s := range t.correlations {
-				states[t.set.correlations[i].identity] = s
-			}
+		for i, s := range t.correlations {
+			d.expire(s, d.clock-t.set.correlations[i].reach()-idleSlack) // none of them can come back
+			states[s.identity] = s
 		}
 		b.uint(uint64(number))
 		b.uint(uint64(len(states)))
@@ -42,31 +44,38 @@ func (d *Detector) State() ([]byte, error) {
 	return b.buf, nil
 }
 
-// Restore takes up a state. State of rules that are no longer there is dropped
-// when the tenant's next event comes.
+// Restore takes up a state. State of rules that are no longer there is dropped.
 func (d *Detector) Restore(data []byte) error {
-	d.tenants = map[uint32]*tenantState{}
+	d.tenants, d.due = map[uint32]*tenantState{}, nil
 	if len(data) == 0 {
 		return nil
 	}
-	if data[0] != stateVersion {
-		return fmt.Errorf("restore detector: state has version %d, want %d", data[0], stateVersion)
+	if data[0] > stateVersion {
+		return fmt.Errorf("restore detector: state has version %d, which is newer than %d: start the release that wrote it", data[0], stateVersion)
+	}
+	if data[0] < stateVersion {
+		return nil
 	}
 	r := stateReader{buf: data[1:]}
 	d.clock = r.int()
+	d.newest = r.int()
 	d.tick = r.uint()
 	for range r.count() {
-		t := &tenantState{restored: map[string]*correlationState{}}
-		number := uint32(r.uint())
+		t := newTenantState(uint32(r.uint()))
 		for range r.count() {
 			identity := r.text()
-			t.restored[identity] = r.correlation()
+			t.restored[identity] = r.correlation(t, identity)
 		}
-		d.tenants[number] = t
+		d.tenants[t.number] = t
 	}
 	if r.err != nil || len(r.buf) > 0 {
 		d.tenants = map[uint32]*tenantState{}
 		return errors.New("restore detector: the state is damaged")
+	}
+	if d.rules != nil {
+		for _, number := range slices.Sorted(maps.Keys(d.tenants)) {
+			d.adopt(d.tenants[number], d.rules(number))
+		}
 	}
 	return nil
 }
@@ -83,9 +92,11 @@ func (w *stateWriter) text(s string) {
 }
 
 func (w *stateWriter) correlation(s *correlationState) {
+	w.uint(s.counted)
 	w.uint(uint64(len(s.groups)))
 	for g := s.oldest; g != nil; g = g.newer {
 		w.text(g.key)
+		w.texts(g.values)
 		w.int(g.used)
 		w.uint(uint64(len(g.runs)))
 		for _, r := range g.runs {
@@ -94,44 +105,99 @@ func (w *stateWriter) correlation(s *correlationState) {
 	}
 }
 
+func (w *stateWriter) texts(list []string) {
+	w.uint(uint64(len(list)))
+	for _, s := range list {
+		w.text(s)
+	}
+}
+
+func (w *stateWriter) number(f float64) {
+	w.buf = binary.LittleEndian.AppendUint64(w.buf, math.Float64bits(f))
+}
+
+// Of an entry are written what differs from what it mostly is.
+const (
+	entryReported = 1 << iota
+	entryFired
+	entryDetail
+	entryWeight // weight and count are not 1
+	entryNumber
+	entryValue
+	entryCarry
+)
+
+// Of a run that is judged at the end of windows.
+const (
+	runHasEnd = 1 << iota
+	runSilent
+)
+
 func (w *stateWriter) run(r *run) {
 	w.int(r.high)
 	w.uint(r.touched)
+	w.int(r.lag)
+	w.uint(bit(r.hasEnd, runHasEnd) | bit(r.silent, runSilent))
+	w.int(r.judged)
 	w.uint(uint64(r.start))
+	w.number(r.tally.total)
+	w.number(r.tally.lost)
 	w.uint(uint64(len(r.entries)))
 	last := r.high
 	for i := range r.entries {
-		e := &r.entries[i]
-		w.int(e.at - last)
-		last = e.at
+		w.int(r.entries[i].at - last)
+		last = r.entries[i].at
+		w.entry(&r.entries[i])
+	}
+}
+
+func bit(set bool, b uint64) uint64 {
+	if set {
+		return b
+	}
+	return 0
+}
+
+func (w *stateWriter) entry(e *entry) {
+	has := bit(e.reported, entryReported) | bit(e.fired, entryFired) | bit(e.detail != nil, entryDetail) |
+		bit(e.weight != 1 || e.count != 1, entryWeight) | bit(e.number != 0, entryNumber) | bit(e.value != "", entryValue) | bit(len(e.carry) > 0, entryCarry)
+	w.uint(has)
+	w.uint(e.event)
+	if has&entryWeight != 0 {
 		w.int(e.weight)
+		w.int(e.count)
+	}
+	if has&entryNumber != 0 {
+		w.number(e.number)
+	}
+	if has&entryValue != 0 {
 		w.text(e.value)
-		switch {
-		case e.reported:
-			w.uint(1)
-		case e.detail == nil:
-			w.uint(0)
-		default:
-			w.uint(2)
-			w.detail(e.detail)
-		}
+	}
+	if has&entryCarry != 0 {
+		w.texts(e.carry)
+	}
+	if has&entryDetail != 0 {
+		w.detail(e.detail)
 	}
 }
 
 func (w *stateWriter) detail(d *detail) {
-	w.uint(uint64(d.id.Partition))
-	w.uint(d.id.Seq)
-	w.uint(uint64(d.id.Index))
+	w.uint(uint64(len(d.ids)))
+	for _, id := range d.ids {
+		w.uint(uint64(id.Partition))
+		w.uint(id.Seq)
+		w.uint(uint64(id.Index))
+	}
+	w.int(d.first)
 	w.text(d.source)
 	w.uint(uint64(len(d.entities)))
 	for _, e := range d.entities {
-		w.text(e.Type)
-		w.text(e.Field)
-		w.text(e.Value)
+		w.texts([]string{e.Type, e.Field, e.Value})
 	}
 	w.uint(uint64(len(d.values)))
 	for _, v := range d.values {
-		w.text(v)
+		w.text(v.name)
+		w.text(v.value)
 	}
 }
 
@@ -183,62 +249,105 @@ func (r *stateReader) text() string {
 	return s
 }
 
-func (r *stateReader) correlation() *correlationState {
-	s := &correlationState{groups: map[string]*groupState{}}
+func (r *stateReader) texts() []string {
+	n := r.count()
+	if n == 0 {
+		return nil
+	}
+	out := make([]string, n)
+	for i := range out {
+		out[i] = r.text()
+	}
+	return out
+}
+
+func (r *stateReader) number() float64 {
+	if len(r.buf) < 8 {
+		r.fail()
+		return 0
+	}
+	f := math.Float64frombits(binary.LittleEndian.Uint64(r.buf))
+	r.buf = r.buf[8:]
+	return f
+}
+
+func (r *stateReader) correlation(t *tenantState, identity string) *correlationState {
+	s := &correlationState{tenant: t, identity: identity, groups: map[string]*groupState{}, counted: r.uint()}
 	for range r.count() {
-		g := &groupState{key: r.text(), used: r.int()}
+		g := &groupState{key: r.text(), values: r.texts(), used: r.int()}
 		for range r.count() {
 			g.runs = append(g.runs, r.run())
 		}
-		if s.groups[g.key] != nil {
+		id := groupID(g.values)
+		if s.groups[id] != nil {
 			r.fail()
 			return s
 		}
-		s.groups[g.key] = g
+		s.groups[id] = g
 		s.push(g)
 	}
 	return s
 }
 
-// run reads a run; its trailing sums are counted anew.
 func (r *stateReader) run() *run {
-	x := &run{high: r.int(), touched: r.uint(), start: int(r.uint())}
+	x := &run{high: r.int(), touched: r.uint(), lag: r.int()}
+	flags := r.uint()
+	x.hasEnd, x.silent = flags&runHasEnd != 0, flags&runSilent != 0
+	x.judged = r.int()
+	x.start = int(r.uint())
+	x.tally.total, x.tally.lost = r.number(), r.number()
 	last := x.high
 	for range r.count() {
-		e := entry{at: last + r.int(), weight: r.int(), value: r.text()}
-		last = e.at
-		switch r.uint() {
-		case 1:
-			e.reported = true
-		case 2:
-			e.detail = r.detail()
+		at := last + r.int()
+		x.entries = append(x.entries, r.entry(at))
+		last = at
+		if x.entries[len(x.entries)-1].detail != nil {
 			x.details++
 		}
-		x.entries = append(x.entries, e)
 	}
-	if x.start > len(x.entries) {
+	if x.start < 0 || x.start > len(x.entries) {
 		r.fail()
-		return x
-	}
-	x.counts = map[string]int32{}
-	for _, e := range x.entries[x.start:] {
-		x.sum += e.weight
-		x.counts[e.value]++
 	}
 	return x
 }
 
+func (r *stateReader) entry(at int64) entry {
+	has := r.uint()
+	e := entry{at: at, event: r.uint(), weight: 1, count: 1, reported: has&entryReported != 0, fired: has&entryFired != 0}
+	if has&entryWeight != 0 {
+		e.weight, e.count = r.int(), r.int()
+	}
+	if has&entryNumber != 0 {
+		e.number = r.number()
+	}
+	if has&entryValue != 0 {
+		e.value = r.text()
+	}
+	if has&entryCarry != 0 {
+		e.carry = r.texts()
+	}
+	if has&entryDetail != 0 {
+		e.detail = r.detail()
+	}
+	return e
+}
+
 func (r *stateReader) detail() *detail {
 	d := &detail{}
-	d.id.Partition = uint16(r.uint())
-	d.id.Seq = r.uint()
-	d.id.Index = uint32(r.uint())
+	for range r.count() {
+		d.ids = append(d.ids, event.ID{Partition: uint16(r.uint()), Seq: r.uint(), Index: uint32(r.uint())})
+	}
+	d.first = r.int()
 	d.source = r.text()
 	for range r.count() {
-		d.entities = append(d.entities, alert.Entity{Type: r.text(), Field: r.text(), Value: r.text()})
+		if x := r.texts(); len(x) == 3 {
+			d.entities = append(d.entities, alert.Entity{Type: x[0], Field: x[1], Value: x[2]})
+		} else {
+			r.fail()
+		}
 	}
 	for range r.count() {
-		d.values = append(d.values, r.text())
+		d.values = append(d.values, namedValue{r.text(), r.text()})
 	}
 	return d
 }

@@ -173,7 +173,7 @@ func (d *Document) parseDetection(n *node, other func(*entry) (bool, error)) err
 }
 
 // conditionError places an error of the condition in n.
-func (n *node) conditionError(err error) error {
+func (n *node) conditionError(err error) *Error {
 	out := n.errorf("%s", err.Error())
 	if e, ok := errors.AsType[*conditionError](err); ok && n.inline >= 0 {
 		out.Column += int(n.inline) + utf8.RuneCountInString(n.text[:e.at])

@@ -55,7 +55,7 @@ func TestParseErrors(t *testing.T) {
 		{"title: t\ncorrelation: {type: event_count, rules: [a], condition: {gte: 1}}\n", 2, 15, "no timespan"},
 		{"title: t\ncorrelation: {type: event_count, rules: [a], timespan: 5x, condition: {gte: 1}}\n", 2, 56, "timespan must be"},
 		{"title: t\ncorrelation: {type: event_count, rules: [a], timespan: 5m}\n", 2, 15, "no condition"},
-		{"title: t\ncorrelation: {type: event_count, rules: [a], timespan: 5m, condition: {gte: 1, lt: 5}}\n", 2, 80, "only one"},
+		{"title: t\ncorrelation: {type: event_count, rules: [a], timespan: 5m, condition: {gte: 1, gt: 5}}\n", 2, 80, "only one"},
 		{"title: t\ncorrelation: {type: value_count, rules: [a], timespan: 5m, condition: {gte: 1}}\n", 2, 72, "needs a field"},
 		{"title: t\nfilter: {rules: [a]}\n", 2, 10, "has no condition"},
 	} {
@@ -111,7 +111,7 @@ detection:
 	}
 	d := docs[0]
 	want := &Correlation{
-		Type: ValueCount, Rules: []string{"a", "b"}, GroupBy: []string{"src"}, Timespan: time.Hour, Generate: true,
+		Type: ValueCount, Rules: []string{"a", "b"}, GroupBy: []string{"src"}, Timespan: time.Hour, Generate: true, Line: 17,
 		Condition: Threshold{Op: "gt", Value: 5, Field: []string{"user"}},
 		Aliases:   map[string]map[string]string{"src": {"a": "src_ip", "b": "c-ip"}},
 	}

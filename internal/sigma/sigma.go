@@ -99,19 +99,77 @@ type Correlation struct {
 	GroupBy   []string // fields or aliases; empty = one group
 	Timespan  time.Duration
 	Condition Threshold
-	Aliases   map[string]map[string]string // alias → rule → field
-	Generate  bool                         // base rules alert by themselves as well
+	// Expression is the boolean condition of a temporal correlation over the names
+	// of its rules, as written; "" = all rules. Terms is what it comes to.
+	Expression string
+	Terms      []Term
+	Aliases    map[string]map[string]string // alias → rule → field
+	Generate   bool                         // base rules alert by themselves as well
+	Line       int                          // where the text names the rules
 }
 
-// A Threshold compares a count with a number.
+// A Term is one way to satisfy an Expression: the rules that must have matched in
+// the window and those that must not, as indexes into Rules, ascending. At least
+// one rule must have matched.
+type Term struct{ Present, Absent []int }
+
+// A Threshold compares a number with one or two others.
 type Threshold struct {
-	Op    string   // gt, gte, lt, lte, eq, neq; "" where the type needs none
-	Value float64  // the number
-	Field []string // value_count and the like: what is counted
+	Op    string  // gt, gte, lt, lte, eq, neq; "" where the type needs none
+	Value float64 // the number
+	// AndOp and AndValue are the upper end of a range: lt or lte, where Op is gt or
+	// gte; "" = no range.
+	AndOp    string
+	AndValue float64
+	Field    []string // value_count and the like: what is counted
+	// Percentile is which one value_percentile compares, above 0 to 100. 0 is the
+	// other meaning of that type: the threshold is for the share, in percent, that
+	// a value has of all the group's values in the window.
+	Percentile float64
 }
 
 // Holds tells whether n satisfies the threshold.
-func (t Threshold) Holds(n float64) bool { return compareNumbers(t.Op, n, t.Value) }
+func (t Threshold) Holds(n float64) bool {
+	return compareNumbers(t.Op, n, t.Value) && (t.AndOp == "" || compareNumbers(t.AndOp, n, t.AndValue))
+}
+
+// Rising tells whether more always satisfies the threshold once enough did, so
+// that it can be decided before a window has ended.
+func (t Threshold) Rising() bool { return t.AndOp == "" && (t.Op == "gt" || t.Op == "gte") }
+
+// Number reads a number as the numeric modifiers do.
+func Number(s string) (float64, bool) { return parseNumber(s) }
+
+// Main returns the document that names what docs are: the correlation that no
+// other of them counts, else the first that is a rule, else the first.
+func Main(docs []*Document) *Document {
+	counted := map[string]bool{}
+	for _, d := range docs {
+		if d.Correlation != nil {
+			for _, name := range d.Correlation.Rules {
+				counted[name] = true
+			}
+		}
+	}
+	var best *Document
+	rank := func(d *Document) int {
+		switch {
+		case d.Correlation != nil && !counted[d.ID] && !counted[d.Name]:
+			return 3
+		case d.Correlation != nil:
+			return 2
+		case d.Filter == nil:
+			return 1
+		}
+		return 0
+	}
+	for _, d := range docs {
+		if best == nil || rank(d) > rank(best) {
+			best = d
+		}
+	}
+	return best
+}
 
 // Tactics returns the ATT&CK tactics of the tags in short form, such as
 // "credential-access", in order.
