@@ -48,8 +48,8 @@ func azureParser() content {
 
 // azureFields are the fields that Azure's logs share, whatever wrote them.
 type azureFields struct {
-	operation, category, kind, resource, result, code, description, level string
-	reason, requirement, riskLevel, inner, tenant, target                 string
+	operation, category, kind, resource, result, code, description string
+	reason, requirement, riskLevel, inner, target                  string
 }
 
 func (a *azureFields) take(l *line, f *event.Field) {

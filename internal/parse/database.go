@@ -64,11 +64,11 @@ func quotedAccount(s string) (user, host string, ok bool) {
 
 // deniedAccount gives "Access denied for user 'root'@'203.0.113.9' …" its meaning.
 func deniedAccount(l *line, text string) bool {
-	i := strings.Index(text, "Access denied for user ")
-	if i < 0 {
+	_, account, ok := strings.Cut(text, "Access denied for user ")
+	if !ok {
 		return false
 	}
-	user, host, ok := quotedAccount(text[i+len("Access denied for user "):])
+	user, host, ok := quotedAccount(account)
 	if !ok {
 		return false
 	}

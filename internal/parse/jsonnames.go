@@ -108,12 +108,13 @@ func (t *jsonTree) child(in *jsonNode, key string) *jsonNode {
 	if n := in.keys[key]; n != nil {
 		return n
 	}
-	name := key
-	if in.name != "" {
+	var name string
+	switch {
+	case in.name != "":
 		name = in.name + "." + key
-	} else if key == "" {
+	case key == "":
 		name = "_"
-	} else {
+	default:
 		name = strings.Clone(key)
 	}
 	n := &jsonNode{jsonName: t.describe(name)}

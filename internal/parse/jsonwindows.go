@@ -97,6 +97,7 @@ const (
 	winQuery
 	winAnswers
 	winHashes
+	winData
 	windowsSlots
 )
 
@@ -176,6 +177,8 @@ func windowsSlotOf(name string) windowsSlot {
 		return winAnswers
 	case "Hashes":
 		return winHashes
+	case "Data", "param1":
+		return winData
 	}
 	return winNone
 }
@@ -350,6 +353,8 @@ func (w *windowsFields) sysmon(l *line) {
 // other gives the events of the remaining channels their meaning.
 func (w *windowsFields) other(l *line) {
 	switch {
+	case strings.HasPrefix(w[winProvider], "MSSQL"):
+		w.mssql(l)
 	case l.source == "windows_powershell" && (w[winID] == "4104" || w[winID] == "4103" || w[winID] == "400" || w[winID] == "600" || w[winID] == "800"):
 		l.putThree("process", "script", "success")
 	case l.source == "windows_system" && w[winID] == "7045":

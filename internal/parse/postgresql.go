@@ -148,7 +148,7 @@ func postgresCounter(s string) (rest string, ok bool) {
 // postgresPrefix reads what administrators put before the level: process number
 // in brackets, user@database, address(port), and name=value pairs.
 func postgresPrefix(l *line, prefix string) {
-	for _, word := range strings.FieldsFunc(prefix, func(r rune) bool { return r == ' ' || r == ',' }) {
+	for word := range strings.FieldsFuncSeq(prefix, func(r rune) bool { return r == ' ' || r == ',' }) {
 		for word != "" {
 			part := word
 			if i := strings.IndexByte(word, ':'); i >= 0 && strings.Count(word, ":") < 6 {
@@ -206,12 +206,12 @@ func postgresText(l *line, word string, level severity, text string) {
 	switch first {
 	case "statement:", "STATEMENT:":
 		databaseStatement(l, rest)
-	case "execute", "duration:":
-		if i := strings.Index(text, ": "); i >= 0 && first == "execute" {
-			databaseStatement(l, text[i+2:])
-		} else if _, sql, ok := strings.Cut(text, "statement: "); ok {
-			databaseStatement(l, sql)
-		}
+	case "execute":
+		_, sql, _ := strings.Cut(text, ": ")
+		databaseStatement(l, sql)
+	case "duration:":
+		_, sql, _ := strings.Cut(text, "statement: ")
+		databaseStatement(l, sql)
 	case "connection":
 		postgresConnection(l, rest)
 	case "disconnection:":
@@ -261,7 +261,7 @@ func postgresConnection(l *line, rest string) {
 }
 
 func postgresPairs(l *line, s string) {
-	for _, pair := range strings.Fields(s) {
+	for pair := range strings.FieldsSeq(s) {
 		name, value, _ := strings.Cut(pair, "=")
 		switch name {
 		case "user":

@@ -63,6 +63,7 @@ func contents() []content {
 		leefParser(),
 		loginParser(),
 		m365Parser(),
+		mssqlParser(),
 		mysqlParser(),
 		netfilterParser(),
 		nginxParser(),
@@ -85,7 +86,7 @@ type registry struct {
 	programs map[string]*content
 	hints    map[string]*content
 
-	apache, cef, json, kv, leef, mysql, netfilter, nginx, pam, postgres *content
+	apache, cef, json, kv, leef, mssql, mysql, netfilter, nginx, pam, postgres *content
 }
 
 func newRegistry() registry {
@@ -104,7 +105,7 @@ func newRegistry() registry {
 	}
 	reg.apache, reg.cef, reg.json, reg.kv = reg.hints["apache"], reg.hints["cef"], reg.hints["json"], reg.hints["kv"]
 	reg.leef, reg.netfilter, reg.nginx, reg.pam = reg.hints["leef"], reg.hints["iptables"], reg.hints["nginx"], reg.hints["pam"]
-	reg.mysql, reg.postgres = reg.hints["mysql"], reg.hints["postgresql"]
+	reg.mssql, reg.mysql, reg.postgres = reg.hints["mssql"], reg.hints["mysql"], reg.hints["postgresql"]
 	return reg
 }
 
@@ -234,6 +235,9 @@ func (l *line) sniff() (*content, string) {
 	}
 	if isPostgresLine(s) {
 		return reg.postgres, "a level of PostgreSQL stands behind its prefix"
+	}
+	if isMSSQLLine(s) && l.header == "time" {
+		return reg.mssql, "the text begins as SQL Server's log"
 	}
 	if isMySQLLine(s) {
 		return reg.mysql, "the text begins as MySQL's log"
