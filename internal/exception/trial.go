@@ -30,15 +30,18 @@ func (p *Previews) newTrial(ctx context.Context, tenant uint32, ruleID, yaml, fi
 		return nil, fmt.Errorf("read rule %s: %w", ruleID, err)
 	}
 	t := &trial{filter: filters[0]}
+	counts := false // the text has what its correlations count
 	for _, d := range docs {
 		t.correlation = t.correlation || d.Correlation != nil
+		counts = counts || d.Correlation == nil
 	}
 	var plain, excepted []detect.Rule
 	for _, d := range docs {
 		plain = append(plain, detect.Rule{Document: d, Version: 1})
 		r := detect.Rule{Document: d, Version: 1}
-		// A text with a correlation raises that one's alerts.
-		if !t.correlation || d.Correlation != nil {
+		// As it runs live: what is taken from the rules that a correlation counts is
+		// taken from the correlation.
+		if d.Correlation == nil || !counts {
 			r.Exceptions = []detect.Exception{{ID: "preview", Filter: t.filter}}
 		}
 		excepted = append(excepted, r)
