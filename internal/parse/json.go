@@ -180,12 +180,6 @@ func (l *line) inner() {
 	l.know("json", "the text begins as a JSON object")
 }
 
-// jsonField takes one scalar of a record that has its keys in one level.
-func (l *line) jsonField(name, value string, kind jsonKind) {
-	j := &l.p.json
-	l.take(j.tree.child(j.tree.top(), name), value, kind)
-}
-
 // take takes one scalar of a JSON object.
 func (l *line) take(n *jsonNode, value string, kind jsonKind) {
 	e := l.e

@@ -76,6 +76,18 @@ func (f *follow) guess(s string) *jsonNode {
 	return nil
 }
 
+// named returns the one of the two that has the name.
+func (f *follow) named(name string) *jsonNode {
+	if n := f.last; n != nil && n.name == name {
+		return n
+	}
+	if n := f.before; n != nil && n.name == name {
+		f.last, f.before = n, f.last
+		return n
+	}
+	return nil
+}
+
 func (f *follow) learn(n *jsonNode) {
 	if n.quoted != "" {
 		f.last, f.before = n, f.last
@@ -85,7 +97,7 @@ func (f *follow) learn(n *jsonNode) {
 // unnamed is the place of what is nested too deep to be told apart.
 var unnamed jsonNode
 
-// A jsonTree remembers the keys of all records.
+// A jsonTree remembers the keys of all records of one form.
 type jsonTree struct {
 	root *jsonNode
 	n    int

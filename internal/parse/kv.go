@@ -102,6 +102,8 @@ func parseKV(l *line) bool {
 	j.found = jsonFound{}
 	mark := len(l.e.Fields)
 	s := l.text
+	top := l.p.flat.top()
+	link := &top.inside
 	separator := kvSeparator(s)
 	for s != "" {
 		n := keyLen(s)
@@ -115,7 +117,13 @@ func parseKV(l *line) bool {
 		}
 		key := s[:n]
 		value, took := kvValue(l, s[n+1:], separator)
-		l.jsonField(key, value, jsonString)
+		name := link.named(key)
+		if name == nil {
+			name = l.p.flat.child(top, key)
+			link.learn(name)
+		}
+		link = &name.after
+		l.take(name, value, jsonString)
 		s = strings.TrimLeft(s[n+1+took:], " \t,;")
 	}
 	if j.found.timeRank == 0 {

@@ -45,6 +45,7 @@ type Parser struct {
 	record   Record
 	line     line
 	json     jsonScanner
+	flat     jsonTree // the keys of records that write key=value
 	products []product
 }
 
