@@ -121,6 +121,10 @@ func (s *stages) prepare(ctx context.Context, m queue.Message) (*batch, error) {
 	emit := func(f *alert.Finding) { b.findings = append(b.findings, *f) }
 	n := 0
 	for _, c := range chunks {
+		if len(c.Records) == 0 { // time passes: see tickIfDue
+			s.detector.Advance(c.Arrived)
+			continue
+		}
 		if err := s.loadRules(ctx, c.Tenant); err != nil {
 			return nil, err
 		}
@@ -144,12 +148,40 @@ func (s *stages) prepare(ctx context.Context, m queue.Message) (*batch, error) {
 	for i := range b.findings {
 		s.w.Metrics.Findings.Add(int(b.findings[i].Count))
 	}
-	if len(chunks) > 0 {
+	if total > 0 {
 		b.blocks = blocksOf(s.codec, s.w.partition, m, chunks)
 	}
 	s.w.Metrics.Processed.Add(total)
 	s.lastSeq = m.Seq
-	return b, s.snapshotIfDue(b)
+	return b, s.snapshotIfDue(ctx, b)
+}
+
+// tickIfDue lets time pass while no event comes: what can only be said when a window
+// has ended waits for it. The moment goes through the queue, so that a replay sees it
+// at the same place among the events.
+func (s *stages) tickIfDue(ctx context.Context) {
+	now := s.w.Now().UnixNano()
+	due, ok := s.detector.Due()
+	if !ok || due > now {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := s.w.Queue.Tick(ctx, s.w.partition, now); err != nil {
+		s.w.Log.DebugContext(ctx, "the queue takes no tick: windows end with the next event", "partition", s.w.partition, "err", err)
+	}
+}
+
+// renewRules takes up changed rules of tenants that send nothing, so that nobody holds
+// the old ones.
+func (s *stages) renewRules(ctx context.Context) error {
+	for tenant := range s.rules {
+		if err := s.loadRules(ctx, tenant); err != nil {
+			return err
+		}
+	}
+	s.detector.Renew()
+	return nil
 }
 
 // parse never fails: what makes a parser panic is stored whole, and told.
@@ -211,11 +243,14 @@ func (s *stages) place(e *event.Event) retention.Day {
 
 // snapshotIfDue gives b the state for a checkpoint when it is time and none is
 // under way.
-func (s *stages) snapshotIfDue(b *batch) error {
+func (s *stages) snapshotIfDue(ctx context.Context, b *batch) error {
 	s.noteSaved()
 	early := b.seq-s.base.Load() >= maxAhead/2
 	if s.pending || (!early && s.w.Now().Before(s.nextCheck)) {
 		return nil
+	}
+	if err := s.renewRules(ctx); err != nil {
+		return err
 	}
 	return s.snapshot(b)
 }

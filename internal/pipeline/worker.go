@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -108,6 +109,7 @@ func (w *worker) work(ctx context.Context) error {
 			b.replayed = m.Seq <= replayTo
 			return prepared.put(workCtx, b)
 		}, func() error { // nothing came for a while
+			s.tickIfDue(workCtx)
 			b, err := s.snapshotWhenIdle()
 			if err != nil || b == nil {
 				return err
@@ -358,10 +360,11 @@ func (w *worker) checkpoint(ctx context.Context, b *batch, epoch uint64) error {
 	return nil
 }
 
-// blocksOf cuts the batch into one archive block for each tenant.
-func blocksOf(codec *queue.Codec, partition int, m queue.Message, chunks []queue.Placed) []archive.Block {
+// blocksOf cuts the batch into one archive block for each tenant. Some chunk has records.
+func blocksOf(codec *queue.Codec, partition int, m queue.Message, all []queue.Placed) []archive.Block {
 	var blocks []archive.Block
-	single := true
+	chunks := slices.DeleteFunc(slices.Clone(all), func(c queue.Placed) bool { return len(c.Records) == 0 })
+	single := len(chunks) == len(all)
 	for _, c := range chunks[1:] {
 		single = single && c.Tenant == chunks[0].Tenant
 	}

@@ -37,7 +37,16 @@ func (q *Queue) Append(ctx context.Context, c *Chunk) error {
 	if len(c.Records) == 0 {
 		return nil
 	}
-	a := q.partitions[q.Partition(c.Tenant)]
+	return q.partitions[q.Partition(c.Tenant)].append(ctx, c)
+}
+
+// Tick puts a moment into a partition: a chunk without records, in its place among the
+// others, so that whoever reads them again sees time pass at the same place again.
+func (q *Queue) Tick(ctx context.Context, partition int, at int64) error {
+	return q.partitions[partition].append(ctx, &Chunk{Input: "tick", Arrived: at})
+}
+
+func (a *appender) append(ctx context.Context, c *Chunk) error {
 	r := &request{c, make(chan error, 1)}
 	select {
 	case a.waiting <- r:
