@@ -51,7 +51,7 @@ func (s *Service) backtestJob(ctx context.Context, t *job.Task) (any, error) {
 // Backtest runs a rule over the stored events of a time, in the order of their times
 // and as if each had come then, and says what it would have given. It holds few
 // events at a time. told hears of its progress in events.
-func (s *Service) Backtest(ctx context.Context, tenant uint32, r BacktestRequest, told func(done, total int64, note string)) (*Result, error) {
+func (s *Service) Backtest(ctx context.Context, tenant uint32, r BacktestRequest, told func(done, total int64, note string)) (*BacktestResult, error) {
 	p, err := s.Program(ctx, tenant, r.Subject)
 	if err != nil {
 		return nil, err
@@ -196,13 +196,13 @@ func (b *backtest) finding(f *alert.Finding) {
 	}
 }
 
-// close lets windows end that no event can reach any more.
+// close judges the windows that have ended by a time.
 func (b *backtest) close(at int64) {
-	b.player.detector.Apply(&event.Event{Tenant: b.tenant, Time: at, Arrived: at}, nil, nil)
+	b.player.end(b.tenant, at)
 	b.player.detector.EndBatch(b.finding)
 }
 
-func (b *backtest) result(subject Subject, from, to time.Time) *Result {
+func (b *backtest) result(subject Subject, from, to time.Time) *BacktestResult {
 	r := b.tally.done()
 	p := b.player.program
 	r.Rule, r.From, r.To = RuleName{subject.ID, p.Title()}, from.UTC(), to.UTC()

@@ -22,7 +22,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
-func (b *bench) backtest(r BacktestRequest) *Result {
+func (b *bench) backtest(r BacktestRequest) *BacktestResult {
 	b.t.Helper()
 	if r.To.IsZero() {
 		r.From, r.To = noon.Add(-48*time.Hour), noon
@@ -58,13 +58,13 @@ func TestBacktest(t *testing.T) {
 		if res.Matches != 16 || res.Alerts != 1 || res.Excepted != 0 || res.Partial != "" || res.Estimate != nil || res.Rule != (RuleName{"", "Brute force"}) {
 			t.Errorf("result %+v", res)
 		}
-		if d := cmp.Diff([]Day{{"2026-04-21", 7, 1}, {"2026-04-22", 9, 0}}, res.ByDay); d != "" {
+		if d := cmp.Diff([]DayCount{{"2026-04-21", 7, 1}, {"2026-04-22", 9, 0}}, res.ByDay); d != "" {
 			t.Error(d)
 		}
-		if d := cmp.Diff([]Count{{"web-01", 16}}, res.ByHost); d != "" {
+		if d := cmp.Diff([]ValueCount{{"web-01", 16}}, res.ByHost); d != "" {
 			t.Error(d)
 		}
-		if len(res.ByUser) != 10 || res.ByUser[0] != (Count{"root", 7}) || res.MoreUsers != 0 {
+		if len(res.ByUser) != 10 || res.ByUser[0] != (ValueCount{"root", 7}) || res.MoreUsers != 0 {
 			t.Errorf("by user %+v", res.ByUser)
 		}
 		if len(res.Samples) != 16 || res.Samples[0].ID != (event.ID{Seq: 1}).String() || !strings.Contains(res.Samples[0].Message, "Failed password for root") || res.Samples[0].Rules[0] != "Failed login" || res.Samples[0].Host != "web-01" {
@@ -399,4 +399,25 @@ func mustParse(t testing.TB, text string) []*sigma.Document {
 		t.Fatal(err)
 	}
 	return docs
+}
+
+// Correlations that are judged when a window ends must be judged to the end of the
+// time, and a forecast's hours must not run into each other.
+func TestBacktestOfWindowsThatEnd(t *testing.T) {
+	b := newBench(t, &memory.Store{})
+	var lines []line
+	for i := range 8 { // ten minutes with one failure each, then a host that fell silent
+		lines = append(lines, failure(noon.Add(-2*time.Hour+time.Duration(i)*10*time.Minute), "root", "203.0.113.9"))
+	}
+	b.put(1, lines...)
+	few := strings.Replace(bruteForce, "condition: {gte: 5}", "condition: {lt: 2}", 1)
+	if res := b.backtest(BacktestRequest{Subject: Subject{Text: few}}); res.Matches != 8 || res.Alerts != 1 || res.AlertSamples[0].Count != 8 {
+		t.Errorf("fewer than two within five minutes: %d matches, %d alerts, %+v", res.Matches, res.Alerts, res.AlertSamples)
+	}
+	if res := b.backtest(BacktestRequest{Subject: Subject{Text: few}, From: noon.Add(-2 * time.Hour), To: noon.Add(-2*time.Hour + 6*time.Minute)}); res.Alerts != 1 {
+		t.Errorf("a window that ends with the time: %d alerts", res.Alerts)
+	}
+	if res := b.backtest(BacktestRequest{Subject: Subject{Text: few}, From: noon.Add(-2 * time.Hour), To: noon.Add(-2*time.Hour + 4*time.Minute)}); res.Alerts != 0 {
+		t.Errorf("a window that ends after the time: %d alerts", res.Alerts)
+	}
 }

@@ -86,7 +86,7 @@ func (s *Service) Explain(ctx context.Context, tenant uint32, subject Subject, e
 		matches := slices.ContainsFunc(hits, func(h detect.Hit) bool { return h.RuleID() == d.ID })
 		doc := documentOf(&d, matches)
 		x.Documents = append(x.Documents, doc)
-		if t := p.document(d.ID); t != nil && doc.Matches && d.Taken() == nil && p.alerts(t) {
+		if t := p.document(d.ID); t != nil && doc.Matches && d.Taken() == nil && p.silencing(t) == nil {
 			x.Fires, x.Reason = true, fmt.Sprintf("%s matches the event", quote(doc.Title))
 		}
 	}
@@ -95,29 +95,18 @@ func (s *Service) Explain(ctx context.Context, tenant uint32, subject Subject, e
 			continue
 		}
 		for _, c := range p.set.Counts(h, e) {
-			w, err := s.window(ctx, tenant, p, &c, e)
+			w, reported, err := s.window(ctx, tenant, p, &c, e)
 			if err != nil {
 				return nil, err
 			}
 			x.Windows = append(x.Windows, *w)
-			if w.Fired && p.own[c.Correlation] {
-				x.Fires = true
+			for id := range reported {
+				x.Fires = x.Fires || p.own[id]
 			}
 		}
 	}
 	x.conclude(p)
 	return x, nil
-}
-
-// alerts tells whether matches of d are reported by themselves: not those that only a
-// correlation of the text counts.
-func (p *Program) alerts(d *sigma.Document) bool {
-	for _, o := range p.Documents {
-		if k := o.Correlation; k != nil && !k.Generate && slices.ContainsFunc(k.Rules, func(n string) bool { return n != "" && (n == d.ID || n == d.Name) }) {
-			return false
-		}
-	}
-	return d.Correlation == nil && d.Filter == nil
 }
 
 func documentOf(d *detect.Explanation, matches bool) DocumentExplanation {

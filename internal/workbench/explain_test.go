@@ -142,6 +142,30 @@ func TestExplainWindow(t *testing.T) {
 	})
 }
 
+func TestExplainChain(t *testing.T) {
+	b := newBench(t, &memory.Store{})
+	chain := strings.Replace(bruteForce, "title: Brute force", "title: Brute force\nname: brute", 1) + `---
+title: Two waves
+correlation: {type: event_count, rules: [brute], group-by: [src_ip], timespan: 1h, condition: {gte: 2}}
+`
+	var lines []line
+	for wave := range 2 {
+		for i := range 5 {
+			lines = append(lines, failure(noon.Add(time.Duration(wave)*20*time.Minute+time.Duration(i)*time.Second), "root", "203.0.113.9"))
+		}
+	}
+	b.put(1, lines[:5]...)
+	e := eventOf("source", "sshd", "action", "login", "outcome", "failure", "src_ip", "203.0.113.9")
+	e.Time = noon.Add(10 * time.Second).UnixNano()
+	x, err := b.Explain(t.Context(), 1, Subject{Text: chain}, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x.Fires || len(x.Windows) != 1 || !x.Windows[0].Fired || !strings.HasSuffix(x.Reason, "; it raises nothing by itself, but counts for “Two waves”") {
+		t.Errorf("one wave: %v, %s", x.Fires, x.Reason)
+	}
+}
+
 func TestExplainOfTheCatalogue(t *testing.T) {
 	b := newBench(t, &memory.Store{})
 	d, err := b.rules.Create(t.Context(), 1, "ann", rule.Change{YAML: []byte("title: Failed\nlogsource: {product: linux, service: sshd}\ndetection: {s: {action: login, outcome: failure}, condition: s}\n"), Status: rule.Draft})

@@ -28,7 +28,7 @@ func (s *Service) forecastJob(ctx context.Context, t *job.Task) (any, error) {
 // Forecast says what a rule would have given in the last 14 days. Where these hold
 // more events than a forecast may read, it reads hours spread evenly over them, and
 // reckons.
-func (s *Service) Forecast(ctx context.Context, tenant uint32, subject Subject, told func(done, total int64, note string)) (*Result, error) {
+func (s *Service) Forecast(ctx context.Context, tenant uint32, subject Subject, told func(done, total int64, note string)) (*BacktestResult, error) {
 	to := s.Now().UTC()
 	from := to.Add(-ForecastSpan)
 	p, err := s.Program(ctx, tenant, subject)
@@ -76,7 +76,7 @@ func spread(i, n, all int) int {
 }
 
 // estimate scales what was found in n of all slices.
-func (r *Result) estimate(n, all int) {
+func (r *BacktestResult) estimate(n, all int) {
 	share := float64(n) / float64(all)
 	scale := func(v int64) int64 { return int64(math.Round(float64(v) / share)) }
 	r.Estimate = &Estimate{

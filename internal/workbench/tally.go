@@ -23,8 +23,8 @@ const (
 	maxMessage = 300    // characters of a sample's message
 )
 
-// A Result is what a rule gave on stored events.
-type Result struct {
+// A BacktestResult is what a rule gave on stored events.
+type BacktestResult struct {
 	Rule RuleName  `json:"rule"`
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
@@ -34,16 +34,16 @@ type Result struct {
 	Excepted   int64 `json:"excepted"` // matches that an exception took away, not among Matches
 	Alerts     int64 `json:"alerts"`
 
-	ByDay  []Day   `json:"byDay"`
-	ByHost []Count `json:"byHost"`
-	ByUser []Count `json:"byUser"`
+	ByDay  []DayCount   `json:"byDay"`
+	ByHost []ValueCount `json:"byHost"`
+	ByUser []ValueCount `json:"byUser"`
 	// MoreHosts and MoreUsers count matches of those that ByHost and ByUser leave out.
 	MoreHosts int64 `json:"moreHosts"`
 	MoreUsers int64 `json:"moreUsers"`
 
-	Samples      []Sample      `json:"samples"`
+	Samples      []MatchSample `json:"samples"`
 	AlertSamples []AlertSample `json:"alertSamples"`
-	Cost         Cost          `json:"cost"`
+	Cost         RunCost       `json:"cost"`
 
 	// Partial says what was not read; "" means all was.
 	Partial string `json:"partial"`
@@ -59,21 +59,21 @@ type RuleName struct {
 	Title string `json:"title"`
 }
 
-// A Day is what fell on one day of event time, UTC.
-type Day struct {
+// A DayCount is what fell on one day of event time, UTC.
+type DayCount struct {
 	Day     string `json:"day"` // 2026-04-22
 	Matches int64  `json:"matches"`
 	Alerts  int64  `json:"alerts"` // that began on it
 }
 
-// A Count is a value and how many matches have it.
-type Count struct {
+// A ValueCount is a value and how many matches have it.
+type ValueCount struct {
 	Value   string `json:"value"`
 	Matches int64  `json:"matches"`
 }
 
-// A Sample is one event that matched.
-type Sample struct {
+// A MatchSample is one event that matched.
+type MatchSample struct {
 	ID      string    `json:"id"`
 	Time    time.Time `json:"time"`
 	Rules   []string  `json:"rules"` // titles
@@ -94,8 +94,8 @@ type AlertSample struct {
 	Events    []string  `json:"events"`   // ids, the first of them
 }
 
-// Cost is what running the rule took.
-type Cost struct {
+// RunCost is what running the rule took.
+type RunCost struct {
 	Evaluations     uint64 `json:"evaluations"` // events of its log source
 	Nanoseconds     int64  `json:"nanoseconds"` // that the engine took for all events read
 	PerEventNanos   int64  `json:"perEventNanos"`
@@ -114,8 +114,8 @@ type Estimate struct {
 
 // A tally counts what a player finds, in bounded memory.
 type tally struct {
-	result *Result
-	days   map[string]*Day
+	result *BacktestResult
+	days   map[string]*DayCount
 	hosts  counter
 	users  counter
 	thin   int64 // every so many matches one is kept as a sample
@@ -133,16 +133,16 @@ type openAlert struct {
 
 func newTally() *tally {
 	return &tally{
-		result: &Result{Samples: []Sample{}, AlertSamples: []AlertSample{}, ByHost: []Count{}, ByUser: []Count{}, ByDay: []Day{}, Borrowed: []string{}, Notes: []string{}},
-		days:   map[string]*Day{}, hosts: counter{}, users: counter{}, thin: 1, alerts: map[alertKey]*openAlert{},
+		result: &BacktestResult{Samples: []MatchSample{}, AlertSamples: []AlertSample{}, ByHost: []ValueCount{}, ByUser: []ValueCount{}, ByDay: []DayCount{}, Borrowed: []string{}, Notes: []string{}},
+		days:   map[string]*DayCount{}, hosts: counter{}, users: counter{}, thin: 1, alerts: map[alertKey]*openAlert{},
 	}
 }
 
-func (t *tally) day(ns int64) *Day {
+func (t *tally) day(ns int64) *DayCount {
 	name := time.Unix(0, ns).UTC().Format(time.DateOnly)
 	d := t.days[name]
 	if d == nil {
-		d = &Day{Day: name}
+		d = &DayCount{Day: name}
 		t.days[name] = d
 	}
 	return d
@@ -186,7 +186,7 @@ func (t *tally) match(e *event.Event, hits []detect.Hit) {
 	if !ok {
 		message = e.Raw
 	}
-	t.result.Samples = append(t.result.Samples, Sample{
+	t.result.Samples = append(t.result.Samples, MatchSample{
 		ID: e.ID.String(), Time: time.Unix(0, e.Time).UTC(), Rules: titles, Host: shorten(e.Get(event.Host)), User: shorten(e.Get(event.User)), Message: shorten(message),
 	})
 }
@@ -253,7 +253,7 @@ func (s *AlertSample) join(f *alert.Finding) {
 }
 
 // done returns the result.
-func (t *tally) done() *Result {
+func (t *tally) done() *BacktestResult {
 	r := t.result
 	for _, name := range slices.Sorted(maps.Keys(t.days)) {
 		r.ByDay = append(r.ByDay, *t.days[name])
@@ -291,14 +291,14 @@ func (c counter) add(v string) {
 }
 
 // top returns the most frequent values and how often the others occurred.
-func (c counter) top() ([]Count, int64) {
-	all, more := []Count{}, c[others]
+func (c counter) top() ([]ValueCount, int64) {
+	all, more := []ValueCount{}, c[others]
 	for v, n := range c {
 		if v != others {
-			all = append(all, Count{v, n})
+			all = append(all, ValueCount{v, n})
 		}
 	}
-	slices.SortFunc(all, func(a, b Count) int {
+	slices.SortFunc(all, func(a, b ValueCount) int {
 		return cmp.Or(cmp.Compare(b.Matches, a.Matches), strings.Compare(a.Value, b.Value))
 	})
 	for _, x := range all[min(len(all), maxTop):] {

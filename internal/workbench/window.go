@@ -79,7 +79,8 @@ type counted struct {
 
 // window runs the stored events of the event's group through the engine, with the
 // event itself among them, stored or not.
-func (s *Service) window(ctx context.Context, tenant uint32, p *Program, c *detect.Counted, e *event.Event) (*Window, error) {
+// It also tells the correlations that report the event.
+func (s *Service) window(ctx context.Context, tenant uint32, p *Program, c *detect.Counted, e *event.Event) (*Window, map[string]bool, error) {
 	d := p.correlation(c.Correlation)
 	k := d.Correlation
 	w := &Window{
@@ -97,18 +98,18 @@ func (s *Service) window(ctx context.Context, tenant uint32, p *Program, c *dete
 	case !c.GroupComplete:
 		i := slices.IndexFunc(c.Group, func(g detect.GroupValue) bool { return g.Value == "" })
 		w.Reason = fmt.Sprintf("the event matches, but %s does not count it: it has no field %s to group by", quote(w.Title), c.Group[i].Name)
-		return w, nil
+		return w, nil, nil
 	case taken != nil:
 		w.Reason = fmt.Sprintf("the event matches, but the exception %s keeps it from %s", quote(taken.ID), quote(w.Title))
-		return w, nil
+		return w, nil, nil
 	}
-	r := &replay{program: p, correlation: c.Correlation, key: c.Key(), this: e, player: newPlayer(p), window: w}
+	r := &replay{program: p, correlation: c.Correlation, key: c.Key(), this: e, player: newPlayer(p), window: w, reported: map[string]bool{}}
 	from, to := e.Time-int64(k.Timespan)-int64(lateness), e.Time+int64(k.Timespan)
 	if err := s.replay(ctx, tenant, r, c, from, to); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r.judge(p, d, e)
-	return w, nil
+	return w, r.reported, nil
 }
 
 // correlation returns a correlation of the program, borrowed ones too.
@@ -134,6 +135,7 @@ type replay struct {
 	player      *player
 	window      *Window
 	counted     []counted
+	reported    map[string]bool // correlations that report this
 }
 
 var errEnough = errors.New("enough was read")
@@ -186,7 +188,7 @@ func (s *Service) replay(ctx context.Context, tenant uint32, r *replay, c *detec
 	if !r.given {
 		r.run(r.this)
 	}
-	r.player.detector.Apply(&event.Event{Tenant: r.this.Tenant, Time: to, Arrived: to}, nil, nil)
+	r.player.end(tenant, to)
 	r.player.detector.EndBatch(func(f *alert.Finding) { r.finding(f, to) })
 	return nil
 }
@@ -208,7 +210,7 @@ func (r *replay) run(e *event.Event) {
 			}
 			x := counted{id: e.ID, at: e.Time, rule: c.Rule, value: strings.Join(c.Values, ", "), weight: detect.Weight(e), number: math.NaN()}
 			if len(c.Values) == 1 {
-				if n, err := strconv.ParseFloat(strings.TrimSpace(c.Values[0]), 64); err == nil {
+				if n, ok := sigma.Number(c.Values[0]); ok {
 					x.number = n
 				}
 			}
@@ -220,7 +222,11 @@ func (r *replay) run(e *event.Event) {
 
 // finding notes that the engine reports the event.
 func (r *replay) finding(f *alert.Finding, at int64) {
-	if f.Rule.ID == r.correlation && slices.Contains(f.Events, r.this.ID) && !r.window.Fired {
+	if !slices.Contains(f.Events, r.this.ID) {
+		return
+	}
+	r.reported[f.Rule.ID] = true
+	if f.Rule.ID == r.correlation && !r.window.Fired {
 		t := time.Unix(0, at).UTC()
 		r.window.Fired, r.window.FiredAt = true, &t
 	}
@@ -269,7 +275,23 @@ func (r *replay) judge(p *Program, d *sigma.Document, e *event.Event) {
 	if len(k.Rules) == 1 {
 		w.SeenRules, w.AbsentRules = []string{}, []string{}
 	}
+	if over := p.silencing(d); over != nil && !w.Fired && rising && (k.Condition.Op == "" && len(w.AbsentRules) == 0 || k.Condition.Op != "" && k.Condition.Holds(measured)) {
+		w.Fired = true // the engine says nothing of it: another correlation counts it
+		w.Reason = w.sentence(k) + fmt.Sprintf("; it raises nothing by itself, but counts for %s", quote(strings.TrimSpace(over.Title)))
+		return
+	}
 	w.Reason = w.sentence(k)
+}
+
+// silencing returns the correlation that counts d and keeps it from reporting by
+// itself, or nil.
+func (p *Program) silencing(d *sigma.Document) *sigma.Document {
+	for _, o := range p.correlations {
+		if k := o.Correlation; !k.Generate && slices.ContainsFunc(k.Rules, func(n string) bool { return n != "" && (n == d.ID || n == d.Name) }) {
+			return o
+		}
+	}
+	return nil
 }
 
 func (w *Window) sentence(k *sigma.Correlation) string {
@@ -366,7 +388,11 @@ func (p *Program) measure(k *sigma.Correlation, in []counted) float64 {
 		return sum / float64(len(numbers))
 	}
 	slices.Sort(numbers)
-	return (numbers[(len(numbers)-1)/2] + numbers[len(numbers)/2]) / 2
+	if k.Type == sigma.ValueMedian {
+		return (numbers[(len(numbers)-1)/2] + numbers[len(numbers)/2]) / 2
+	}
+	rank := int(math.Ceil(k.Condition.Percentile / 100 * float64(len(numbers))))
+	return numbers[max(1, rank)-1]
 }
 
 // resolve returns id and title of the rule that a correlation names.

@@ -370,6 +370,12 @@ func (x *player) event(e *event.Event) []detect.Hit {
 	return x.hits
 }
 
+// end judges the windows that have ended by a time, in which nothing can come any more.
+func (x *player) end(tenant uint32, at int64) {
+	x.detector.Apply(&event.Event{Tenant: tenant, Time: at, Arrived: at}, nil, nil)
+	x.detector.Flush()
+}
+
 // document returns the document of the rule's own text with an id, or nil.
 func (p *Program) document(id string) *sigma.Document {
 	for _, d := range p.Documents {
