@@ -1,7 +1,9 @@
 package rules_test
 
 import (
+	"compress/gzip"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -211,6 +213,72 @@ func TestOthersCases(t *testing.T) {
 		t.Errorf("only %d cases ran", ran)
 	}
 	t.Logf("passed %d of %d", passed, ran)
+}
+
+// TestAttackRecordings runs recordings of attacks, tens of thousands of events of
+// ordinary Windows among them: each attack is found, and what else is found is a
+// handful.
+func TestAttackRecordings(t *testing.T) {
+	t.Parallel()
+	w := compileAll(t)
+	events, others := 0, map[string]int{}
+	for _, c := range []struct{ file, title string }{
+		{"cmd_bitsadmin_download_psh_script", "Download or Command Through BITS"},
+		{"cmd_netsh_fw_mod_open_ports", "Port Opened in the Windows Firewall by Command"},
+		{"cmd_sam_copy_esentutl", "Password Hives Saved From the Registry"},
+		{"covenant_psremoting_command", "LSASS Opened With the Rights to Read Its Memory"},
+		{"ec2_proxy_s3_exfiltration", "Credentials of a Machine Used Elsewhere"},
+		{"empire_persistence_registry_modification_run_keys_elevated_user", "Autostart Entry With a Script or From a Folder of Users"},
+		{"empire_shell_net_localgroup_administrators", "Administrators Listed"},
+		{"empire_shell_reg_dump_sam", "Password Hives Saved From the Registry"},
+		{"psh_lsass_memory_dump_comsvcs", "LSASS Memory Dumped With comsvcs.dll"},
+		{"psh_mshta_html_application_execution", "mshta Runs a Foreign Script"},
+		{"psh_python_webserver", "Web Server Started by Hand on Windows"},
+		{"reg_cmd_process_commandline_logging_disabled", "Recording of Commands or Scripts Switched Off"},
+		{"schtask_create", "Scheduled Task That Runs a Script or From a Folder of Users"},
+	} {
+		lines := readZipped(t, recorded(t, "otrf/"+c.file+".ndjson.gz"))
+		events += len(lines)
+		found := false
+		for _, f := range w.run(lines, "") {
+			if f.Title == c.title {
+				found = true
+			} else if event.SeverityRank(f.Severity) > event.SeverityRank("low") {
+				others[f.Title]++
+			}
+		}
+		if !found {
+			t.Errorf("%s: %q was not raised", c.file, c.title)
+		}
+	}
+	total := 0
+	for title, n := range others {
+		if title != "Windows Event Log Cleared" { // those who recorded cleared it first
+			total += n
+		}
+	}
+	if total > 6 {
+		t.Errorf("%d findings besides in %d events: %v", total, events, others)
+	}
+	t.Logf("%d events, besides %v", events, others)
+}
+
+func readZipped(t *testing.T, path string) []string {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimRight(string(text), "\n"), "\n")
 }
 
 // concerns tells whether one of the addresses is an entity of f.
