@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/kyra-mdr/kyra/internal/event"
@@ -14,7 +15,10 @@ func productContent(i Info) content {
 			return false
 		}
 		if l.source == "json" && !l.failed {
-			l.source = i.Sources[0]
+			l.source = i.Name // the sender's word for what its names do not show
+			if slices.Contains(i.Sources, l.r.Source) {
+				l.source = l.r.Source
+			}
 		}
 		return true
 	}}

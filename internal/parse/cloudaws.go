@@ -10,7 +10,7 @@ import (
 func awsParser() content {
 	return productContent(Info{
 		Name:    "aws",
-		Sources: []string{"aws_cloudtrail", "aws_guardduty", "aws_securityhub"},
+		Sources: []string{"aws", "aws_cloudtrail", "aws_guardduty", "aws_securityhub"},
 		About:   "Amazon Web Services: CloudTrail records, GuardDuty and Security Hub findings, plain or inside an EventBridge event",
 		Samples: []Sample{
 			{`{"version":"0","detail-type":"AWS API Call via CloudTrail","source":"aws.iam","account":"1","time":"2026-03-04T05:06:07Z","region":"us-east-1","detail":{"eventTime":"2026-03-04T05:06:07Z","eventSource":"iam.amazonaws.com","eventName":"CreateUser","awsRegion":"us-east-1","sourceIPAddress":"203.0.113.9","userIdentity":{"type":"IAMUser","userName":"pedro"},"requestParameters":{"userName":"eve"}}}`, []string{

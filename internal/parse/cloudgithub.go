@@ -130,6 +130,9 @@ func gitLab(l *line, from int) bool {
 			l.timeOf(v)
 		}
 	}
+	if entity == "" {
+		return false
+	}
 	l.knownAs("gitlab_audit", "GitLab", "GitLab")
 	l.titled(message)
 	l.add(event.EventCode, kind)

@@ -41,6 +41,9 @@ func oneLogin(l *line, from int) bool {
 			l.timeOf(v)
 		}
 	}
+	if !allDigits(kind) {
+		return false
+	}
 	l.knownAs("onelogin", "OneLogin", "OneLogin")
 	l.add(event.EventCode, kind)
 	category, action, outcome := "iam", "", "success"

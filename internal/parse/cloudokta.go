@@ -29,7 +29,7 @@ func oktaParser() content {
 // okta reads Okta's System Log.
 func okta(l *line, from int) bool {
 	own := l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)]
-	var kind, result, reason, message string
+	var kind, published, result, reason, message string
 	targets := oktaTargets{}
 	for i := range own {
 		v := own[i].Value
@@ -43,6 +43,7 @@ func okta(l *line, from int) bool {
 		case "displayMessage", "displaymessage":
 			message = v
 		case "published":
+			published = v
 			l.timeOf(v)
 		case "actor.alternateId":
 			l.once(event.User, v)
@@ -62,7 +63,7 @@ func okta(l *line, from int) bool {
 			targets.shown.add(v)
 		}
 	}
-	if strings.IndexByte(kind, '.') < 0 {
+	if strings.IndexByte(kind, '.') < 0 || published == "" && result == "" && message == "" {
 		return false
 	}
 	l.knownAs("okta", "Okta", "Okta")

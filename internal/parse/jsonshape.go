@@ -232,11 +232,11 @@ func cloudMarkOf(name string) shape {
 		return markM365Workload
 	case "protoPayload.methodName":
 		return markGCPMethod
-	case "protoPayload.serviceName":
+	case "protoPayload.serviceName", "protoPayload.resourceName", "protoPayload.authenticationInfo.principalEmail":
 		return markGCPService
 	case "id.applicationName":
 		return markWorkspaceApp
-	case "actor.email", "actor.profileId", "actor.callerType", "actor.key":
+	case "actor.email", "actor.profileId", "actor.callerType", "actor.key", "kind", "events.name", "events.type":
 		return markWorkspaceActor
 	case "eventService":
 		return markWorkspaceService
@@ -270,7 +270,7 @@ func cloudMarkOf(name string) shape {
 		return markDuoDevice
 	case "isotimestamp", "eventtype.administrator":
 		return markDuoTime
-	case "object":
+	case "object", "description":
 		return markDuoObject
 	case "error_severity":
 		return markPostgresLevel

@@ -34,6 +34,26 @@ func TestSamples(t *testing.T) {
 	}
 }
 
+// TestProductHints: a sender's word for the product stands where the record does
+// not show what it is, and gives way where it does.
+func TestProductHints(t *testing.T) {
+	for _, c := range []struct{ hint, line, source string }{
+		{"github", `{"action":"opened","repository":{"full_name":"a/b"}}`, "github"},
+		{"github", `{"actor":"cat","action":"repo.create","org":"o"}`, "github_audit"},
+		{"azure_auditlogs", `{"x":1}`, "azure_auditlogs"},
+		{"azure_auditlogs", `{"userPrincipalName":"bob","clientAppUsed":"Browser","status":{"errorCode":0}}`, "azure_signinlogs"},
+		{"aws_guardduty", `{"eventSource":"s3.amazonaws.com","eventName":"GetObject"}`, "aws_cloudtrail"},
+		{"postgresql", `no line of a server`, "postgresql"},
+		{"mariadb", `2026-03-04  5:06:07 13 [Note] Access denied for user 'a'@'10.0.0.1' (using password: YES)`, "mariadb"},
+	} {
+		var e event.Event
+		New(Options{}).Parse(&Record{Raw: c.line, Arrived: arrival, Source: c.hint}, &e)
+		if got := e.Get(event.Source); got != c.source {
+			t.Errorf("hint %s, %s: source %s, want %s", c.hint, c.line, got, c.source)
+		}
+	}
+}
+
 func hasValue(e *event.Event, name, value string) bool {
 	found := false
 	for _, f := range e.Fields {
