@@ -377,28 +377,43 @@ correlation: {type: value_count, rules: [b], group-by: [g], timespan: 1h, condit
 
 func TestRestoreDamaged(t *testing.T) {
 	t.Parallel()
-	set := mustCompile(t, bruteForce)
+	set := mustCompile(t, bruteForce+`---
+title: Few
+id: few
+correlation: {type: value_count, rules: [brute], group-by: [src_ip], timespan: 5m, condition: {field: host, lt: 2}}
+---
+title: Median
+id: median
+correlation: {type: value_median, rules: [base], group-by: [src_ip], timespan: 5m, condition: {field: n, gte: 20}}
+`)
 	x := newEngine(set)
 	day := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
-	for i := range 4 {
-		x.login(day, fmt.Sprint("10.0.0.", i%2))
+	for i := range 11 {
+		x.apply(day, "source", "sshd", "action", "login", "outcome", "failure", "src_ip", fmt.Sprint("10.0.0.", i%2), "user", "root", "host", "web1", "n", strconv.Itoa(i))
 	}
 	x.end()
 	state, err := x.detector.State()
 	if err != nil {
 		t.Fatal(err)
 	}
+	rules := func(uint32) *Ruleset { return set }
 	for i := range state {
-		if err := New(nil).Restore(state[:i]); err == nil && i > 0 {
+		if err := New(rules).Restore(state[:i]); err == nil && i > 0 {
 			t.Errorf("a state of %d of %d bytes is taken", i, len(state))
 		}
 	}
-	for i := range state {
+	for i := 1; i < len(state); i++ {
 		for _, flip := range []byte{1, 0x80, 0xff} {
 			damaged := bytes.Clone(state)
 			damaged[i] ^= flip
-			_ = New(nil).Restore(damaged) // must not panic
+			_ = New(rules).Restore(damaged) // must not panic
 		}
+	}
+	if err := New(rules).Restore([]byte{1, 2, 3}); err != nil {
+		t.Errorf("a state of an older version gives %v", err)
+	}
+	if err := New(rules).Restore([]byte{99}); err == nil {
+		t.Error("a state of a newer version is taken")
 	}
 }
 

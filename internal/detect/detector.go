@@ -138,7 +138,7 @@ func (d *Detector) pendingFor(tenant uint32, set *Ruleset, id int32, r *report, 
 	first := d.pending[string(d.full)]
 	for f := first; f != nil; f = f.other {
 		// Another set: the rules changed within the batch.
-		if f.set == set && (f.Count == 0 || max(f.Last, at)-min(f.First, at) < maxSpan) {
+		if f.set == set && (!f.timed || max(f.Last, at)-min(f.First, at) < maxSpan) {
 			return f
 		}
 	}

@@ -13,9 +13,8 @@ import (
 //
 // A window has ended when events are no longer expected to come for it: lateness
 // after its end, on a clock that runs with the arrival of any event and is as much
-// behind it as the most punctual event of the run was. So old logs that are sent
-// today are judged as complete as live ones, and a clock that is ahead hurries
-// nobody.
+// behind it as the latest event of the run was. So old logs that are sent today are
+// judged as complete as live ones, and a clock that is ahead hurries nobody.
 
 // A deadline is when the next window of a run is judged.
 type deadline struct {
@@ -112,7 +111,7 @@ func (d *Detector) await(o *occurrence, set *Ruleset, k *correlation, f *feed, r
 	k.put(r, e)
 	r.details++
 	r.high = max(r.high, e.at)
-	r.lag = min(r.lag, o.event.Arrived-e.at)
+	r.lag = o.event.Arrived - e.at
 }
 
 // endWindows judges the windows that have ended by an arrival.

@@ -159,13 +159,14 @@ func nativeEntityType(name, value string) string {
 type pendingFinding struct {
 	alert.Finding
 	set   *Ruleset
+	timed bool            // First and Last are set
 	other *pendingFinding // of the same rule and key, at another time
 }
 
 // grow joins n happenings at a time to f.
 func (f *pendingFinding) grow(at, n int64) {
-	if f.Count == 0 {
-		f.First, f.Last = at, at
+	if !f.timed {
+		f.First, f.Last, f.timed = at, at, true
 	}
 	f.First, f.Last = min(f.First, at), max(f.Last, at)
 	f.Count += n

@@ -14,7 +14,31 @@ func (w *window) limit(r *run) {
 	if len(r.entries) > bound {
 		w.compact(r, bound)
 	}
+	if r.details > 2*maxDetails && w.measure == shareOfValues {
+		r.limitDetailsOfValues()
+	}
 	r.limitDetails()
+}
+
+// limitDetailsOfValues keeps the details of a few entries of each value: those that
+// are rare will be reported, of which there are few.
+func (r *run) limitDetailsOfValues() {
+	counts := map[string]int{}
+	for i := range r.entries {
+		counts[r.entries[i].value]++
+	}
+	each := max(1, maxDetails/len(counts))
+	clear(counts)
+	for i := range r.entries {
+		e := &r.entries[i]
+		if e.detail == nil {
+			continue
+		}
+		if counts[e.value]++; counts[e.value] > each {
+			e.detail = nil
+			r.details--
+		}
+	}
 }
 
 // limitDetails keeps the details of the newest unreported entries.

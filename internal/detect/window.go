@@ -54,7 +54,7 @@ type run struct {
 	judged   int64 // windows up to here are; only with hasEnd
 	hasEnd   bool
 	silent   bool  // the empty window after judged is judged as well, or need not be
-	lag      int64 // how much later than its time the most punctual event arrived
+	lag      int64 // how much later than its time the latest event arrived
 	deadline *deadline
 }
 
@@ -153,7 +153,7 @@ func (w *window) choose(g *history, t int64) (found *run, gone []*run) {
 	if found != nil {
 		return found, gone
 	}
-	r := &run{high: t, lag: math.MaxInt64, tally: w.measure.newTally()}
+	r := &run{high: t, tally: w.measure.newTally()}
 	if len(g.runs) < maxRuns {
 		g.runs = append(g.runs, r)
 		return r, nil
@@ -183,7 +183,7 @@ func (w *window) merge(into, from *run) {
 	if from.hasEnd && (!into.hasEnd || from.judged > into.judged) {
 		into.judged, into.hasEnd, into.silent = from.judged, true, from.silent
 	}
-	into.high, into.lag = max(into.high, from.high), min(into.lag, from.lag)
+	into.high, into.lag = max(into.high, from.high), max(into.lag, from.lag)
 	if !w.atEnd {
 		w.prune(into)
 	}
