@@ -16,6 +16,26 @@ type valueCache struct {
 	keys  []byte
 	ids   []int32
 	units []unitUse
+	last  uint32 // serial
+	memos []memo // what nodes of rules say of values
+}
+
+// A memo is what a step says of a value. It stands where its hash leads, in place
+// of what was there before.
+type memo struct {
+	step   int32
+	serial uint32 // 2·serial + truth
+}
+
+const memoLog = 14
+
+// recall returns what the step says of the value of the serial, if it is known.
+func (c *valueCache) recall(step int32, serial uint32) (m *memo, known bool) {
+	if c.memos == nil {
+		c.memos = make([]memo, 1<<memoLog)
+	}
+	m = &c.memos[(uint32(step)*gramFactor^serial*0x85EBCA6B)>>(32-memoLog)]
+	return m, m.serial>>1 == serial && m.step == step
 }
 
 type cacheSlot struct {
@@ -25,6 +45,7 @@ type cacheSlot struct {
 	key, end uint32 // in keys
 	lo, hi   uint32 // in ids
 	steps    int32
+	serial   uint32 // names unit and value
 }
 
 // unitUse tells whether a unit's values recur.
@@ -79,10 +100,14 @@ func (c *valueCache) find(u *unit, value string) (*cacheSlot, cacheKey) {
 	return nil, cacheKey{h, s}
 }
 
-// keep notes what find did not know.
-func (c *valueCache) keep(k cacheKey, u *unit, value string, ids []int32, steps int) {
+// keep notes what find did not know, and returns the serial, 0 where it is not
+// kept.
+func (c *valueCache) keep(k cacheKey, u *unit, value string, ids []int32, steps int) uint32 {
 	if k.slot == nil || len(ids) > maxIDs/64 {
-		return
+		return 0
+	}
+	if c.last++; c.last >= 1<<31 {
+		c.forget()
 	}
 	if len(c.keys)+len(value) > maxKeys || len(c.ids)+len(ids) > maxIDs {
 		c.forget()
@@ -97,7 +122,8 @@ func (c *valueCache) keep(k cacheKey, u *unit, value string, ids []int32, steps 
 	key, lo := len(c.keys), len(c.ids)
 	c.keys = append(c.keys, value...)
 	c.ids = append(c.ids, ids...)
-	*k.slot = cacheSlot{k.hash, c.epoch, u.id, uint32(key), uint32(len(c.keys)), uint32(lo), uint32(len(c.ids)), int32(steps)}
+	*k.slot = cacheSlot{k.hash, c.epoch, u.id, uint32(key), uint32(len(c.keys)), uint32(lo), uint32(len(c.ids)), int32(steps), c.last}
+	return c.last
 }
 
 func (c *valueCache) grow() {
@@ -114,6 +140,10 @@ func (c *valueCache) grow() {
 
 // forget empties the cache.
 func (c *valueCache) forget() {
+	if c.last >= 1<<30 { // serials must not come twice
+		c.last = 1
+		clear(c.memos)
+	}
 	if c.epoch++; c.epoch == 0 {
 		clear(c.slots)
 		c.epoch = 1

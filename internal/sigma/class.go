@@ -71,6 +71,11 @@ func (p *Program) Class(sources []int32) *Class {
 				c.uses[id].rules = append(c.uses[id].rules, r)
 			}
 		}
+		for _, a := range s.keywords {
+			if _, ok := local[a]; !ok {
+				local[a] = c.addAtom(a)
+			}
+		}
 	}
 	c.nameFields(fields)
 	return c

@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/netip"
@@ -61,7 +62,8 @@ type Program struct {
 	hidden    []bool  // by name
 	fields    []field // by number of a field
 	preds     []compiledPredicate
-	rules     []compiledRule
+	steps     []step
+	rules     []rootStep
 	ruleAtoms [][]int32 // of each rule: one of them fires where it matches; none: it is always a candidate
 	atoms     []atom
 	decides   []int32 // by atom: the predicate that is true exactly if it fires, or -1
@@ -76,8 +78,9 @@ type field struct{ names []int32 }
 
 // sourceRules are the rules lo to hi, and the fields that they ask for.
 type sourceRules struct {
-	lo, hi int32
-	fields []int32
+	lo, hi   int32
+	fields   []int32
+	keywords []int32 // atoms that decide keywords
 }
 
 type compiledPredicate struct {
@@ -89,14 +92,18 @@ type compiledPredicate struct {
 	program    *regexProgram
 }
 
-// A compiledRule is an expr in prefix order.
-type compiledRule []step
-
+// A step is a node of an expr; those of a rule stand in prefix order.
 type step struct {
-	kind exprKind
-	arg  int32 // predicate, or n of atLeastExpr
-	end  int32 // the step after this subtree
+	kind   exprKind
+	memo   bool  // what it says of a value is worth remembering
+	arg    int32 // predicate, or n of atLeastExpr
+	end    int32 // the step after this subtree
+	field  int32 // all that it looks at is values of this field; -1: not so
+	weight int32 // work for each sixteen bytes of them
 }
+
+// A rootStep is where a rule begins in the steps.
+type rootStep int32
 
 // NewProgram compiles the rules of sources, which must be detection rules. They
 // are numbered in order, over all sources.
@@ -266,7 +273,8 @@ func (b *builder) build() {
 	ids := map[atom]int32{}
 	clear(b.necessity)
 	for _, root := range b.roots {
-		p.rules = append(p.rules, b.flatten(nil, root))
+		p.rules = append(p.rules, rootStep(len(p.steps)))
+		b.flatten(root)
 		necessary, _, ok := b.necessary(root, false)
 		var atoms []int32
 		if ok {
@@ -287,6 +295,7 @@ func (b *builder) build() {
 		}
 		p.ruleAtoms = append(p.ruleAtoms, atoms)
 	}
+	b.decideKeywords(ids)
 	for i := range p.preds {
 		if a, exact := atomOf(&p.preds[i]); exact {
 			if id, ok := ids[a]; ok {
@@ -296,46 +305,108 @@ func (b *builder) build() {
 	}
 }
 
-// flatten appends x to steps, the most decisive children first.
-func (b *builder) flatten(steps compiledRule, x *expr) compiledRule {
-	at := len(steps)
-	s := step{kind: x.kind, arg: int32(x.n)}
+// decideKeywords adds atoms for keywords that no rule is found by: to look for a
+// keyword in all values by itself costs more than to look for all of them at once.
+func (b *builder) decideKeywords(ids map[atom]int32) {
+	p := b.p
+	for i := range p.sources {
+		s := &p.sources[i]
+		for _, root := range b.roots[s.lo:s.hi] {
+			b.eachPredicate(root, func(id int32) {
+				a, exact := atomOf(&p.preds[id])
+				if !exact || a.field >= 0 || len(a.literal) < 4 {
+					return
+				}
+				at, ok := ids[a]
+				if !ok {
+					at = int32(len(p.atoms))
+					ids[a] = at
+					p.atoms = append(p.atoms, a)
+					p.decides = append(p.decides, id)
+				}
+				if !slices.Contains(s.keywords, at) {
+					s.keywords = append(s.keywords, at)
+				}
+			})
+		}
+	}
+}
+
+func (b *builder) eachPredicate(x *expr, do func(int32)) {
+	for _, k := range x.kids {
+		b.eachPredicate(k, do)
+	}
+	if x.kind == predExpr {
+		do(b.byPred[x.pred])
+	}
+}
+
+// flatten appends x to the steps, the most decisive children first.
+func (b *builder) flatten(x *expr) {
+	at := len(b.p.steps)
+	s := step{kind: x.kind, arg: int32(x.n), field: -1}
 	if x.kind == predExpr {
 		s.arg = b.byPred[x.pred]
+		p := &b.p.preds[s.arg]
+		if p.ref < 0 {
+			s.field = p.field
+		}
+		s.weight = p.weight()
 	}
-	steps = append(steps, s)
-	kids := x.kids
-	if (x.kind == andExpr || x.kind == orExpr) && len(kids) > 1 {
-		type weighed struct {
-			x *expr
-			p float64
-		}
-		order := make([]weighed, len(kids))
-		for i, k := range kids {
-			order[i] = weighed{k, b.probability(k)}
-			if x.kind == orExpr {
-				order[i].p = -order[i].p
-			}
-		}
-		slices.SortStableFunc(order, func(p, q weighed) int {
-			switch {
-			case p.p < q.p:
-				return -1
-			case p.p > q.p:
-				return 1
-			}
-			return 0
-		})
-		kids = make([]*expr, len(order))
-		for i := range order {
-			kids[i] = order[i].x
+	b.p.steps = append(b.p.steps, s)
+	for i, k := range b.ordered(x) {
+		first := len(b.p.steps)
+		b.flatten(k)
+		kid := &b.p.steps[first]
+		s.weight += kid.weight
+		if i == 0 {
+			s.field = kid.field
+		} else if s.field != kid.field {
+			s.field = -1
 		}
 	}
-	for _, k := range kids {
-		steps = b.flatten(steps, k)
+	s.end = int32(len(b.p.steps))
+	s.memo = s.field >= 0 && s.weight > 2
+	b.p.steps[at] = s
+}
+
+// weight estimates the work for each sixteen bytes of a value.
+func (p *compiledPredicate) weight() int32 {
+	switch p.op {
+	case opContains, opRef:
+		return 4
+	case opGlob:
+		return 8
+	case opRegex:
+		return 48
+	case opTime:
+		return 64
 	}
-	steps[at].end = int32(len(steps))
-	return steps
+	return 1
+}
+
+// ordered returns the children of x, the most decisive first.
+func (b *builder) ordered(x *expr) []*expr {
+	if x.kind != andExpr && x.kind != orExpr || len(x.kids) < 2 {
+		return x.kids
+	}
+	type weighed struct {
+		x *expr
+		p float64
+	}
+	order := make([]weighed, len(x.kids))
+	for i, k := range x.kids {
+		order[i] = weighed{k, b.probability(k)}
+		if x.kind == orExpr {
+			order[i].p = -order[i].p
+		}
+	}
+	slices.SortStableFunc(order, func(p, q weighed) int { return cmp.Compare(p.p, q.p) })
+	kids := make([]*expr, len(order))
+	for i := range order {
+		kids[i] = order[i].x
+	}
+	return kids
 }
 
 // probability estimates how often x holds, as if predicates were independent.

@@ -31,7 +31,11 @@ func guess(a atom) float64 {
 	case opPrefix:
 		return 0.01 + 0.3/n
 	}
-	return max(0.0002, 0.6*math.Pow(0.55, n-1))
+	p := max(0.0002, 0.6*math.Pow(0.55, n-1))
+	if a.field < 0 { // it may stand in any value
+		p = min(1, 8*p)
+	}
+	return p
 }
 
 // The sample is bounded, whatever is given: every n-th event of it is taken.
@@ -133,13 +137,13 @@ func (b *builder) counter() *counter {
 				}
 				if !mine[id] {
 					mine[id] = true
-					p.rules = append(p.rules, nil)
+					p.rules = append(p.rules, 0)
 					p.ruleAtoms = append(p.ruleAtoms, []int32{id})
 					c.atoms = append(c.atoms, id)
 				}
 			})
 		}
-		p.sources = append(p.sources, sourceRules{lo, int32(len(p.rules)), s.fields})
+		p.sources = append(p.sources, sourceRules{lo: lo, hi: int32(len(p.rules)), fields: s.fields})
 	}
 	return c
 }

@@ -60,11 +60,12 @@ func appendFold(dst []byte, s string) []byte {
 	return dst
 }
 
-// foldWord folds eight bytes of ASCII. The high bit of each byte of (w + 0x80-'A')
-// tells bytes from 'A' on, that of (w + 0x7f-'Z') bytes after 'Z'; what lies
-// between gets 0x20 added.
+// foldWord folds the ASCII among eight bytes. Of the low seven bits b, the high
+// bit of b + 0x80-'A' tells bytes from 'A' on, that of b + 0x7f-'Z' bytes after
+// 'Z'; what lies between gets 0x20 added.
 func foldWord(w uint64) uint64 {
-	upper := (w + ones*(0x80-'A')) &^ (w + ones*(0x80-'Z'-1)) & highBits
+	b := w &^ highBits
+	upper := (b + ones*(0x80-'A')) &^ (b + ones*(0x80-'Z'-1)) &^ w & highBits
 	return w | upper>>2
 }
 

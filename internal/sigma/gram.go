@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"unicode/utf8"
 )
 
 // A gramIndex finds which of many literals occur in a value. Each literal stands
@@ -16,8 +17,9 @@ type gramIndex struct {
 	stride  int // 1, 2 or 4; 0: no literal of four bytes or more
 	four    gramTable
 	two     gramTable
-	one     []oneByte
+	few     []shortLiteral // instead of two where they are few
 	entries []gramEntry
+	ascii   bool // every literal is ASCII
 }
 
 // A gramTable leads from grams to entries.
@@ -39,10 +41,14 @@ type gramEntry struct {
 	id      int32
 }
 
-type oneByte struct {
-	c   byte
-	ids []int32
+// A shortLiteral is one of less than four bytes.
+type shortLiteral struct {
+	text []byte
+	id   int32
 }
+
+// maxFew is how many short literals are looked for one by one.
+const maxFew = 6
 
 // A gramModel knows how often grams occur in text that is to be expected.
 type gramModel struct {
@@ -70,12 +76,16 @@ func newGramIndex(literals []string, ids []int32, model *gramModel) *gramIndex {
 	if len(literals) == 0 {
 		return nil
 	}
-	g := &gramIndex{}
-	shortest := 0
+	g := &gramIndex{ascii: true}
+	shortest, short := 0, 0
 	for _, l := range literals {
-		if len(l) >= 4 && (shortest == 0 || len(l) < shortest) {
+		switch {
+		case len(l) < 4:
+			short++
+		case shortest == 0 || len(l) < shortest:
 			shortest = len(l)
 		}
+		g.ascii = g.ascii && asciiOnly(l)
 	}
 	switch {
 	case shortest >= 7:
@@ -104,14 +114,14 @@ func newGramIndex(literals []string, ids []int32, model *gramModel) *gramIndex {
 			for j := best; j < best+g.stride; j++ {
 				four.add(load32(l, j), gramEntry{l, int32(j), ids[k]})
 			}
-		case len(l) >= 2:
+		case short <= maxFew || len(l) == 1:
+			g.few = append(g.few, shortLiteral{[]byte(l), ids[k]})
+		default:
 			best := 0
 			if len(l) == 3 && model.two[gram2(l, 1)] < model.two[gram2(l, 0)] {
 				best = 1
 			}
 			two.add(gram2(l, best), gramEntry{l, int32(best), ids[k]})
-		default:
-			g.addOne(l[0], ids[k])
 		}
 	}
 	g.four = four.build(g)
@@ -119,14 +129,13 @@ func newGramIndex(literals []string, ids []int32, model *gramModel) *gramIndex {
 	return g
 }
 
-func (g *gramIndex) addOne(c byte, id int32) {
-	for i := range g.one {
-		if g.one[i].c == c {
-			g.one[i].ids = append(g.one[i].ids, id)
-			return
+func asciiOnly(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
 		}
 	}
-	g.one = append(g.one, oneByte{c, []int32{id}})
+	return true
 }
 
 // A gramBuilder gathers what stands under each gram, in order.
@@ -150,7 +159,7 @@ func (b *gramBuilder) build(g *gramIndex) gramTable {
 		return gramTable{}
 	}
 	n := uint(len(b.order))
-	bitLog := min(max(bits.Len(16*n), 8), 16)
+	bitLog := min(max(bits.Len(32*n), 8), 16)
 	slotLog := bits.Len(2 * n)
 	t := gramTable{
 		bits:  make([]uint64, 1<<(bitLog-6)),
@@ -170,6 +179,20 @@ func (b *gramBuilder) build(g *gramIndex) gramTable {
 		t.slots[i] = gramSlot{w, int32(lo), int32(len(g.entries))}
 	}
 	return t
+}
+
+// has tells whether something stands under w.
+func (t *gramTable) has(w uint32) bool {
+	h := w * gramFactor >> t.shift
+	if t.bits[h>>6]>>(h&63)&1 == 0 {
+		return false
+	}
+	for j := t.first(w); t.slots[j].hi != 0; j = (j + 1) & uint32(len(t.slots)-1) {
+		if t.slots[j].gram == w {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *gramTable) first(w uint32) uint32 { return w * 0x85EBCA6B >> t.slot }
@@ -204,11 +227,63 @@ func (g *gramIndex) scan(v []byte, out *scanned) {
 			}
 		}
 	}
-	for i := range g.one {
-		if bytes.IndexByte(v, g.one[i].c) >= 0 {
-			out.ids = append(out.ids, g.one[i].ids...)
+	for i := range g.few {
+		if bytes.Contains(v, g.few[i].text) {
+			out.ids = append(out.ids, g.few[i].id)
 		}
 	}
+}
+
+// absent tells that no literal occurs in v, which is not folded yet; false means
+// that it is not known. Where all literals are ASCII, what is not ASCII in v matters
+// only if it folds to ASCII: see plainWord.
+func (g *gramIndex) absent(v string) bool {
+	if len(v) < 8 || g.stride == 0 || len(g.few) > 0 || len(g.two.bits) > 0 {
+		return false
+	}
+	tail := load64(v, len(v)-8)
+	if tail&highBits != 0 && !(g.ascii && plainWord(tail)) {
+		return false
+	}
+	t := &g.four
+	set, shift, mask := t.bits, t.shift, uint32(len(t.bits)-1)
+	step, i := max(g.stride, 2)&4+4, 0 // 8 for a stride of 4, else 4
+	for ; i+8 <= len(v); i += step {
+		w := load64(v, i)
+		if w&highBits != 0 && !(g.ascii && plainWord(w)) {
+			return false
+		}
+		w = foldWord(w)
+		if step == 8 {
+			w0, w4 := uint32(w), uint32(w>>32)
+			h0, h4 := w0*gramFactor>>shift, w4*gramFactor>>shift
+			if (set[h0>>6&mask]>>(h0&63)|set[h4>>6&mask]>>(h4&63))&1 != 0 && (t.has(w0) || t.has(w4)) {
+				return false
+			}
+			continue
+		}
+		w0, w1, w2, w3 := uint32(w), uint32(w>>8), uint32(w>>16), uint32(w>>24)
+		h0, h1, h2, h3 := w0*gramFactor>>shift, w1*gramFactor>>shift, w2*gramFactor>>shift, w3*gramFactor>>shift
+		if (set[h0>>6&mask]>>(h0&63)|set[h1>>6&mask]>>(h1&63)|set[h2>>6&mask]>>(h2&63)|set[h3>>6&mask]>>(h3&63))&1 != 0 &&
+			(t.has(w0) || t.has(w1) || t.has(w2) || t.has(w3)) {
+			return false
+		}
+	}
+	left := len(v) - i // less than eight
+	for w := foldWord(tail >> (8 * (8 - left))); left >= 4; left-- {
+		if t.has(uint32(w)) {
+			return false
+		}
+		w >>= 8
+	}
+	return true
+}
+
+// plainWord tells that none of eight bytes begins one of the two runes that are not
+// ASCII and fold to ASCII: the Kelvin sign (0xe2…) and the dotted capital I (0xc4…).
+func plainWord(w uint64) bool {
+	kelvin, dotted := w^0xe2*ones, w^0xc4*ones
+	return ((kelvin-ones)&^kelvin|(dotted-ones)&^dotted)&highBits == 0
 }
 
 // scan1 looks at every position.

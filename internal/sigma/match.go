@@ -3,6 +3,7 @@ package sigma
 import (
 	"bytes"
 	"slices"
+	"unsafe"
 
 	"github.com/kyra-mdr/kyra/internal/event"
 )
@@ -25,9 +26,14 @@ type Scratch struct {
 	ruleEpoch  []uint32
 	candidates []int32
 	found      scanned
+	searched   areas // for keywords
 	cache      valueCache
+	serials    []serial // by field of the event
 	automata   []*dfa
 }
+
+// A serial names a value of the event in the cache, if it is of this epoch.
+type serial struct{ epoch, number uint32 }
 
 // fieldState says which values of the plan are a field's.
 type fieldState struct {
@@ -61,7 +67,7 @@ func (s *Scratch) MatchInput(c *Class, in *Input, dst []int32) []int32 {
 	s.candidates = append(s.candidates, c.always...)
 	start := len(dst)
 	for _, r := range s.candidates {
-		if s.eval(s.p.rules[r], 0) {
+		if s.eval(int32(s.p.rules[r])) {
 			dst = append(dst, r)
 		}
 	}
@@ -85,7 +91,7 @@ func (s *Scratch) MatchTimed(c *Class, in *Input, dst []int32, a Account) []int3
 	s.candidates = append(s.candidates, c.always...)
 	start := len(dst)
 	for _, r := range s.candidates {
-		if s.eval(s.p.rules[r], 0) {
+		if s.eval(int32(s.p.rules[r])) {
 			dst = append(dst, r)
 		}
 		a.Spent(r)
@@ -105,6 +111,9 @@ func (s *Scratch) begin(c *Class, in *Input) {
 	}
 	s.in, s.now = in, c
 	s.candidates = s.candidates[:0]
+	if n := len(in.names); n > len(s.serials) {
+		s.serials = append(s.serials, make([]serial, n-len(s.serials))...)
+	}
 	p := s.planner.planFor(c, in)
 	if s.plan == p && p != &s.planner.loose {
 		return
@@ -123,6 +132,7 @@ func (s *Scratch) begin(c *Class, in *Input) {
 func (s *Scratch) forget() {
 	clear(s.predicates)
 	clear(s.ruleEpoch)
+	clear(s.serials)
 	s.epoch = 1
 }
 
@@ -137,50 +147,74 @@ func (s *Scratch) values(f int32) []int32 {
 
 // look fires what the values of the event say.
 func (s *Scratch) look() {
+	s.searched.n = 0
 	s.fire(s.plan.present)
 	for i := range s.plan.looks[:s.plan.bare] {
 		l := &s.plan.looks[i]
 		u := l.unit.ready()
 		v := s.in.raw(l.value)
+		if u.keywords {
+			s.searched.add(v)
+		}
 		hit, key := s.cache.find(u, v)
 		if hit != nil {
+			s.serials[l.value] = serial{s.epoch, hit.serial}
 			s.fireFor(l, s.cache.ids[hit.lo:hit.hi])
 			continue
 		}
 		s.found.ids, s.found.steps = s.found.ids[:0], 0
 		u.find(s.in, l.value, &s.found)
 		s.found.ids = distinct(s.found.ids)
-		s.cache.keep(key, u, v, s.found.ids, s.found.steps)
+		if n := s.cache.keep(key, u, v, s.found.ids, s.found.steps); n != 0 {
+			s.serials[l.value] = serial{s.epoch, n}
+		}
 		s.fireFor(l, s.found.ids)
 	}
 	for i := s.plan.bare; i < len(s.plan.looks); i++ {
 		l := &s.plan.looks[i]
 		u := l.unit.ready()
 		v := s.in.raw(l.value)
-		if 2*len(v) < u.shortest || s.seen(i, v) {
+		if 2*len(v) < u.shortest || u.contains.ascii && s.searched.within(v) {
 			continue
 		}
-		s.found.ids, s.found.steps = s.found.ids[:0], 0
-		u.contains.scan(s.in.fold(l.value), &s.found)
-		s.fire(s.found.ids)
+		if !u.contains.absent(v) {
+			s.found.ids, s.found.steps = s.found.ids[:0], 0
+			u.contains.scan(s.in.fold(l.value), &s.found)
+			s.fire(s.found.ids)
+		}
+		s.searched.add(v)
 	}
 }
 
-// minSame is from which length on it is worth finding that keywords were looked
-// for in an equal value before: canonical fields repeat native ones.
-const minSame = 128
+// areas are pieces of memory in which keywords were looked for: many values of an
+// event are parts of others, such as of the message, and hold nothing new. (Of a
+// literal that is ASCII that is true even if a value begins within a rune.)
+type areas struct {
+	n    int
+	from [8]uintptr
+	to   [8]uintptr
+}
 
-// seen tells whether keywords were looked for in a value equal to that of look i.
-func (s *Scratch) seen(i int, v string) bool {
-	if len(v) < minSame {
-		return false
-	}
-	for k := range s.plan.looks[:i] {
-		if l := &s.plan.looks[k]; l.unit.keywords && s.in.raw(l.value) == v {
+func (a *areas) within(v string) bool {
+	from := uintptr(unsafe.Pointer(unsafe.StringData(v)))
+	for i := range a.n {
+		if a.from[i] <= from && from+uintptr(len(v)) <= a.to[i] {
 			return true
 		}
 	}
 	return false
+}
+
+// minArea is from which length on other values may well be parts of one.
+const minArea = 32
+
+func (a *areas) add(v string) {
+	if len(v) < minArea || a.n == len(a.from) {
+		return
+	}
+	from := uintptr(unsafe.Pointer(unsafe.StringData(v)))
+	a.from[a.n], a.to[a.n] = from, from+uintptr(len(v))
+	a.n++
 }
 
 // fireFor fires the atoms of a look.
@@ -212,31 +246,57 @@ func (s *Scratch) fire(ids []int32) {
 	}
 }
 
-func (s *Scratch) eval(steps compiledRule, i int32) bool {
-	x := &steps[i]
+// eval answers a step of a rule.
+func (s *Scratch) eval(i int32) bool {
+	x := &s.p.steps[i]
+	if !x.memo {
+		return s.evalStep(x, i)
+	}
+	values := s.values(x.field)
+	if len(values) != 1 {
+		return s.evalStep(x, i)
+	}
+	n := s.serials[values[0]]
+	if n.epoch != s.epoch {
+		return s.evalStep(x, i)
+	}
+	m, known := s.cache.recall(i, n.number)
+	if known {
+		return m.serial&1 == 1
+	}
+	result := s.evalStep(x, i)
+	*m = memo{i, n.number << 1}
+	if result {
+		m.serial |= 1
+	}
+	return result
+}
+
+func (s *Scratch) evalStep(x *step, i int32) bool {
+	steps := s.p.steps
 	switch x.kind {
 	case predExpr:
 		return s.holds(x.arg)
 	case andExpr:
 		for k := i + 1; k < x.end; k = steps[k].end {
-			if !s.eval(steps, k) {
+			if !s.eval(k) {
 				return false
 			}
 		}
 		return true
 	case orExpr:
 		for k := i + 1; k < x.end; k = steps[k].end {
-			if s.eval(steps, k) {
+			if s.eval(k) {
 				return true
 			}
 		}
 		return false
 	case notExpr:
-		return !s.eval(steps, i+1)
+		return !s.eval(i + 1)
 	case atLeastExpr:
 		n := int32(0)
 		for k := i + 1; k < x.end && n < x.arg; k = steps[k].end {
-			if s.eval(steps, k) {
+			if s.eval(k) {
 				n++
 			}
 		}

@@ -174,7 +174,7 @@ func foldedLiterals(tree *syntax.Regexp) []string {
 		return nil
 	}
 	for _, l := range out {
-		if len(l) < 2 {
+		if l == "" || len(l) == 1 && ('a' <= l[0] && l[0] <= 'z' || l[0] == ' ') {
 			return nil
 		}
 	}
