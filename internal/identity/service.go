@@ -22,6 +22,7 @@ type Service struct {
 	log     *slog.Logger
 	now     func() time.Time
 	known   cache
+	senders cache // ingest tokens; an entry's key has the source as its name
 }
 
 // New returns a Service; now is time.Now outside of tests.
