@@ -48,8 +48,9 @@ func newRules(ctx context.Context, db *sqldb.DB, log *slog.Logger) (*rule.Servic
 }
 
 // checkRule reads the YAML of one rule: a detection rule, or a correlation with
-// the rules that it counts. What is wrong is a fault with line and column. A rule that
-// needs a list which is not there yet is good: it is blind until then.
+// the rules that it counts, as far as they stand in the same text. What is wrong is a
+// fault with line and column. A rule that needs a list which is not there yet is good:
+// it is blind until then.
 func checkRule(text []byte) (rule.Meta, error) {
 	docs, err := sigma.Parse(text)
 	if e, ok := errors.AsType[*sigma.Error](err); ok {
@@ -65,7 +66,7 @@ func checkRule(text []byte) (rule.Meta, error) {
 	d := mainDocument(docs)
 	_, problems := detect.Compile(list)
 	for _, p := range problems {
-		if p.Kind == detect.NeedsList || p.Kind == detect.Unresolved && d.Filter != nil {
+		if p.Kind == detect.NeedsList || p.Kind == detect.Unresolved && (d.Filter != nil || len(rule.Referred(docs)) > 0) {
 			continue
 		}
 		return rule.Meta{}, fault.New(fault.Invalid, "rule %s: %s", p.Rule, p.Message).In("yaml")

@@ -98,6 +98,9 @@ func (s *Service) Create(ctx context.Context, tenant uint32, actor string, c Cha
 		if n > 0 {
 			return fault.New(fault.Conflict, "a rule with id %s exists", m.ID).In("id")
 		}
+		if err := refersToKnown(ctx, tx, tenant, c.YAML); err != nil {
+			return err
+		}
 		if err := insert(ctx, tx, now, tenant, actor, c.Reason, &m, string(c.YAML), c.Status); err != nil {
 			return err
 		}
@@ -200,6 +203,9 @@ func (s *Service) apply(ctx context.Context, tx *sqldb.DB, now time.Time, tenant
 	}
 	if old.Builtin {
 		return errBuiltin
+	}
+	if err := refersToKnown(ctx, tx, tenant, c.YAML); err != nil {
+		return err
 	}
 	if err := update(ctx, tx, now, tenant, actor, c.Reason, m, string(c.YAML)); err != nil {
 		return err

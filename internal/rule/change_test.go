@@ -3,6 +3,7 @@ package rule_test
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -242,6 +243,35 @@ func TestVersionsSayWhoAndWhy(t *testing.T) {
 		}
 		if _, err := s.Restore(ctx, 1, "eve", "b1", 1, ""); err != nil {
 			t.Errorf("restoring what is = %v", err)
+		}
+	})
+}
+
+func TestRuleThatCountsOthers(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		ctx := t.Context()
+		synced(t, db, shipped...)
+		s := rule.New(db, func(yaml []byte) (rule.Meta, error) { return rule.Meta{Name: "R", Severity: "low"}, nil })
+		counting := func(names string) []byte {
+			return []byte("title: c\ncorrelation: {type: temporal, rules: [" + names + "], timespan: 1m}\n---\ntitle: h\nname: here\nlogsource: {product: a}\ndetection: {s: {a: b}, condition: s}\n")
+		}
+		if _, err := s.Create(ctx, 1, "ann", rule.Change{YAML: []byte("title: x\nname: named\nlogsource: {product: a}\ndetection: {s: {a: b}, condition: s}\n")}); err != nil {
+			t.Fatal(err)
+		}
+		d, err := s.Create(ctx, 1, "ann", rule.Change{YAML: counting("b1, named, here")})
+		if err != nil {
+			t.Fatalf("counting known rules: %v", err)
+		}
+		for _, name := range []string{"gone", "name", "b"} {
+			if _, err := s.Create(ctx, 1, "ann", rule.Change{YAML: counting("b1, " + name)}); !errors.Is(err, fault.Invalid) || !strings.Contains(err.Error(), strconv.Quote(name)) {
+				t.Errorf("counting %s = %v, want Invalid", name, err)
+			}
+			if _, err := s.Change(ctx, 1, "ann", d.ID, rule.Change{YAML: counting(name)}); !errors.Is(err, fault.Invalid) {
+				t.Errorf("changing to count %s = %v, want Invalid", name, err)
+			}
+		}
+		if _, err := s.Create(ctx, 2, "eve", rule.Change{YAML: counting("named")}); !errors.Is(err, fault.Invalid) {
+			t.Errorf("counting another tenant's rule = %v, want Invalid", err)
 		}
 	})
 }
