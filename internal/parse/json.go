@@ -69,10 +69,8 @@ type jsonFound struct {
 	timeRank, messageRank, levelRank byte
 	message                          string
 	hasMessage                       bool
-	windows                          windowsFields
-
-	canonical  [16]uint16 // where the fields that came under canonical names stand
-	canonicals int        // how many: more than there is room for means that all must be looked at
+	canonical                        [16]uint16 // where the fields that came under canonical names stand
+	canonicals                       int        // how many: more than there is room for means that all must be looked at
 }
 
 // addCanonical adds a field under a canonical name.
@@ -94,7 +92,7 @@ func parseJSON(l *line) bool {
 		return false
 	}
 	j := &l.p.json
-	j.found = jsonFound{}
+	j.forget()
 	mark, before := len(l.e.Fields), *l
 	if !j.scan(l.text) {
 		claims := claimsJSON(l.text)
@@ -193,7 +191,9 @@ func (l *line) take(n *jsonNode, value string, kind jsonKind) {
 		return
 	}
 	e.Fields = append(e.Fields, event.Field{Name: n.name, Value: value})
-	found.windows[n.slot] = value
+	if n.slot != winNone {
+		l.p.json.windows[n.slot], l.p.json.hasWindows = value, true
+	}
 	if n.own != nil {
 		l.take(n.own, value, kind)
 	}

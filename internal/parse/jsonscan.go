@@ -22,6 +22,17 @@ type jsonScanner struct {
 
 	tree  jsonTree
 	found jsonFound
+
+	windows    windowsFields
+	hasWindows bool // some of windows are set
+}
+
+// forget makes room for what the next record says.
+func (j *jsonScanner) forget() {
+	j.found = jsonFound{}
+	if j.hasWindows {
+		j.windows, j.hasWindows = windowsFields{}, false
+	}
 }
 
 type jsonKind byte

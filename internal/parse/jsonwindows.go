@@ -10,7 +10,7 @@ import (
 // Wazuh and evtx_dump. Every key keeps its name; those in an envelope stand
 // under the product's own name too, which is what Sigma rules ask for.
 func windowsEvent(l *line, _ int) bool {
-	w := &l.p.json.found.windows
+	w := &l.p.json.windows
 	l.source = windowsSource(w[winChannel], w[winProvider])
 	l.dataset = ""
 	l.add(event.Vendor, "Microsoft")

@@ -99,7 +99,7 @@ func parseKV(l *line) bool {
 		return false
 	}
 	j := &l.p.json
-	j.found = jsonFound{}
+	j.forget()
 	mark := len(l.e.Fields)
 	s := l.text
 	top := l.p.flat.top()
