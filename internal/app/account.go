@@ -3,6 +3,8 @@ package app
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -26,7 +28,12 @@ type accounts struct {
 	mu      sync.Mutex
 	sets    map[*detect.Ruleset]*account
 	pending map[costKey]rule.Cost // not written yet
+	hits    []rule.ExceptionHits  // the same
+	totals  totals
 }
+
+// totals are what all rule sets counted since the process began.
+type totals struct{ evaluations, matches, ignored, evicted, silenced, swaps uint64 }
 
 type account struct {
 	tenant     uint32            // that it was compiled for first; the only one where there are exceptions
@@ -37,7 +44,8 @@ type account struct {
 	retired    int               // minutes since another set took its place
 }
 
-type cost struct{ evaluations, nanos uint64 }
+// cost is what a rule had counted when it was looked at last.
+type cost struct{ evaluations, nanos, matches, ignored, evicted uint64 }
 
 type costKey struct {
 	tenant uint32
@@ -55,6 +63,7 @@ func (a *accounts) open(set *detect.Ruleset, tenant uint32, owner map[string]str
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.sets[set] = &account{tenant: tenant, owner: owner, events: map[uint32]int64{}}
+	a.totals.swaps++
 }
 
 // saw counts an event of a tenant, for the shares.
@@ -116,9 +125,9 @@ func (a *accounts) write(ctx context.Context) {
 func (a *accounts) gather() (costs []rule.Cost, hits []rule.ExceptionHits) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	hour := a.now().Unix() / int64(time.Hour/time.Second)
+	a.count()
+	hits, a.hits = a.hits, nil
 	for set, x := range a.sets {
-		hits = append(hits, a.tally(set, x, hour)...)
 		if x.retired > 0 {
 			if x.retired++; x.retired > 3 {
 				delete(a.sets, set)
@@ -135,8 +144,16 @@ func (a *accounts) gather() (costs []rule.Cost, hits []rule.ExceptionHits) {
 	return costs, hits
 }
 
-// tally takes what set counted since the last time.
-func (a *accounts) tally(set *detect.Ruleset, x *account, hour int64) (hits []rule.ExceptionHits) {
+// count takes what all sets counted since the last time. The caller holds the lock.
+func (a *accounts) count() {
+	hour := a.now().Unix() / int64(time.Hour/time.Second)
+	for set, x := range a.sets {
+		a.tally(set, x, hour)
+		a.tallyExceptions(set, x)
+	}
+}
+
+func (a *accounts) tally(set *detect.Ruleset, x *account, hour int64) {
 	if len(x.events) == 0 { // too few to be in the sample
 		x.events[x.tenant] = 1
 	}
@@ -150,7 +167,11 @@ func (a *accounts) tally(set *detect.Ruleset, x *account, hour int64) (hits []ru
 	}
 	for i := range stats {
 		s, before := &stats[i], x.costs[i]
-		x.costs[i] = cost{s.Evaluations, s.Nanos}
+		x.costs[i] = cost{s.Evaluations, s.Nanos, s.Matches, s.Ignored, s.Evicted}
+		a.totals.evaluations += s.Evaluations - before.evaluations
+		a.totals.matches += s.Matches - before.matches
+		a.totals.ignored += s.Ignored - before.ignored
+		a.totals.evicted += s.Evicted - before.evicted
 		evaluations, nanos := float64(s.Evaluations-before.evaluations), float64(s.Nanos-before.nanos)
 		for tenant, n := range x.events {
 			share := float64(n) / float64(events)
@@ -158,17 +179,20 @@ func (a *accounts) tally(set *detect.Ruleset, x *account, hour int64) (hits []ru
 		}
 	}
 	clear(x.events)
-	exceptions := set.ExceptionStats()
+}
+
+func (a *accounts) tallyExceptions(set *detect.Ruleset, x *account) {
+	stats := set.ExceptionStats()
 	if x.exceptions == nil {
-		x.exceptions = make([]uint64, len(exceptions))
+		x.exceptions = make([]uint64, len(stats))
 	}
-	for i, e := range exceptions {
+	for i, e := range stats {
 		if n := e.Hits - x.exceptions[i]; n > 0 {
 			x.exceptions[i] = e.Hits
-			hits = append(hits, rule.ExceptionHits{Tenant: x.tenant, ID: e.ID, Hits: int64(n), Last: e.LastEvent}) //nolint:gosec // a count of events
+			a.totals.silenced += n
+			a.hits = append(a.hits, rule.ExceptionHits{Tenant: x.tenant, ID: e.ID, Hits: int64(n), Last: e.LastEvent}) //nolint:gosec // a count of events
 		}
 	}
-	return hits
 }
 
 // add joins c to what is pending. The caller holds the lock.
@@ -180,4 +204,15 @@ func (a *accounts) add(c rule.Cost) {
 	p := a.pending[key]
 	c.Evaluations, c.Nanos = c.Evaluations+p.Evaluations, c.Nanos+p.Nanos
 	a.pending[key] = c
+}
+
+// writeMetrics writes the totals in the Prometheus form.
+func (a *accounts) writeMetrics(w io.Writer) {
+	a.mu.Lock()
+	a.count()
+	t, sets := a.totals, len(a.sets)
+	a.mu.Unlock()
+	fmt.Fprintf(w, "kyra_detect_evaluations_total %d\nkyra_detect_matches_total %d\nkyra_detect_silenced_total %d\n", t.evaluations, t.matches, t.silenced)
+	fmt.Fprintf(w, "kyra_detect_ungrouped_total %d\nkyra_detect_forgotten_groups_total %d\n", t.ignored, t.evicted)
+	fmt.Fprintf(w, "kyra_detect_compiled_sets_total %d\nkyra_detect_sets %d\n", t.swaps, sets)
 }

@@ -258,6 +258,13 @@ func TestCostsAreKept(t *testing.T) {
 		if one := evaluations(1); one != 42 {
 			t.Errorf("%d evaluations, want 42", one)
 		}
+		var page strings.Builder
+		books.writeMetrics(&page)
+		for _, line := range []string{"kyra_detect_evaluations_total 52\n", "kyra_detect_matches_total 52\n", "kyra_detect_compiled_sets_total 3\n", "kyra_detect_sets 2\n"} {
+			if !strings.Contains(page.String(), line) {
+				t.Errorf("no %q in\n%s", line, page.String())
+			}
+		}
 		if len(books.sets) != 2 {
 			t.Errorf("%d sets have accounts, want 2", len(books.sets))
 		}

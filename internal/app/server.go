@@ -265,6 +265,7 @@ func (s *Server) metricsPage() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		page.ServeHTTP(w, r)
 		s.gate.WriteMetrics(w)
+		s.detection.books.writeMetrics(w)
 		if messages, bytes, err := s.queue.Backlog(r.Context()); err == nil {
 			fmt.Fprintf(w, "kyra_queue_messages %d\nkyra_queue_bytes %d\n", messages, bytes)
 		}
