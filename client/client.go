@@ -105,7 +105,8 @@ type request struct {
 	encoding     string
 }
 
-// once makes a call. An answer that is no success is an *Error.
+// once makes a call. An answer that is no success is an *Error. A *[]byte takes the
+// answer as it is.
 func (c *Client) once(ctx context.Context, r request, into any) error {
 	address := c.base + r.path
 	if len(r.query) > 0 {
@@ -141,6 +142,10 @@ func (c *Client) once(ctx context.Context, r request, into any) error {
 		problem.Status = resp.StatusCode
 		problem.RetryAfter = retryAfter(resp.Header.Get("Retry-After"))
 		return problem
+	}
+	if file, ok := into.(*[]byte); ok {
+		*file = data
+		return nil
 	}
 	if err := json.Unmarshal(data, into); err != nil {
 		return fmt.Errorf("read answer of %s: %w", address, err)

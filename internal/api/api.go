@@ -17,11 +17,13 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/content"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/incident"
 	"github.com/kyra-mdr/kyra/internal/rule"
+	"github.com/kyra-mdr/kyra/internal/sight"
 	"github.com/kyra-mdr/kyra/internal/source"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
@@ -38,6 +40,7 @@ type Config struct {
 	Rules     *rule.Service
 	Sources   *source.Service
 	Events    eventstore.Store
+	Sight     *sight.Service // nil: one that knows what others wrote down
 
 	// Ingest serves POST /api/v1/ingest: the caller is known and may write, the
 	// headers of rate limit and request id are set, the body is unread and
@@ -65,6 +68,8 @@ type api struct {
 	limits    *fixedWindow
 	changing  locks
 	searching chan struct{} // holds one token for each running search
+	uploading chan struct{} // holds one token for each file that is taken in
+	importer  *content.Importer
 }
 
 // New returns the handler of everything under /api/v1/.
@@ -89,7 +94,11 @@ func New(c Config) (http.Handler, error) {
 	if c.AnonymousPerMinute == 0 {
 		c.AnonymousPerMinute = 60
 	}
-	a := &api{Config: c, log: c.Log, mux: http.NewServeMux(), limits: newFixedWindow(), searching: make(chan struct{}, c.Searches)}
+	if c.Sight == nil {
+		c.Sight = sight.New(c.DB, sight.Options{Log: c.Log, Now: c.Now, Lists: c.Rules.Lists, Active: c.Rules.Active})
+	}
+	a := &api{Config: c, log: c.Log, mux: http.NewServeMux(), limits: newFixedWindow(), searching: make(chan struct{}, c.Searches), uploading: make(chan struct{}, maxUploads)}
+	a.importer = &content.Importer{Rules: c.Rules, Sight: c.Sight}
 	useProblems()
 	a.huma = huma.NewAPI(humaConfig(c.Version), &router{a.mux, a})
 	a.alerts()
@@ -97,6 +106,8 @@ func New(c Config) (http.Handler, error) {
 	a.search()
 	a.rules()
 	a.ruleVersions()
+	a.rulePacks()
+	a.valueLists()
 	a.collectors()
 	a.keys()
 	a.missing()

@@ -26,6 +26,9 @@ const (
 	maxBody  = 1 << 20 // bytes of a control call
 	maxDepth = 32      // nesting of a JSON body
 	bodyTime = 30 * time.Second
+
+	uploadTime = 5 * time.Minute
+	maxUploads = 2 // at a time: each is held in memory
 )
 
 // enter does what every operation has in common, in this order: scope, query,
@@ -41,6 +44,17 @@ func (a *api) enter(op *operation, w http.ResponseWriter, r *http.Request, next 
 	if c.query, p = parseQuery(op.params, r.URL.RawQuery); p != nil {
 		p.write(w)
 		return
+	}
+	if op.upload > 0 {
+		select {
+		case a.uploading <- struct{}{}:
+			defer func() { <-a.uploading }()
+		default:
+			p := &problem{Err: "Service unavailable", Message: "Other files are being taken in, try again", Status: http.StatusServiceUnavailable, retryAfter: 5 * time.Second}
+			p.write(w)
+			return
+		}
+		c.media = r.Header.Get("Content-Type")
 	}
 	body, p := readBody(op, w, r)
 	if p == nil && op.uuid {
@@ -88,17 +102,22 @@ func readBody(op *operation, w http.ResponseWriter, r *http.Request) ([]byte, *p
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
-	if r.ContentLength > maxBody {
-		return nil, tooLarge("1 MiB")
+	limit, within := int64(maxBody), bodyTime
+	if op.upload > 0 {
+		limit, within = op.upload, uploadTime
+	}
+	most := strconv.FormatInt(limit>>20, 10) + " MiB"
+	if r.ContentLength > limit {
+		return nil, tooLarge(most)
 	}
 	// Not every writer has a connection behind it; without one nothing can hang.
 	conn := http.NewResponseController(w)
-	_ = conn.SetReadDeadline(time.Now().Add(bodyTime))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	_ = conn.SetReadDeadline(time.Now().Add(within))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	_ = conn.SetReadDeadline(time.Time{})
 	if err != nil {
 		if _, over := errors.AsType[*http.MaxBytesError](err); over {
-			return nil, tooLarge("1 MiB")
+			return nil, tooLarge(most)
 		}
 		return nil, badRequest("Invalid body", "The body ended early")
 	}
@@ -110,6 +129,9 @@ func readBody(op *operation, w http.ResponseWriter, r *http.Request) ([]byte, *p
 	}
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return nil, badRequest("Invalid Content-Encoding", "Allowed: identity")
+	}
+	if op.upload > 0 {
+		return body, uploadType(op, r)
 	}
 	if !utf8.Valid(body) {
 		return nil, badRequest("Invalid body", "The body is not UTF-8")
@@ -144,6 +166,18 @@ func contentType(op *operation, r *http.Request) (json bool, p *problem) {
 	}
 	types := append([]string{"application/json"}, op.media...)
 	return false, badRequest("Invalid Content-Type", "Allowed: "+strings.Join(types, ", "))
+}
+
+// uploadType checks what a file says it is. Saying nothing is fine: its content tells.
+func uploadType(op *operation, r *http.Request) *problem {
+	header := r.Header.Get("Content-Type")
+	if header == "" {
+		return nil
+	}
+	if media, _, err := mime.ParseMediaType(header); err == nil && slices.Contains(op.media, media) {
+		return nil
+	}
+	return badRequest("Invalid Content-Type", "Allowed: "+strings.Join(op.media, ", "))
 }
 
 // checkJSON bounds the nesting, so that no decoder recurses at the caller's will,

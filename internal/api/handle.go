@@ -24,6 +24,7 @@ type operation struct {
 	single           bool     // a GET or a PATCH that answers one object: ETag
 	uuid             bool     // {id} is a UUID: whatever is none is an unknown one
 	media            []string // content types that the body may have besides JSON
+	upload           int64    // the body is a file of up to so many bytes, of one of media; 0: it is text
 }
 
 // changes tells whether the call needs a key that may write.
@@ -35,7 +36,8 @@ func (o *operation) changes() bool {
 type call struct {
 	identity.Caller
 	query   given
-	version int64 // that a change is to be made on, 0 for any
+	version int64  // that a change is to be made on, 0 for any
+	media   string // content type of an upload, "" where none was given
 }
 
 type callKey struct{}
@@ -88,7 +90,7 @@ func errorsOf(op *operation) []int {
 		codes = append(codes, 403)
 	}
 	switch op.method {
-	case http.MethodPost:
+	case http.MethodPost, http.MethodPut:
 		codes = append(codes, 409, 413)
 	case http.MethodPatch:
 		codes = append(codes, 409, 412, 413)
@@ -114,8 +116,11 @@ func tidy(_ *huma.OpenAPI, op *huma.Operation) {
 	if own, ok := op.Metadata[operationKey].(*operation); ok && len(own.media) > 0 {
 		// huma knows the raw body by its first type only.
 		schema := op.RequestBody.Content[own.media[0]]
-		for _, media := range append(own.media, "application/json") {
+		for _, media := range own.media {
 			op.RequestBody.Content[media] = schema
+		}
+		if own.upload == 0 {
+			op.RequestBody.Content["application/json"] = schema
 		}
 	}
 	for code, r := range op.Responses {

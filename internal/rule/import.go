@@ -277,7 +277,9 @@ func (i *importer) one(n int, r *Imported) Outcome {
 		if !imported || before.yaml != r.YAML || before.file != r.File {
 			i.imports = append(i.imports, n)
 		}
-		if here.pack != r.Pack || here.origin != r.Origin || here.license != r.License {
+		// A file that says nothing of its source takes no rule from its pack.
+		known := here.pack == r.Pack || !strings.HasPrefix(r.Origin, "file:")
+		if known && (here.pack != r.Pack || here.origin != r.Origin || here.license != r.License) {
 			i.moved = append(i.moved, n)
 		}
 	}

@@ -129,14 +129,44 @@ const maxTexts = 50_000
 // Health tells why rules are blind, by their ids; those that are not are left out.
 // A text of several documents is blind if each that raises alerts is.
 func (s *Service) Health(ctx context.Context, tenant uint32, rules []rule.Active) (map[string]string, error) {
+	docs := make([][]document, len(rules))
+	for i := range rules {
+		docs[i] = s.documents(tenant, &rules[i])
+	}
+	verdicts, err := s.verdicts(ctx, tenant, docs)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for i := range rules {
+		if verdicts[i].Blind {
+			out[rules[i].ID] = verdicts[i].Reason
+		}
+	}
+	return out, nil
+}
+
+// Judge is Health for rules that are not in the catalogue, one verdict for each text.
+func (s *Service) Judge(ctx context.Context, tenant uint32, texts [][]*sigma.Document) ([]Verdict, error) {
+	docs := make([][]document, len(texts))
+	var needs []detect.Need
+	for i, text := range texts {
+		docs[i] = documentsOf(text)
+		for _, d := range docs[i] {
+			needs = append(needs, d.need)
+		}
+	}
+	s.observer.learn(needs)
+	return s.verdicts(ctx, tenant, docs)
+}
+
+func (s *Service) verdicts(ctx context.Context, tenant uint32, docs [][]document) ([]Verdict, error) {
 	j, err := s.judge(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
-	docs := make([][]document, len(rules))
 	b := bases{judge: j, byName: map[string]*document{}}
-	for i := range rules {
-		docs[i] = s.documents(tenant, &rules[i])
+	for i := range docs {
 		b.add(docs[i])
 	}
 	if s.options.Active != nil && slices.ContainsFunc(docs, b.lacks) {
@@ -148,11 +178,9 @@ func (s *Service) Health(ctx context.Context, tenant uint32, rules []rule.Active
 			b.add(s.documents(tenant, &active[i]))
 		}
 	}
-	out := map[string]string{}
-	for i := range rules {
-		if reason := b.reason(docs[i]); reason != "" {
-			out[rules[i].ID] = reason
-		}
+	out := make([]Verdict, len(docs))
+	for i := range docs {
+		out[i] = b.of(docs[i])
 	}
 	return out, nil
 }
@@ -171,18 +199,10 @@ func (s *Service) documents(tenant uint32, r *rule.Active) []document {
 		return docs
 	}
 	parsed, _ := sigma.Parse([]byte(r.YAML))
-	docs = []document{}
+	docs = documentsOf(parsed)
 	var needs []detect.Need
-	for _, d := range parsed {
-		if d.Filter != nil {
-			continue
-		}
-		x := document{names: []string{d.ID, d.Name}, correlation: d.Correlation}
-		if d.Correlation == nil {
-			x.need = detect.Needs(d)
-			needs = append(needs, x.need)
-		}
-		docs = append(docs, x)
+	for _, d := range docs {
+		needs = append(needs, d.need)
 	}
 	s.observer.learn(needs)
 	s.mu.Lock()
@@ -192,6 +212,21 @@ func (s *Service) documents(tenant uint32, r *rule.Active) []document {
 	}
 	s.texts[key] = docs
 	return docs
+}
+
+func documentsOf(parsed []*sigma.Document) []document {
+	out := []document{}
+	for _, d := range parsed {
+		if d.Filter != nil {
+			continue // it raises nothing, and needs nothing
+		}
+		x := document{names: []string{d.ID, d.Name}, correlation: d.Correlation}
+		if d.Correlation == nil {
+			x.need = detect.Needs(d)
+		}
+		out = append(out, x)
+	}
+	return out
 }
 
 // bases finds what correlations count.
@@ -217,21 +252,21 @@ func (b *bases) lacks(docs []document) bool {
 	})
 }
 
-// reason tells why a text is blind, or "".
-func (b *bases) reason(docs []document) string {
+// of judges a text.
+func (b *bases) of(docs []document) Verdict {
 	correlates := slices.ContainsFunc(docs, func(d document) bool { return d.correlation != nil })
-	first := ""
+	var first Verdict
 	for i := range docs {
 		d := &docs[i]
 		if correlates && d.correlation == nil {
 			continue // it is counted, most likely
 		}
-		reason := b.why(d, maxChain)
-		if reason == "" {
-			return ""
+		v := b.why(d, maxChain)
+		if !v.Blind {
+			return Verdict{}
 		}
-		if first == "" {
-			first = reason
+		if !first.Blind {
+			first = v
 		}
 	}
 	return first
@@ -239,31 +274,35 @@ func (b *bases) reason(docs []document) string {
 
 const maxChain = 16 // correlations of correlations
 
-func (b *bases) why(d *document, depth int) string {
+func (b *bases) why(d *document, depth int) Verdict {
 	if d.correlation == nil {
-		v := b.verdict(&d.need)
-		return v.Reason
+		return b.verdict(&d.need)
 	}
 	if depth == 0 {
-		return ""
+		return Verdict{}
 	}
-	all := d.correlation.Type == sigma.Temporal || d.correlation.Type == sigma.TemporalOrdered
-	first := ""
-	for _, n := range d.correlation.Rules {
-		var reason string
-		if base := b.byName[n]; base == nil {
-			reason = fmt.Sprintf("the rule %s, which it counts, is not active", n)
-		} else {
-			reason = b.why(base, depth-1)
+	var first Verdict
+	sees := make([]bool, len(d.correlation.Rules))
+	for i, n := range d.correlation.Rules {
+		v := Verdict{Blind: true, Reason: fmt.Sprintf("the rule %s, which it counts, is not active", n)}
+		if base := b.byName[n]; base != nil {
+			v = b.why(base, depth-1)
 		}
-		switch {
-		case reason == "" && !all:
-			return ""
-		case reason != "" && all:
-			return reason
-		case first == "":
-			first = reason
+		sees[i] = !v.Blind
+		if v.Blind && !first.Blind {
+			first = v
 		}
+	}
+	if enough(d.correlation, sees) {
+		return Verdict{}
 	}
 	return first
+}
+
+// enough tells whether a correlation can fire where only some of its rules can match.
+func enough(c *sigma.Correlation, sees []bool) bool {
+	if c.Type == sigma.Temporal || c.Type == sigma.TemporalOrdered {
+		return !slices.Contains(sees, false)
+	}
+	return slices.Contains(sees, true)
 }

