@@ -3,6 +3,8 @@ package app
 import (
 	"strings"
 	"testing"
+
+	"github.com/kyra-mdr/kyra/internal/rule"
 )
 
 func TestCheckRule(t *testing.T) {
@@ -22,5 +24,19 @@ func TestCheckRule(t *testing.T) {
 		if (err == nil) != (tt.wrong == "") || err != nil && !strings.Contains(err.Error(), tt.wrong) {
 			t.Errorf("%s: %v, want %q", name, err, tt.wrong)
 		}
+	}
+}
+
+// Alerts of a rule whose text has no id name it by the one that the catalogue gave.
+func TestRulesWithoutIDAreToldApart(t *testing.T) {
+	const plain = "title: One\nname: one\nlogsource: {product: linux}\ndetection: {s: {a: b}, condition: s}\n"
+	const counts = "title: Many\nlevel: high\ncorrelation: {type: event_count, rules: [one], timespan: 5m, condition: {gte: 3}}\n---\n" + plain
+	list, owners, problems := documentsOf([]rule.Active{{ID: "x1", YAML: plain}, {ID: "x2", YAML: counts}})
+	var got []string
+	for i := range list {
+		got = append(got, owners[i]+":"+list[i].Document.ID)
+	}
+	if want := "x1:x1 x2:x2 x2:"; strings.Join(got, " ") != want || len(problems) > 0 {
+		t.Errorf("documents are %v, want %s; problems %v", got, want, problems)
 	}
 }

@@ -266,6 +266,10 @@ func documentsOf(active []rule.Active) (list []detect.Rule, owners []string, pro
 		if err != nil {
 			problems[a.ID] = err.Error()
 		}
+		// A text without an id has one in the catalogue, by which its alerts name it.
+		if main := mainDocument(docs); main.ID == "" {
+			main.ID = a.ID
+		}
 		plain := slices.ContainsFunc(docs, func(d *sigma.Document) bool { return d.Correlation == nil })
 		for _, d := range docs {
 			d.License = cmp.Or(d.License, a.License)
