@@ -4,7 +4,9 @@
 //
 // A section positive/NAME.log must raise the first document of the rule file,
 // negative/NAME.log must not. Each section is a log of its own, one record a line;
-// its first line may be "# source: NAME", the source that the sender would name.
+// its first line may be "# source: NAME", the source that the sender would name. A
+// line "# silence: 3h" lets that time pass in which nothing arrives, for rules that
+// ask for what is missing. Records arrive as far apart as their times are.
 package ruletest
 
 import (
@@ -34,6 +36,13 @@ type Log struct {
 	Positive bool   // it must raise the rule
 	Source   string // "" = automatic
 	Lines    []string
+	Silences []Silence
+}
+
+// A Silence is time that passes behind a line without anything arriving.
+type Silence struct {
+	Behind int // line, from 0
+	Length time.Duration
 }
 
 // A Result is what a log did.
@@ -122,9 +131,16 @@ func readLog(f txtar.File) (Log, error) {
 	for line := range bytes.Lines(f.Data) {
 		s := strings.TrimRight(string(line), "\r\n")
 		source, ok := strings.CutPrefix(s, "# source:")
+		silence, quiet := strings.CutPrefix(s, "# silence:")
 		switch {
 		case ok && len(l.Lines) == 0:
 			l.Source = strings.TrimSpace(source)
+		case quiet && len(l.Lines) > 0:
+			length, err := time.ParseDuration(strings.TrimSpace(silence))
+			if err != nil || length <= 0 {
+				return l, fmt.Errorf("section %q: %q must be a time such as 90m or 3h", f.Name, s)
+			}
+			l.Silences = append(l.Silences, Silence{len(l.Lines) - 1, length})
 		case s != "":
 			l.Lines = append(l.Lines, s)
 		}
@@ -180,13 +196,21 @@ func replay(rs *detect.Ruleset, l Log) ([]event.Event, [][]detect.Hit, []alert.F
 	emit := func(f *alert.Finding) { findings = append(findings, *f) }
 	events := make([]event.Event, len(l.Lines))
 	hits := make([][]detect.Hit, len(l.Lines))
+	silences := l.Silences
+	clock := arrival.UnixNano()
 	for i, line := range l.Lines {
 		record := parse.Record{Raw: line, Arrived: arrival.Add(time.Duration(i) * time.Millisecond).UnixNano(), Source: l.Source, Input: "test"}
 		e := &events[i]
 		parser.Parse(&record, e)
 		e.ID = event.ID{Seq: 1, Index: uint32(i)}
+		clock = max(clock+int64(time.Millisecond), arrival.UnixNano()+e.Time-events[0].Time)
+		e.Arrived = clock
 		hits[i] = matcher.Match(e, nil)
 		detector.Apply(e, hits[i], emit)
+		for ; len(silences) > 0 && silences[0].Behind == i; silences = silences[1:] {
+			clock += int64(silences[0].Length)
+			detector.Advance(clock)
+		}
 		detector.EndBatch(emit)
 	}
 	return events, hits, findings

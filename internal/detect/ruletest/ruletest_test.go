@@ -30,3 +30,24 @@ func TestFailures(t *testing.T) {
 		}
 	}
 }
+
+// TestSilence: what is missing is found when time passes, and only then.
+func TestSilence(t *testing.T) {
+	fsys := os.DirFS("testdata/silence")
+	x, err := Load(fsys, "beat.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := x.Run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		if r.Failure != "" {
+			t.Errorf("%s: %s", r.Name, r.Failure)
+		}
+	}
+	if _, err := Load(fsys, "bad.yml"); err == nil || !strings.Contains(err.Error(), "must be a time such as") {
+		t.Errorf("a silence of no length gives %v", err)
+	}
+}
