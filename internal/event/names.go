@@ -24,7 +24,7 @@ const (
 	SyslogSeverity = "syslog_severity" // number, RFC 5424 6.2.1
 	Message        = "message"         // text without the transport's header
 	RawText        = "raw"             // the exact input: Event.Raw carries it, no field does
-	Category       = "category"        // authentication, session, iam, process, file, registry, network, web, dns, configuration, malware, intrusion_detection, host
+	Category       = "category"        // authentication, session, iam, process, file, registry, network, web, dns, database, configuration, malware, intrusion_detection, host
 	Action         = "action"          // login, logout, sudo, su, allow, deny, drop, request, query, process_start, account_create, …
 	Outcome        = "outcome"         // success, failure, unknown
 	Reason         = "reason"          // bad password, invalid user, policy

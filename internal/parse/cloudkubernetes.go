@@ -20,6 +20,9 @@ func kubernetesParser() content {
 			{`{"kind":"Event","apiVersion":"audit.k8s.io/v1","verb":"list","user":{"username":"system:anonymous"},"sourceIPs":["198.51.100.7"],"objectRef":{"resource":"secrets","namespace":"kube-system"},"responseStatus":{"code":403,"reason":"Forbidden","message":"secrets is forbidden"},"requestReceivedTimestamp":"2026-03-04T05:06:07Z"}`, []string{
 				"source=kubernetes_audit", "dataset=secrets", "action=list", "outcome=failure", "reason=Forbidden", "user=system:anonymous", "responseStatus.code=403", "severity=low",
 			}},
+			{`{"log":"{\"kind\":\"Event\",\"verb\":\"get\",\"user\":{\"username\":\"eve\"},\"objectRef\":{\"resource\":\"secrets\"},\"responseStatus\":{\"code\":200},\"requestReceivedTimestamp\":\"2026-03-04T05:06:07Z\"}\n","stream":"stdout","time":"2026-03-04T05:06:08Z"}`, []string{
+				"source=kubernetes_audit", "action=get", "user=eve", "objectRef.resource=secrets", "stream=stdout", "outcome=success", "time_quality=exact",
+			}},
 			{`{"kind":"Event","apiVersion":"audit.k8s.io/v1","verb":"create","user":{"username":"admin"},"impersonatedUser":{"username":"eve"},"objectRef":{"resource":"clusterrolebindings","apiGroup":"rbac.authorization.k8s.io"},"responseStatus":{"code":201}}`, []string{
 				"source=kubernetes_audit", "category=iam", "action=create", "outcome=success", "user=admin", "target_user=eve",
 			}},

@@ -116,6 +116,9 @@ func parseJSON(l *line) bool {
 		}
 		return true
 	}
+	if found.hasMessage && l.innerObject(l.text) { // a collector's envelope around a known product's record
+		return true
+	}
 	if found.hasMessage && l.depth == 0 {
 		l.depth++
 		l.inner()
