@@ -32,8 +32,8 @@ func azureParser() content {
 			{`{"id":"x","activityDateTime":"2026-03-04T05:06:07Z","activityDisplayName":"Delete user","category":"UserManagement","loggedByService":"Core Directory","result":"success","initiatedBy":{"user":{"userPrincipalName":"admin@example.com"}},"targetResources":[{"type":"User","userPrincipalName":"bob@example.com"}]}`, []string{
 				"source=azure_auditlogs", "category=iam", "action=account_delete", "outcome=success", "user=admin@example.com", "target_user=bob@example.com", "fields.category=UserManagement",
 			}},
-			{`{"TimeGenerated":"2026-03-04T05:06:07Z","Type":"SigninLogs","Category":"SignInLogs","OperationName":"Sign-in activity","TenantId":"t1","ResultType":"0","UserPrincipalName":"bob@example.com","IPAddress":"203.0.113.9","AuthenticationRequirement":"multiFactorAuthentication","ClientAppUsed":"Browser"}`, []string{
-				"source=azure_signinlogs", "category=authentication", "action=login", "outcome=success", "auth_method=mfa", "user=bob@example.com", "src_ip=203.0.113.9", "ResultType=0",
+			{`{"TimeGenerated":"2026-03-04T05:06:07Z","Type":"SigninLogs","Category":"SignInLogs","OperationName":"Sign-in activity","TenantId":"t1","ResultType":"0","UserPrincipalName":"bob@example.com","Location":"DE","IPAddress":"203.0.113.9","AuthenticationRequirement":"multiFactorAuthentication","ClientAppUsed":"Browser"}`, []string{
+				"source=azure_signinlogs", "category=authentication", "action=login", "outcome=success", "auth_method=mfa", "user=bob@example.com", "src_ip=203.0.113.9", "ResultType=0", "cloud_region=", "Location=DE",
 			}},
 			{`{"id":"r1","riskEventType":"anonymizedIPAddress","riskLevel":"high","riskState":"atRisk","detectedDateTime":"2026-03-04T05:06:07Z","ipAddress":"203.0.113.9","userPrincipalName":"bob@example.com","activity":"signin"}`, []string{
 				"source=azure_riskdetection", "category=intrusion_detection", "rule_name=anonymizedIPAddress", "user=bob@example.com", "src_ip=203.0.113.9", "severity=high",
@@ -49,7 +49,7 @@ func azureParser() content {
 // azureFields are the fields that Azure's logs share, whatever wrote them.
 type azureFields struct {
 	operation, category, kind, resource, result, code, description string
-	reason, requirement, riskLevel, inner, target                  string
+	reason, requirement, riskLevel, inner, target, region          string
 }
 
 func (a *azureFields) take(l *line, f *event.Field) {
@@ -99,7 +99,7 @@ func (a *azureFields) take(l *line, f *event.Field) {
 	case "correlationId", "CorrelationId":
 		l.once(event.SessionID, v)
 	case "location", "Location":
-		l.once(event.CloudRegion, v)
+		a.region = v
 	case "createdDateTime", "activityDateTime", "detectedDateTime", "eventTimestamp", "ActivityDateTime", "CreatedDateTime", "EventSubmissionTimestamp":
 		l.timeOf(v)
 	}
@@ -293,6 +293,7 @@ func (a *azureFields) resourceLog(l *line) {
 // place says where in Azure a record comes from.
 func (a *azureFields) place(l *line) {
 	l.once(event.CloudProvider, "azure")
+	l.once(event.CloudRegion, a.region) // of a sign-in it would be the user's country
 	if len(a.resource) > 15 && strings.EqualFold(a.resource[:15], "/subscriptions/") {
 		account, _, _ := strings.Cut(a.resource[15:], "/")
 		l.once(event.CloudAccount, account)

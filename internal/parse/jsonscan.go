@@ -105,12 +105,20 @@ func (j *jsonScanner) object(in *jsonNode, depth int) bool {
 		}
 		link = &n.after
 		i = afterSpaces(s, i)
-		if i < len(s) && s[i] == '"' { // most values are strings without escapes
-			if at := plainEnd(s, i+1); at < len(s) && s[at] == '"' {
+		if i < len(s) && s[i] == '"' { // most values are strings, most of those without escapes
+			at := plainEnd(s, i+1)
+			if at < len(s) && s[at] == '"' {
 				j.tell(n, s[i+1:at], jsonString)
 				i = at + 1
 				continue
 			}
+			v, ok := j.escaped(i+1, at)
+			if !ok {
+				return false
+			}
+			j.tell(n, v, jsonString)
+			i = j.i
+			continue
 		}
 		j.i = i
 		if !j.value(n, depth) {
@@ -289,14 +297,17 @@ func (j *jsonScanner) text() (string, bool) {
 	}
 	from := j.i + 1
 	at := plainEnd(s, from)
-	if at >= len(s) {
-		return "", false
-	}
-	if s[at] == '"' {
+	if at < len(s) && s[at] == '"' {
 		j.i = at + 1
 		return s[from:at], true
 	}
-	for { // s[at] is the first backslash, or past an escaped quote
+	return j.escaped(from, at)
+}
+
+// escaped reads a string from from on, the first backslash of which stands at at.
+func (j *jsonScanner) escaped(from, at int) (string, bool) {
+	s := j.s
+	for {
 		k := strings.IndexByte(s[at:], '"')
 		if k < 0 {
 			return "", false
