@@ -62,13 +62,15 @@ func Sigma() Format {
 }
 
 // FormatNames lists the formats, the usual one first.
-func FormatNames() []string { return []string{"sigma"} }
+func FormatNames() []string { return []string{"sigma", "wazuh"} }
 
 // FormatOf returns a format by its name, the usual one for "".
 func FormatOf(name string) (Format, error) {
 	switch strings.ToLower(name) {
 	case "", "sigma":
 		return Sigma(), nil
+	case "wazuh":
+		return Wazuh(), nil
 	}
 	return Format{}, fault.New(fault.Invalid, "Allowed: %s", strings.Join(FormatNames(), ", ")).In("format")
 }
