@@ -21,6 +21,8 @@ type Caller struct {
 	Tenant
 	Key  string // id of its API key or collector
 	Peer string // its address without port; "" takes that of the connection
+
+	Source string // what its logs are, as its token says; "" lets each door see
 }
 
 // appendTimeout bounds the wait for the queue to sync one chunk.

@@ -65,7 +65,7 @@ func (s *sink) records() []string {
 // await waits until n records have come.
 func (s *sink) await(t *testing.T, n int) []string {
 	t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(60 * time.Second)
 	for {
 		if got := s.records(); len(got) >= n {
 			return got
@@ -73,7 +73,7 @@ func (s *sink) await(t *testing.T, n int) []string {
 		select {
 		case <-s.more:
 		case <-timeout:
-			t.Fatalf("%d records after 20 s, want %d", len(s.records()), n)
+			t.Fatalf("%d records after 60 s, want %d", len(s.records()), n)
 		}
 	}
 }

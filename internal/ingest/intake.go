@@ -1,0 +1,134 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/kyra-mdr/kyra/internal/fault"
+	"github.com/kyra-mdr/kyra/internal/framing"
+)
+
+// An Intake takes the records of one request of a door in, in order: chunk by chunk
+// into the queue, each waited for. Once it has stopped, nothing behind is taken.
+// One goroutine uses it.
+type Intake struct {
+	gate     *Gate
+	caller   Caller
+	in       *counters
+	from     origin
+	batch    *batch
+	added    int
+	accepted int
+	stopped  error
+}
+
+// newIntake returns an Intake; end gives back what it holds.
+func (g *Gate) newIntake(c Caller, input string) *Intake {
+	return &Intake{
+		gate: g, caller: c, in: g.stats.of(input), batch: g.pool.get(),
+		from: origin{input: input, peer: c.Peer, source: c.Source, key: c.Key},
+	}
+}
+
+func (x *Intake) end() { x.gate.pool.put(x.batch) }
+
+// Add takes a record in, cut at framing.MaxRecord. It fails once the intake has
+// stopped.
+func (x *Intake) Add(ctx context.Context, record []byte) error {
+	if x.stopped != nil {
+		return x.stopped
+	}
+	cut := len(record) > framing.MaxRecord
+	if cut {
+		record = record[:framing.MaxRecord]
+	}
+	if !x.batch.fits(len(record)) {
+		if err := x.Flush(ctx); err != nil {
+			return err
+		}
+	}
+	x.batch.add(record, cut)
+	x.added++
+	return nil
+}
+
+// Flush waits until all that was added is synced.
+func (x *Intake) Flush(ctx context.Context) error {
+	n := x.batch.len()
+	if x.stopped != nil || n == 0 {
+		return x.stopped
+	}
+	granted, wait := x.gate.quotas.take(x.caller.Tenant, n)
+	if granted > 0 {
+		chunk := first(x.batch.chunk(x.caller.Number, x.from), granted)
+		// A sender that hangs up must not leave it open whether its records are kept.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
+		took, err := x.gate.offer(ctx, x.in, chunk)
+		cancel()
+		x.accepted += took
+		if err != nil {
+			x.gate.quotas.refund(x.caller.Tenant, granted-took)
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = fault.New(fault.Unavailable, "the queue does not answer").Because(err)
+			}
+			x.stopped = fmt.Errorf("append to queue: %w", err)
+		}
+	}
+	x.batch.reset()
+	if granted < n && x.stopped == nil {
+		x.stopped = overQuota{wait}
+	}
+	return x.stopped
+}
+
+// Accepted is how many records, from the first on, are synced.
+func (x *Intake) Accepted() int { return x.accepted }
+
+// A Refusal is why a door does not take what is sent, in no protocol's own form.
+type Refusal struct {
+	Status int           // of HTTP
+	Retry  time.Duration // when to send again; 0: not at all
+	Text   string
+	reason string // to count it under
+}
+
+// refusal words what stopped a door.
+func (g *Gate) refusal(ctx context.Context, c *Caller, err error) Refusal {
+	var f *fault.Error
+	over, quota := errors.AsType[overQuota](err)
+	switch {
+	case quota:
+		return Refusal{http.StatusTooManyRequests, over.wait, fmt.Sprintf("the plan allows %d events a second", c.EventsPerSecond), "quota"}
+	case errors.Is(err, errBusy):
+		return Refusal{http.StatusServiceUnavailable, time.Second, "too many uploads at once", "busy"}
+	case errors.Is(err, fault.Unavailable):
+		g.cfg.Log.WarnContext(ctx, "queue takes no records, sender refused", "peer", c.Peer, "error", err)
+		text := "the event queue is unavailable"
+		if errors.As(err, &f) {
+			text = f.Message
+		}
+		return Refusal{http.StatusServiceUnavailable, retryFull, text, "queue"}
+	case errors.Is(err, fault.Unauthenticated):
+		return Refusal{http.StatusUnauthorized, 0, "missing or invalid ingest token", "unauthenticated"}
+	case errors.Is(err, fault.TooLarge), errors.Is(err, errTooLarge):
+		return Refusal{http.StatusRequestEntityTooLarge, 0, fmt.Sprintf("the body is larger than %d bytes, decompressed", g.cfg.MaxBody), "too_large"}
+	case errors.Is(err, framing.UnknownEncoding):
+		return Refusal{http.StatusUnsupportedMediaType, 0, "allowed encodings: " + framing.Encodings, "encoding"}
+	case errors.As(err, &f) && errors.Is(f.Kind, fault.Invalid):
+		return Refusal{http.StatusBadRequest, 0, strings.TrimSpace(f.Field + " " + f.Message), "invalid"}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return Refusal{http.StatusRequestTimeout, 0, "the body did not arrive in time", "slow"}
+	}
+	return Refusal{http.StatusBadRequest, 0, "the body cannot be read: " + err.Error(), "unreadable"}
+}
+
+// retryAfter is the header's value in seconds.
+func (r *Refusal) retryAfter() string {
+	return fmt.Sprint(int(math.Ceil(max(r.Retry, time.Second).Seconds())))
+}
