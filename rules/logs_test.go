@@ -5,8 +5,12 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/kyra-mdr/kyra/internal/detect"
 	"github.com/kyra-mdr/kyra/internal/detect/ruletest"
+	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/parse"
 	"github.com/kyra-mdr/kyra/internal/sigma"
 	"github.com/kyra-mdr/kyra/rules"
 )
@@ -21,11 +25,7 @@ func TestLogs(t *testing.T) {
 // template is filled, and an entity found, by every log that must raise it.
 func TestDescriptions(t *testing.T) {
 	t.Parallel()
-	paths, err := fs.Glob(rules.FS, "*/*.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range paths {
+	for _, path := range paths(t) {
 		x, err := ruletest.Load(os.DirFS("."), path)
 		if err != nil {
 			t.Error(err)
@@ -53,4 +53,47 @@ func TestDescriptions(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestNegativesReach: a log that must not raise a rule proves nothing if the rule
+// never looks at it. One of its events at least is of a log source that the rule, or
+// what it counts, is for.
+func TestNegativesReach(t *testing.T) {
+	t.Parallel()
+	for _, path := range paths(t) {
+		x, err := ruletest.Load(os.DirFS("."), path)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		set, _ := detect.Compile(x.Rules)
+		for _, l := range x.Logs {
+			if !l.Positive && !reaches(set, l) {
+				t.Errorf("%s: no event of %s is of the rule's log source", path, l.Name)
+			}
+		}
+	}
+}
+
+func reaches(set *detect.Ruleset, l ruletest.Log) bool {
+	parser := parse.New(parse.Options{})
+	for _, line := range l.Lines {
+		var e event.Event
+		parser.Parse(&parse.Record{Raw: line, Source: l.Source, Arrived: time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC).UnixNano()}, &e)
+		for _, x := range set.Explain(&e) {
+			if x.LogSource.Holds {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func paths(t *testing.T) []string {
+	t.Helper()
+	out, err := fs.Glob(rules.FS, "*/*.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
