@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Health says in one word how a rule fares.
@@ -26,6 +27,10 @@ const (
 	noisyAlerts   = 50 // in 7 days; more are too many
 	noisyVerdicts = 5  // true and false positives, from which on their ratio counts
 )
+
+// sightPeriod is what blindness is judged by: a rule that matched within it is not
+// blind, whatever the sample of what arrived may say.
+const sightPeriod = 7 * 24 * time.Hour
 
 // A HealthFunc tells which of the rules nothing that arrives can feed, and why: the
 // missing source, field or list by the rule's id.
@@ -112,7 +117,7 @@ func (r *Rule) health(problem, blind string) (Health, string) {
 	switch {
 	case runs && problem != "":
 		return Failing, problem
-	case blind != "":
+	case blind != "" && (r.LastMatchAt == nil || time.Since(*r.LastMatchAt) > sightPeriod):
 		return Blind, blind
 	case o.Alerts7d > noisyAlerts:
 		return Noisy, fmt.Sprintf("%d alerts in the last 7 days", o.Alerts7d)
