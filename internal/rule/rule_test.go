@@ -99,6 +99,14 @@ func TestSync(t *testing.T) {
 		if _, same := active(t, s, 1); same != later {
 			t.Errorf("generation rose from %d to %d for nothing", later, same)
 		}
+		// Rules that were there before licences were kept.
+		list[0].License = "Apache-2.0"
+		if n, err := s.Sync(ctx, list); err != nil || n != 1 {
+			t.Errorf("Sync with a licence changed %d, %v", n, err)
+		}
+		if a := activeRule(t, s, 1, "b1"); a.License != "Apache-2.0" || a.Version != 1 {
+			t.Errorf("b1 runs as %+v", a)
+		}
 		versions := versionsOf(t, s, "b2")
 		if len(versions) != 2 || versions[0].Version != 2 || versions[0].Actor != audit.System {
 			t.Errorf("versions are %+v", versions)

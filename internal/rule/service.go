@@ -52,15 +52,15 @@ func (s *Service) Sync(ctx context.Context, rules []Builtin) (changed int, err e
 		type stored struct {
 			yaml    string
 			status  Status
-			version int64
+			license string
 		}
 		have := map[string]stored{}
 		rows, err := sqldb.All(ctx, tx, func(rows *sql.Rows, r *Active) error {
 			var v stored
-			err := rows.Scan(&r.ID, &v.yaml, &v.version, &v.status)
+			err := rows.Scan(&r.ID, &v.yaml, &v.license, &v.status)
 			have[r.ID] = v
 			return err
-		}, `SELECT id, yaml, version, status FROM rule WHERE tenant = $1`, builtin)
+		}, `SELECT id, yaml, license, status FROM rule WHERE tenant = $1`, builtin)
 		if err != nil {
 			return err
 		}
@@ -79,7 +79,7 @@ func (s *Service) Sync(ctx context.Context, rules []Builtin) (changed int, err e
 			}
 			keep[b.ID] = true
 			old, ok := have[b.ID]
-			if ok && old.yaml == b.YAML && old.status == b.Status {
+			if ok && old.yaml == b.YAML && old.status == b.Status && old.license == b.License {
 				continue
 			}
 			changed++
@@ -88,10 +88,10 @@ func (s *Service) Sync(ctx context.Context, rules []Builtin) (changed int, err e
 				err = insert(ctx, tx, now, builtin, audit.System, "", &b.Meta, b.YAML, b.Status)
 			case old.yaml != b.YAML:
 				if err = update(ctx, tx, now, builtin, audit.System, "", &b.Meta, b.YAML); err == nil {
-					err = setDefault(ctx, tx, b.ID, b.Status)
+					err = setDefault(ctx, tx, b)
 				}
 			default:
-				err = setDefault(ctx, tx, b.ID, b.Status)
+				err = setDefault(ctx, tx, b)
 			}
 			if err != nil {
 				return fmt.Errorf("built-in rule %q: %w", b.ID, err)
@@ -120,8 +120,9 @@ func (s *Service) Sync(ctx context.Context, rules []Builtin) (changed int, err e
 	return changed, nil
 }
 
-func setDefault(ctx context.Context, tx *sqldb.DB, id string, st Status) error {
-	_, err := sqldb.Exec(ctx, tx, `UPDATE rule SET status = $1 WHERE tenant = $2 AND id = $3`, string(st), builtin, id)
+// setDefault sets what is no version of the text.
+func setDefault(ctx context.Context, tx *sqldb.DB, b *Builtin) error {
+	_, err := sqldb.Exec(ctx, tx, `UPDATE rule SET status = $1, license = $2 WHERE tenant = $3 AND id = $4`, string(b.Status), b.License, builtin, b.ID)
 	return err
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -35,56 +37,113 @@ const wouldMerge = int64(24 * time.Hour / time.Microsecond)
 // transaction. What is kept of a rule is bounded; it begins anew when the rule's text
 // changes or it is staged again.
 func (s *Service) RecordStaged(ctx context.Context, tx *sqldb.DB, findings []Staged) error {
+	type owner struct {
+		tenant uint32
+		rule   string
+	}
+	var order []owner
+	accounts := map[owner]*stagedAccount{}
 	for i := range findings {
 		f := &findings[i]
-		if err := recordStaged(ctx, tx, f); err != nil {
-			return fmt.Errorf("keep finding of staged rule %s: %w", f.RuleID, err)
+		o := owner{f.Tenant, f.RuleID}
+		a := accounts[o]
+		if a == nil {
+			var err error
+			if a, err = openStaged(ctx, tx, f.Tenant, f.RuleID); err != nil {
+				return fmt.Errorf("keep findings of staged rule %s: %w", f.RuleID, err)
+			}
+			accounts[o], order = a, append(order, o)
+		}
+		a.add(f)
+	}
+	for _, o := range order {
+		if err := accounts[o].store(ctx, tx, o.tenant, o.rule); err != nil {
+			return fmt.Errorf("keep findings of staged rule %s: %w", o.rule, err)
 		}
 	}
 	return nil
 }
 
-type stagedKey struct {
-	n, alerts, opened, first, last int64
-	events                         string
+// A stagedAccount gathers the findings of one rule: a rule that is staged because
+// nobody knows yet how loud it is must not slow down what runs live.
+type stagedAccount struct {
+	keys          map[string]*stagedKey
+	days          map[int64]*stagedCount
+	all           stagedCount
+	added, unkept int64
+	first, last   int64
+	changed       []string // keys, in order of appearance
 }
 
-func recordStaged(ctx context.Context, tx *sqldb.DB, f *Staged) error {
-	tenant, first, last := int64(f.Tenant), f.First/1000, f.Last/1000
-	kept, err := sqldb.All(ctx, tx, func(rows *sql.Rows, k *stagedKey) error {
-		return rows.Scan(&k.n, &k.alerts, &k.opened, &k.first, &k.last, &k.events)
-	}, `SELECT n, alerts, opened_at, first_at, last_at, events FROM rule_staged_key WHERE tenant = $1 AND rule_id = $2 AND merge_key = $3`, tenant, f.RuleID, f.Key)
-	if err != nil {
+type stagedCount struct{ n, alerts int64 }
+
+type stagedKey struct {
+	stagedCount
+	opened, first, last int64
+	events              string
+	changed             bool
+}
+
+func openStaged(ctx context.Context, tx *sqldb.DB, tenant uint32, id string) (*stagedAccount, error) {
+	a := &stagedAccount{keys: map[string]*stagedKey{}, days: map[int64]*stagedCount{}, first: math.MaxInt64, last: math.MinInt64}
+	_, err := sqldb.All(ctx, tx, func(rows *sql.Rows, _ *struct{}) error {
+		var name string
+		k := &stagedKey{}
+		err := rows.Scan(&name, &k.n, &k.alerts, &k.opened, &k.first, &k.last, &k.events)
+		a.keys[name] = k
 		return err
+	}, `SELECT merge_key, n, alerts, opened_at, first_at, last_at, events FROM rule_staged_key WHERE tenant = $1 AND rule_id = $2`, int64(tenant), id)
+	return a, err
+}
+
+func (a *stagedAccount) add(f *Staged) {
+	first, last := f.First/1000, f.Last/1000
+	a.first, a.last = min(a.first, first), max(a.last, last)
+	// A finding's events count for the day of its first: they lie close together.
+	day := a.days[first/dayMicros]
+	if day == nil {
+		day = &stagedCount{}
+		a.days[first/dayMicros] = day
 	}
-	var k stagedKey
-	var alerts, keys, unkept int64
-	switch {
-	case len(kept) > 0:
-		k = kept[0]
-		if d := first - k.opened; d >= wouldMerge || d <= -wouldMerge {
-			alerts, k.opened = 1, first
+	a.all.n += f.Count
+	day.n += f.Count
+	k := a.keys[f.Key]
+	if k == nil {
+		if len(a.keys) >= maxStagedKeys {
+			a.unkept += f.Count
+			return
 		}
-	default:
-		have, err := sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT count(*) FROM rule_staged_key WHERE tenant = $1 AND rule_id = $2`, tenant, f.RuleID)
-		if err != nil {
-			return err
-		}
-		k = stagedKey{opened: first, first: first, last: last}
-		if have < maxStagedKeys {
-			alerts, keys = 1, 1
-		} else {
-			unkept = f.Count
-		}
+		k = &stagedKey{opened: first - wouldMerge, first: first, last: last}
+		a.keys[f.Key] = k
+		a.added++
 	}
-	if unkept == 0 {
-		k.n, k.alerts, k.first, k.last = k.n+f.Count, k.alerts+alerts, min(k.first, first), max(k.last, last)
-		k.events = newest(k.events, f.Events)
+	if d := first - k.opened; d >= wouldMerge || d <= -wouldMerge {
+		k.opened = first
+		k.alerts++
+		day.alerts++
+		a.all.alerts++
+	}
+	k.n, k.first, k.last, k.events = k.n+f.Count, min(k.first, first), max(k.last, last), newest(k.events, f.Events)
+	if !k.changed {
+		k.changed = true
+		a.changed = append(a.changed, f.Key)
+	}
+}
+
+func (a *stagedAccount) store(ctx context.Context, tx *sqldb.DB, tenant uint32, id string) error {
+	const atOnce = 100
+	for names := range slices.Chunk(a.changed, atOnce) {
+		var rows []string
+		args := []any{int64(tenant), id}
+		for _, name := range names {
+			k, n := a.keys[name], len(args)
+			rows = append(rows, fmt.Sprintf("($1, $2, $%d, $%d, $%d, $%d, $%d, $%d, $%d)", n+1, n+2, n+3, n+4, n+5, n+6, n+7))
+			args = append(args, name, k.n, k.alerts, k.opened, k.first, k.last, k.events)
+		}
 		if _, err := sqldb.Exec(ctx, tx, `
-			INSERT INTO rule_staged_key (tenant, rule_id, merge_key, n, alerts, opened_at, first_at, last_at, events) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+			INSERT INTO rule_staged_key (tenant, rule_id, merge_key, n, alerts, opened_at, first_at, last_at, events) VALUES `+strings.Join(rows, ", ")+`
 			ON CONFLICT (tenant, rule_id, merge_key) DO UPDATE SET n = excluded.n, alerts = excluded.alerts, opened_at = excluded.opened_at,
-				first_at = excluded.first_at, last_at = excluded.last_at, events = excluded.events`,
-			tenant, f.RuleID, f.Key, k.n, k.alerts, k.opened, k.first, k.last, k.events); err != nil {
+				first_at = excluded.first_at, last_at = excluded.last_at, events = excluded.events`, args...); err != nil {
 			return err
 		}
 	}
@@ -94,19 +153,20 @@ func recordStaged(ctx context.Context, tx *sqldb.DB, f *Staged) error {
 			keys = rule_staged.keys + excluded.keys, unkept = rule_staged.unkept + excluded.unkept,
 			first_at = CASE WHEN excluded.first_at < rule_staged.first_at THEN excluded.first_at ELSE rule_staged.first_at END,
 			last_at = CASE WHEN excluded.last_at > rule_staged.last_at THEN excluded.last_at ELSE rule_staged.last_at END`,
-		tenant, f.RuleID, f.Count, alerts, keys, unkept, first, last); err != nil {
+		int64(tenant), id, a.all.n, a.all.alerts, a.added, a.unkept, a.first, a.last); err != nil {
 		return err
 	}
-	// A finding's events count for the day of its first: they lie close together.
-	if _, err := sqldb.Exec(ctx, tx, `
-		INSERT INTO rule_staged_day (tenant, rule_id, day, n, alerts) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (tenant, rule_id, day) DO UPDATE SET n = rule_staged_day.n + excluded.n, alerts = rule_staged_day.alerts + excluded.alerts`,
-		tenant, f.RuleID, first/dayMicros, f.Count, alerts); err != nil {
-		return err
+	for _, day := range slices.Sorted(maps.Keys(a.days)) {
+		if _, err := sqldb.Exec(ctx, tx, `
+			INSERT INTO rule_staged_day (tenant, rule_id, day, n, alerts) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (tenant, rule_id, day) DO UPDATE SET n = rule_staged_day.n + excluded.n, alerts = rule_staged_day.alerts + excluded.alerts`,
+			int64(tenant), id, day, a.days[day].n, a.days[day].alerts); err != nil {
+			return err
+		}
 	}
-	_, err = sqldb.Exec(ctx, tx, fmt.Sprintf(`
+	_, err := sqldb.Exec(ctx, tx, fmt.Sprintf(`
 		DELETE FROM rule_staged_day WHERE tenant = $1 AND rule_id = $2 AND day <= COALESCE(
-			(SELECT d.day FROM rule_staged_day d WHERE d.tenant = $1 AND d.rule_id = $2 ORDER BY d.day DESC LIMIT 1 OFFSET %d), -1000000)`, maxStagedDays), tenant, f.RuleID)
+			(SELECT d.day FROM rule_staged_day d WHERE d.tenant = $1 AND d.rule_id = $2 ORDER BY d.day DESC LIMIT 1 OFFSET %d), -1000000)`, maxStagedDays), int64(tenant), id)
 	return err
 }
 
