@@ -36,14 +36,16 @@ type tableEntry struct {
 // values is one text or a list.
 type values []string
 
-func (v *values) UnmarshalYAML(data []byte) error {
+// UnmarshalYAML reads a node in place: given its text, the library would write
+// every node out again first.
+func (v *values) UnmarshalYAML(read func(any) error) error {
 	var list []string
-	if err := yaml.Unmarshal(data, &list); err == nil {
+	if err := read(&list); err == nil {
 		*v = list
 		return nil
 	}
 	var one string
-	if err := yaml.Unmarshal(data, &one); err != nil {
+	if err := read(&one); err != nil {
 		return err
 	}
 	*v = values{one}
