@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kyra-mdr/kyra/internal/content"
 	"github.com/kyra-mdr/kyra/internal/rule"
 )
 
@@ -20,7 +21,7 @@ func TestCheckRule(t *testing.T) {
 		"unknown modifier":  {strings.Replace(strings.TrimPrefix(counted, "---\n"), "a: b", "'a|foo': b", 1), "line 4, column"},
 		"without condition": {"title: x\nlogsource: {product: linux}\ndetection: {s: {a: b}}\n", "no condition"},
 	} {
-		_, err := checkRule([]byte(tt.text))
+		_, err := content.Check([]byte(tt.text))
 		if (err == nil) != (tt.wrong == "") || err != nil && !strings.Contains(err.Error(), tt.wrong) {
 			t.Errorf("%s: %v, want %q", name, err, tt.wrong)
 		}

@@ -267,7 +267,7 @@ func documentsOf(active []rule.Active) (list []detect.Rule, owners []string, pro
 			problems[a.ID] = err.Error()
 		}
 		// A text without an id has one in the catalogue, by which its alerts name it.
-		if main := mainDocument(docs); main.ID == "" {
+		if main := sigma.Main(docs); main.ID == "" {
 			main.ID = a.ID
 		}
 		plain := slices.ContainsFunc(docs, func(d *sigma.Document) bool { return d.Correlation == nil })

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/content"
 	"github.com/kyra-mdr/kyra/internal/detect"
 	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/rule"
@@ -68,7 +69,7 @@ func (c *clock) read() time.Time { return c.now }
 func newTestRulesets(t *testing.T, db *sqldb.DB, c *clock) (*rulesets, *rule.Service, *accounts) {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	rules := rule.New(db, checkRule)
+	rules := rule.New(db, content.Check)
 	books := newAccounts(rules, db, log, c.read)
 	return newRulesets(rules, rules.Lists, books, log, c.read), rules, books
 }

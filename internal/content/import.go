@@ -146,7 +146,7 @@ func (r *Report) pick(all []Candidate, o *Options) []Candidate {
 	}
 	out := good[:0]
 	for _, c := range good {
-		main := mainDocument(c.docs)
+		main := sigma.Main(c.docs)
 		switch {
 		case main.Status == "deprecated" || main.Status == "unsupported":
 			left[leftStatus]++
@@ -174,7 +174,8 @@ func (r *Report) pick(all []Candidate, o *Options) []Candidate {
 }
 
 // cannotRun has the engine look at correlations and texts of several documents;
-// others were checked by reading them.
+// others were checked by reading them. What a list or another rule that comes later
+// can mend is no fault: the rule is blind until then.
 func cannotRun(docs []*sigma.Document, byName map[string]*sigma.Document) string {
 	if len(docs) == 1 && docs[0].Correlation == nil {
 		return ""
@@ -197,7 +198,10 @@ func cannotRun(docs []*sigma.Document, byName map[string]*sigma.Document) string
 	}
 	_, problems := detect.Compile(list)
 	for _, p := range problems {
-		if p.Index < len(docs) && (p.Kind == detect.Unsupported || p.Kind == detect.Duplicate) {
+		switch {
+		case p.Index >= len(docs), p.Kind == detect.NeedsList:
+		case p.Kind == detect.Unresolved && (docs[p.Index].Filter != nil || len(rule.Referred(docs)) > 0):
+		default:
 			return p.Message
 		}
 	}

@@ -8,29 +8,15 @@ import (
 	"github.com/kyra-mdr/kyra/internal/sigma"
 )
 
-// mainDocument returns the document that a rule is called after: its correlation,
-// where there is one.
-func mainDocument(docs []*sigma.Document) *sigma.Document {
-	for _, d := range docs {
-		if d.Correlation != nil {
-			return d
-		}
-	}
-	return docs[0]
-}
-
 // Meta returns what the catalogue must know of a rule's text, which is not empty.
 func Meta(docs []*sigma.Document) rule.Meta {
-	d := mainDocument(docs)
+	d := sigma.Main(docs)
 	m := rule.Meta{
 		ID: d.ID, Name: d.Title, Description: d.Description, Author: d.Author, License: spdx(d.License), Severity: d.Severity(), Type: "detection",
 		Source: sourceOf(d, docs), Tactics: d.Tactics(), Techniques: d.Techniques(),
 	}
-	switch {
-	case d.Correlation != nil:
+	if d.Correlation != nil {
 		m.Type = "correlation"
-	case d.Filter != nil:
-		m.Type = "filter"
 	}
 	return m
 }

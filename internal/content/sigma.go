@@ -211,7 +211,7 @@ func families(segments []segment) [][]segment {
 // complete fills in what the catalogue must know of a rule. One without an id gets
 // one that stays the same from import to import.
 func (c *Candidate) complete(pack string) *Refusal {
-	if c.docs == nil || mainDocument(c.docs).ID == "" {
+	if c.docs == nil || sigma.Main(c.docs).ID == "" {
 		docs, err := sigma.Parse([]byte(c.Text))
 		if err != nil {
 			r := refusalOf(c.File, max(0, c.Line-1), c.Text, err)
@@ -219,11 +219,11 @@ func (c *Candidate) complete(pack string) *Refusal {
 		}
 		c.docs = docs
 	}
-	if main := mainDocument(c.docs); main.ID == "" {
+	if main := sigma.Main(c.docs); main.ID == "" {
 		id := uuid.NewSHA1(uuid.NameSpaceURL, []byte("kyra:rule\x00"+pack+"\x00"+c.File+"\x00"+main.Title)).String()
 		c.Text = withID(c.Text, main.Line, id)
 		docs, err := sigma.Parse([]byte(c.Text))
-		if err != nil || mainDocument(docs).ID != id {
+		if err != nil || sigma.Main(docs).ID != id {
 			return &Refusal{File: c.File, Line: c.Line, Name: main.Title, Reason: "the rule has no id and none can be put into its text: write one"}
 		}
 		c.docs = docs

@@ -301,8 +301,21 @@ func (b *bases) why(d *document, depth int) Verdict {
 
 // enough tells whether a correlation can fire where only some of its rules can match.
 func enough(c *sigma.Correlation, sees []bool) bool {
-	if c.Type == sigma.Temporal || c.Type == sigma.TemporalOrdered {
-		return !slices.Contains(sees, false)
+	able := 0
+	for _, s := range sees {
+		if s {
+			able++
+		}
 	}
-	return slices.Contains(sees, true)
+	switch {
+	case len(c.Terms) > 0:
+		return slices.ContainsFunc(c.Terms, func(t sigma.Term) bool {
+			return !slices.ContainsFunc(t.Present, func(i int) bool { return !sees[i] })
+		})
+	case c.Type != sigma.Temporal && c.Type != sigma.TemporalOrdered:
+		return able > 0
+	case c.Condition.Op != "": // so many of its rules
+		return able > 0 && (c.Condition.Holds(float64(able)) || !c.Condition.Rising())
+	}
+	return able == len(sees)
 }

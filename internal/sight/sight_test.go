@@ -144,6 +144,9 @@ func TestCorrelationsNeedTheirRules(t *testing.T) {
 		s.Observe(process(2, "Image", "x"))
 		correlation := func(kind, rules string) string {
 			more := ", condition: {gte: 5}"
+			if kind, condition, ok := strings.Cut(kind, " "); ok {
+				return "title: t\nid: ID\ncorrelation: {type: " + kind + ", rules: [" + rules + "], timespan: 5m, condition: " + condition + "}\n"
+			}
 			if strings.HasPrefix(kind, "temporal") {
 				more = ""
 			}
@@ -160,7 +163,12 @@ func TestCorrelationsNeedTheirRules(t *testing.T) {
 			{ruleText("inner", creation, "a: {Image: y}\n  condition: a") + "---\n" + correlation("event_count", "inner"), ""},
 			{ruleText("inner2", creation, "a: {User: y}\n  condition: a") + "---\n" + correlation("event_count", "inner2"), why},
 			{correlation("temporal", "sees, r7"), why},
-			{correlation("event_count", "r9"), ""}, // itself: no rule, but no endless loop either
+			{correlation("temporal sees or blind", "sees, blind"), ""},
+			{correlation("temporal sees and blind", "sees, blind"), why},
+			{correlation("temporal sees and not blind", "sees, blind"), ""},
+			{correlation("temporal {gte: 1}", "sees, blind"), ""},
+			{correlation("temporal {gte: 2}", "sees, blind"), why},
+			{correlation("event_count", "r14"), ""}, // itself: no rule, but no endless loop either
 		}
 		var texts []string
 		for _, x := range cases {
