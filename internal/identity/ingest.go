@@ -120,15 +120,19 @@ func scanIngestToken(rows *sql.Rows, t *IngestToken) error {
 		sqldb.MicrosOrNull(&t.ExpiresAt), sqldb.MicrosOrNull(&t.LastUsed), sqldb.MicrosOrNull(&t.RevokedAt))
 }
 
-// IngestTokens returns one page of the tenant's tokens, the newest first, and how
-// many there are.
-func (s *Service) IngestTokens(ctx context.Context, tenantNumber uint32, page, size int) (tokens []IngestToken, total int64, err error) {
+// IngestTokens returns one page of the tenant's tokens, the newest first unless
+// ascending, and how many there are.
+func (s *Service) IngestTokens(ctx context.Context, tenantNumber uint32, ascending bool, page, size int) (tokens []IngestToken, total int64, err error) {
+	order := ` ORDER BY created_at DESC, id DESC`
+	if ascending {
+		order = ` ORDER BY created_at, id`
+	}
 	err = s.db.View(ctx, func(tx *sqldb.DB) error {
 		total, err = sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT count(*) FROM ingest_token WHERE tenant = $1`, int64(tenantNumber))
 		if err != nil {
 			return err
 		}
-		tokens, err = sqldb.All(ctx, tx, scanIngestToken, ingestColumns+` WHERE tenant = $1 ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3`,
+		tokens, err = sqldb.All(ctx, tx, scanIngestToken, ingestColumns+` WHERE tenant = $1`+order+` LIMIT $2 OFFSET $3`,
 			int64(tenantNumber), size, int64(page)*int64(size))
 		return err
 	})

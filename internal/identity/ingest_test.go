@@ -62,7 +62,7 @@ func TestIngestTokens(t *testing.T) {
 		if err := s.RevokeIngestToken(ctx, bob.Number, "test", token.ID); !errors.Is(err, fault.NotFound) {
 			t.Errorf("another tenant revokes the token: %v", err)
 		}
-		page, total, err := s.IngestTokens(ctx, ann.Number, 0, 10)
+		page, total, err := s.IngestTokens(ctx, ann.Number, true, 0, 10)
 		if err != nil || total != 1 || len(page) != 1 || page[0].LastUsed == nil {
 			t.Errorf("list %+v of %d, error %v", page, total, err)
 		}
