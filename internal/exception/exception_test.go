@@ -111,9 +111,10 @@ func (w *world) fails(at time.Time, src string, users ...string) map[string]stri
 	return out
 }
 
-func (w *world) mark(id string, v alert.Verdict) {
+// confirm marks an alert as a true positive.
+func (w *world) confirm(id string) {
 	w.t.Helper()
-	if _, err := w.alerts.Patch(w.t.Context(), 1, "ann", id, alert.Patch{Verdict: &v}); err != nil {
+	if _, err := w.alerts.Patch(w.t.Context(), 1, "ann", id, alert.Patch{Verdict: new(alert.TruePositive)}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -171,10 +172,10 @@ func TestSilences(t *testing.T) {
 		}
 		for id, name := range names {
 			if name == "a" {
-				w.mark(id, alert.TruePositive)
+				w.confirm(id)
 			}
 			if name == "b" {
-				w.mark(id, alert.TruePositive)
+				w.confirm(id)
 			}
 		}
 		if got, want := w.try(plainRule, user("ann"), names), "3 of 3, hidden 1, reduced 1, 3/5 events: b!(1/2) a!"; got != want {
@@ -214,7 +215,7 @@ func TestSilencesByEntities(t *testing.T) {
 		t.Fatal(err)
 	}
 	for id := range names {
-		w.mark(id, alert.TruePositive)
+		w.confirm(id)
 	}
 	if got, want := w.try(plainRule, user("ann"), names), "2 of 2, hidden 1, reduced 0, 0/0 events: a!~"; got != want {
 		t.Errorf("%s, want %s", got, want)
@@ -252,7 +253,7 @@ func TestPreviewIsBounded(t *testing.T) {
 			first = id
 		}
 	}
-	w.mark(first, alert.TruePositive)
+	w.confirm(first)
 	filter, err := (&rule.Scope{Fields: map[string][]string{"user": {"ann"}}}).Sigma("failed")
 	if err != nil {
 		t.Fatal(err)

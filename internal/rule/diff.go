@@ -105,8 +105,8 @@ func least(a, b []string) []edit {
 func walkBack(a, b []string, trail [][]int32) []edit {
 	var edits []edit
 	x, y := len(a), len(b)
-	for d := len(trail) - 1; d >= 0; d-- {
-		at := func(k int) int { return int(trail[d][k+d+1]) }
+	for d, reach := range slices.Backward(trail) {
+		at := func(k int) int { return int(reach[k+d+1]) }
 		k := x - y
 		before := k - 1
 		if k == -d || (k != d && at(k-1) < at(k+1)) {

@@ -39,15 +39,35 @@ func TestScope(t *testing.T) {
 		yes, no  [][]string
 		contains string
 	}{
-		{"address of any field", rule.Scope{Entity: &rule.EntityScope{Type: "ip", Value: "10.0.0.5"}},
-			[][]string{{"src_ip", "10.0.0.5"}, {"dst_ip", "10.0.0.5"}, {"related_ip", "10.0.0.5"}}, [][]string{{"src_ip", "10.0.0.50"}, {"user", "10.0.0.5"}}, ""},
-		{"network", rule.Scope{Entity: &rule.EntityScope{Type: "ip", Field: "src_ip", Value: "10.0.0.0/24"}},
-			[][]string{{"src_ip", "10.0.0.5"}}, [][]string{{"src_ip", "10.0.1.5"}, {"dst_ip", "10.0.0.5"}}, "src_ip|cidr"},
-		{"wildcards are characters", rule.Scope{Entity: &rule.EntityScope{Field: "CommandLine", Value: `C:\a*\\b? "x"`}},
-			[][]string{{"CommandLine", `C:\a*\\b? "x"`}, {"CommandLine", `c:\A*\\B? "X"`}}, [][]string{{"CommandLine", `C:\aaa\\bb "x"`}, {"CommandLine", `C:\a*\b? "x"`}}, ""},
+		{
+			"address of any field",
+			rule.Scope{Entity: &rule.EntityScope{Type: "ip", Value: "10.0.0.5"}},
+			[][]string{{"src_ip", "10.0.0.5"}, {"dst_ip", "10.0.0.5"}, {"related_ip", "10.0.0.5"}},
+			[][]string{{"src_ip", "10.0.0.50"}, {"user", "10.0.0.5"}},
+			"",
+		},
+		{
+			"network",
+			rule.Scope{Entity: &rule.EntityScope{Type: "ip", Field: "src_ip", Value: "10.0.0.0/24"}},
+			[][]string{{"src_ip", "10.0.0.5"}},
+			[][]string{{"src_ip", "10.0.1.5"}, {"dst_ip", "10.0.0.5"}},
+			"src_ip|cidr",
+		},
+		{
+			"wildcards are characters",
+			rule.Scope{Entity: &rule.EntityScope{Field: "CommandLine", Value: `C:\a*\\b? "x"`}},
+			[][]string{{"CommandLine", `C:\a*\\b? "x"`}, {"CommandLine", `c:\A*\\B? "X"`}},
+			[][]string{{"CommandLine", `C:\aaa\\bb "x"`}, {"CommandLine", `C:\a*\b? "x"`}},
+			"",
+		},
 		{"trailing backslash", rule.Scope{Entity: &rule.EntityScope{Field: "Path", Value: `C:\dir\`}}, [][]string{{"Path", `C:\dir\`}}, [][]string{{"Path", `C:\dir`}}, ""},
-		{"fields", rule.Scope{Fields: map[string][]string{"User": {"svc", "ann"}, "Image": {`C:\x.exe`}}},
-			[][]string{{"User", "SVC", "Image", `C:\X.exe`}, {"User", "ann", "Image", `C:\x.exe`}}, [][]string{{"User", "svc"}, {"User", "bob", "Image", `C:\x.exe`}}, ""},
+		{
+			"fields",
+			rule.Scope{Fields: map[string][]string{"User": {"svc", "ann"}, "Image": {`C:\x.exe`}}},
+			[][]string{{"User", "SVC", "Image", `C:\X.exe`}, {"User", "ann", "Image", `C:\x.exe`}},
+			[][]string{{"User", "svc"}, {"User", "bob", "Image", `C:\x.exe`}},
+			"",
+		},
 		{"value that looks like yaml", rule.Scope{Fields: map[string][]string{"a: b": {"null", "- x\n# y", "%list%"}}}, [][]string{{"a: b", "null"}, {"a: b", "- x\n# y"}}, [][]string{{"a: b", ""}, {"a: b", "- x"}}, ""},
 		{"unicode", rule.Scope{Fields: map[string][]string{"사용자": {"김 <&> \u2028"}}}, [][]string{{"사용자", "김 <&> \u2028"}}, nil, "김 <&>"},
 		{"filter", rule.Scope{Filter: "selection:\n  Image|endswith: '\\backup.exe'\ncondition: selection\n"}, [][]string{{"Image", `C:\backup.exe`}}, [][]string{{"Image", "x"}}, ""},
@@ -215,7 +235,7 @@ func TestListExceptions(t *testing.T) {
 		ctx := t.Context()
 		s := synced(t, db, shipped...)
 		s.SetSilences(silent)
-		var names = map[string]string{}
+		names := map[string]string{}
 		for i, d := range []struct {
 			rule, owner, reason string
 			scope               rule.Scope

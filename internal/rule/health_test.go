@@ -59,8 +59,10 @@ func TestEconomics(t *testing.T) {
 		}
 		hour := now.Unix() / 3600
 		if err := s.RecordCost(ctx, db, []rule.Cost{
-			{Tenant: 1, RuleID: "b1", Hour: hour, Evaluations: 10, Nanos: 5000}, {Tenant: 1, RuleID: "b1", Hour: hour - 5, Evaluations: 1, Nanos: 7},
-			{Tenant: 1, RuleID: "b1", Hour: hour - 30, Evaluations: 100, Nanos: 900_000}, {Tenant: 1, RuleID: "b2", Hour: hour, Evaluations: 1, Nanos: 9000},
+			{Tenant: 1, RuleID: "b1", Hour: hour, Evaluations: 10, Nanos: 5000},
+			{Tenant: 1, RuleID: "b1", Hour: hour - 5, Evaluations: 1, Nanos: 7},
+			{Tenant: 1, RuleID: "b1", Hour: hour - 30, Evaluations: 100, Nanos: 900_000},
+			{Tenant: 1, RuleID: "b2", Hour: hour, Evaluations: 1, Nanos: 9000},
 		}); err != nil {
 			t.Fatal(err)
 		}
