@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/parse"
 	"github.com/kyra-mdr/kyra/internal/sigma"
 )
 
@@ -115,6 +117,29 @@ func TestSpellings(t *testing.T) {
 			if !slices.Contains(got, name) {
 				t.Errorf("%s: %s is not sought as %s, only as %v", source.name, c.field, name, got)
 			}
+		}
+	}
+}
+
+// TestHashes: Sysmon's one field of all hashes is found by the name of each.
+func TestHashes(t *testing.T) {
+	t.Parallel()
+	var e event.Event
+	parse.New(parse.Options{}).Parse(&parse.Record{Raw: `{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":1,"Image":"C:\\a.exe","Hashes":"MD5=098F6BCD4621D373CADE4E832627B4F6,SHA256=9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08,IMPHASH=AE1B7C3D"}`}, &e)
+	for field, value := range map[string]string{
+		"md5": "098f6bcd4621d373cade4e832627b4f6", "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "Imphash": "ae1b7c3d",
+		"Hashes|contains": "IMPHASH=AE1B7C3D",
+	} {
+		docs, err := sigma.Parse([]byte("title: x\nlogsource: {product: windows, category: process_creation}\ndetection:\n  s: {'" + field + "': " + value + "}\n  condition: s\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		set, problems := Compile([]Rule{{Document: docs[0]}})
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		if len(set.NewMatcher().Match(&e, nil)) != 1 {
+			t.Errorf("%s is not found", field)
 		}
 	}
 }

@@ -302,6 +302,9 @@ func (w *windowsFields) sysmon(l *line) {
 	if v, ok := cutHash(w[winHashes], "MD5="); ok {
 		l.add(event.HashMD5, v)
 	}
+	if v, ok := cutHash(w[winHashes], "IMPHASH="); ok {
+		l.add("Imphash", v) // older Sigma rules ask for it by this name
+	}
 	switch w[winID] {
 	case "1":
 		l.putThree("process", "process_start", "success")
