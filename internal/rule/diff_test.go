@@ -61,7 +61,7 @@ func TestUnified(t *testing.T) {
 func TestUnifiedIsBounded(t *testing.T) {
 	begin := time.Now()
 	got := Unified("a", "b", strings.Repeat("a\n", 1<<19), strings.Repeat("b\n", 1<<19))
-	if took := time.Since(begin); took > 5*time.Second {
+	if took := time.Since(begin); took > time.Minute { // without a bound: hours
 		t.Errorf("took %v", took)
 	}
 	if len(got) < 3<<20-100 {
