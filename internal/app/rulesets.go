@@ -237,6 +237,9 @@ func (r *rulesets) compile(ctx context.Context, tenant uint32, active []rule.Act
 	}
 	set, left := detect.Options{Lists: lists, Sample: traffic}.Compile(list)
 	for _, p := range left {
+		if p.Kind == detect.NeedsList {
+			continue // it is shown as blind, with the list that it needs
+		}
 		r.log.WarnContext(ctx, "rule is left out", "rule", p.Rule, "reason", p.Message)
 		if id := owners[p.Index]; problems[id] == "" {
 			problems[id] = p.Message
