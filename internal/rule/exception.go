@@ -112,6 +112,9 @@ func (s *Service) PreviewException(ctx context.Context, tenant uint32, ruleID st
 }
 
 func (s *Service) preview(ctx context.Context, tenant uint32, d *Detail, scope *Scope) (*Preview, error) {
+	if d.Type == "filter" {
+		return nil, fault.New(fault.Invalid, "A filter raises nothing that could be silenced: change its text")
+	}
 	filter, err := scope.Sigma(d.ID)
 	if err != nil {
 		return nil, err

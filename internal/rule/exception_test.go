@@ -349,6 +349,21 @@ func TestExceptionThatWouldHideATruePositive(t *testing.T) {
 	})
 }
 
+func TestFilterHasNoExceptions(t *testing.T) {
+	db := sqldbtest.SQLite(t)
+	s := rule.New(db, func([]byte) (rule.Meta, error) {
+		return rule.Meta{ID: "f", Name: "Filter", Severity: "info", Type: "filter"}, nil
+	})
+	s.SetSilences(silent)
+	if _, err := s.Create(t.Context(), 1, "ann", rule.Change{YAML: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	d := rule.ExceptionDraft{Scope: &rule.Scope{Filter: "s: {a: b}\ncondition: s"}, Reason: "noise"}
+	if _, err := s.CreateException(t.Context(), 1, "ann", "f", d); !errors.Is(err, fault.Invalid) {
+		t.Errorf("an exception of a filter = %v, want Invalid", err)
+	}
+}
+
 func TestExceptionsAreBounded(t *testing.T) {
 	db := sqldbtest.SQLite(t)
 	s := synced(t, db, shipped...)
