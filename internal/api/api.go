@@ -22,10 +22,12 @@ import (
 	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/incident"
+	"github.com/kyra-mdr/kyra/internal/job"
 	"github.com/kyra-mdr/kyra/internal/rule"
 	"github.com/kyra-mdr/kyra/internal/sight"
 	"github.com/kyra-mdr/kyra/internal/source"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
+	"github.com/kyra-mdr/kyra/internal/workbench"
 )
 
 // base is where the API stands; New's handler expects the whole path.
@@ -41,6 +43,9 @@ type Config struct {
 	Sources   *source.Service
 	Events    eventstore.Store
 	Sight     *sight.Service // nil: one that knows what others wrote down
+
+	Workbench *workbench.Service // nil: one on Rules and Events
+	Jobs      *job.Service       // nil: one that only queues what another process runs
 
 	// Ingest serves POST /api/v1/ingest: the caller is known and may write, the
 	// headers of rate limit and request id are set, the body is unread and
@@ -97,6 +102,7 @@ func New(c Config) (http.Handler, error) {
 	if c.Sight == nil {
 		c.Sight = sight.New(c.DB, sight.Options{Log: c.Log, Now: c.Now, Lists: c.Rules.Lists, Active: c.Rules.Active})
 	}
+	c.openWorkbench()
 	a := &api{Config: c, log: c.Log, mux: http.NewServeMux(), limits: newFixedWindow(), searching: make(chan struct{}, c.Searches), uploading: make(chan struct{}, maxUploads)}
 	a.importer = &content.Importer{Rules: c.Rules, Sight: c.Sight}
 	useProblems()
@@ -106,6 +112,8 @@ func New(c Config) (http.Handler, error) {
 	a.search()
 	a.rules()
 	a.ruleVersions()
+	a.workbench()
+	a.jobs()
 	a.rulePacks()
 	a.valueLists()
 	a.collectors()

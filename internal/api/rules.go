@@ -13,6 +13,7 @@ import (
 
 	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/rule"
+	"github.com/kyra-mdr/kyra/internal/workbench"
 )
 
 // RuleItem is one rule of a list. It is exported, as every embedded shape is, since
@@ -81,12 +82,15 @@ type ruleDetail struct {
 	TextSeverity string `json:"textSeverity" doc:"That the rule's text gives; severity is the one that holds."`
 	YAML         string `json:"yaml" doc:"The rule's text: Sigma."`
 
+	Forecast lastForecast `json:"forecast" doc:"The last one that was asked for; null where none was."`
+
 	_ struct{} `additionalProperties:"true"`
 }
 
 type (
 	ruleOut struct {
 		Location string `header:"Location"`
+		Link     string `header:"Link"`
 		Revision string `header:"X-Revision"`
 		Body     ruleDetail
 	}
@@ -170,6 +174,7 @@ func (a *api) rules() {
 			{name: "status", doc: "The rule's status.", kind: enum, values: asTexts(rule.Statuses), standard: string(rule.On)},
 			{name: "staged", doc: "With status DRAFT: it runs and raises nothing.", kind: enum, values: []string{"true", "false"}, standard: "false"},
 			{name: "reason", doc: "Kept with the version."},
+			forecastParam(),
 		},
 	}, a.createRule)
 	handle(a, operation{
@@ -182,7 +187,8 @@ func (a *api) rules() {
 	}, a.testRule)
 	handle(a, operation{
 		id: "updateRule", method: http.MethodPatch, path: "/siem/rules/{id}", tag: tag, summary: "Turn a rule on or off, stage it, give it another severity, or change its text", single: true,
-		doc: "All of it or nothing. Status, stage and severity are your tenant's: built-in rules have them too.",
+		doc:    "All of it or nothing. Status, stage and severity are your tenant's: built-in rules have them too.",
+		params: []param{forecastParam()},
 	}, a.patchRule)
 	handle(a, operation{
 		id: "updateRules", method: http.MethodPost, path: "/siem/rules/bulk", tag: tag, summary: "Change status, stage or severity of several rules",
@@ -195,7 +201,7 @@ func (a *api) rules() {
 		handle(a, operation{
 			id: turn.verb + "Rule", method: http.MethodPost, path: "/siem/rules/{id}/" + turn.verb, tag: tag, summary: turn.summary,
 		}, func(ctx context.Context, c *call, in *byID) (*ruleOut, error) {
-			return outOfRule(a.Rules.Change(ctx, c.Tenant.Number, c.Actor, in.ID, rule.Change{Status: turn.to}))
+			return a.outOfRule(ctx, c)(a.Rules.Change(ctx, c.Tenant.Number, c.Actor, in.ID, rule.Change{Status: turn.to}))
 		})
 	}
 	handle(a, operation{
@@ -225,18 +231,22 @@ func (a *api) listRules(ctx context.Context, c *call, _ *none) (*pageOut[RuleIte
 
 // outOfRule maps what a use case of a rule returned. The revision leaves out what
 // matching changes.
-func outOfRule(d *rule.Detail, err error) (*ruleOut, error) {
-	if err != nil {
-		return nil, err
+func (a *api) outOfRule(ctx context.Context, c *call) func(*rule.Detail, error) (*ruleOut, error) {
+	return func(d *rule.Detail, err error) (*ruleOut, error) {
+		if err != nil {
+			return nil, err
+		}
+		return &ruleOut{
+			Revision: fmt.Sprintf("%d-%d", d.Version, d.UpdatedAt.UnixMicro()),
+			Body: ruleDetail{
+				RuleItem: ruleOf(&d.Rule), Author: d.Author, TextSeverity: d.TextSeverity, YAML: d.YAML, Forecast: a.forecastOf(ctx, c, d.ID),
+			},
+		}, nil
 	}
-	return &ruleOut{
-		Revision: fmt.Sprintf("%d-%d", d.Version, d.UpdatedAt.UnixMicro()),
-		Body:     ruleDetail{RuleItem: ruleOf(&d.Rule), Author: d.Author, TextSeverity: d.TextSeverity, YAML: d.YAML},
-	}, nil
 }
 
 func (a *api) getRule(ctx context.Context, c *call, in *byID) (*ruleOut, error) {
-	return outOfRule(a.Rules.Get(ctx, c.Tenant.Number, in.ID))
+	return a.outOfRule(ctx, c)(a.Rules.Get(ctx, c.Tenant.Number, in.ID))
 }
 
 // ruleText returns the rule as YAML. JSON is rewritten: the same rule then looks
@@ -266,11 +276,12 @@ func (a *api) createRule(ctx context.Context, c *call, in *ruleTextIn) (*ruleOut
 	if q.one("staged") == "true" {
 		change.Staged = new(true)
 	}
-	out, err := outOfRule(a.Rules.Create(ctx, c.Tenant.Number, c.Actor, change))
+	out, err := a.outOfRule(ctx, c)(a.Rules.Create(ctx, c.Tenant.Number, c.Actor, change))
 	if err != nil {
 		return nil, ruleFault(err)
 	}
 	out.Location = base + "/siem/rules/" + out.Body.ID
+	a.forecast(ctx, c, out)
 	return out, nil
 }
 
@@ -282,15 +293,18 @@ func ruleFault(err error) error {
 	return err
 }
 
-func (a *api) validateRule(_ context.Context, _ *call, in *ruleTextIn) (*validateOut, error) {
+func (a *api) validateRule(ctx context.Context, c *call, in *ruleTextIn) (*validateOut, error) {
 	text, err := ruleText(in.RawBody)
 	if err != nil {
 		return nil, err
 	}
 	out := &validateOut{}
 	out.Body.Rules = []ruleFacts{}
-	_, docs, problems := compileRule(text)
-	for _, d := range docs {
+	p, err := a.Workbench.Program(ctx, c.Tenant.Number, workbench.Subject{Text: string(text)})
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range p.Documents {
 		kind := "detection"
 		if d.Correlation != nil {
 			kind = "correlation"
@@ -300,7 +314,7 @@ func (a *api) validateRule(_ context.Context, _ *call, in *ruleTextIn) (*validat
 			MitreTactics: orEmpty(d.Tactics()), MitreTechniques: orEmpty(d.Techniques()),
 		})
 	}
-	out.Body.Problems, out.Body.Valid = problems, len(problems) == 0
+	out.Body.Problems, out.Body.Valid = problemsOf(p), len(p.Problems) == 0
 	return out, nil
 }
 
@@ -339,10 +353,11 @@ func (a *api) patchRule(ctx context.Context, c *call, in *patchRuleIn) (*ruleOut
 	if change.YAML == nil && change.Status == "" && change.Staged == nil && change.Severity == nil {
 		return nil, badRequest("Invalid body", "Give at least one of status, staged, severity, yaml")
 	}
-	out, err := outOfRule(a.Rules.Change(ctx, c.Tenant.Number, c.Actor, in.ID, change))
+	out, err := a.outOfRule(ctx, c)(a.Rules.Change(ctx, c.Tenant.Number, c.Actor, in.ID, change))
 	if err != nil {
 		return nil, c.condition(ruleFault(err))
 	}
+	a.forecast(ctx, c, out)
 	return out, nil
 }
 

@@ -2,23 +2,18 @@ package api
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
-	"github.com/kyra-mdr/kyra/internal/detect"
 	"github.com/kyra-mdr/kyra/internal/event"
-	"github.com/kyra-mdr/kyra/internal/parse"
-	"github.com/kyra-mdr/kyra/internal/sigma"
+	"github.com/kyra-mdr/kyra/internal/workbench"
 )
 
 type (
 	testRuleIn struct {
 		Body struct {
-			Rule   string `json:"rule,omitempty" doc:"The rule's text: Sigma YAML."`
-			RuleID string `json:"ruleId,omitempty" doc:"Or a rule of the catalogue."`
+			RuleSubject
 			Events []any  `json:"events" nullable:"false" minItems:"1" maxItems:"1000" doc:"Log records in their order: texts as received, or JSON objects."`
 			Source string `json:"source,omitempty" doc:"What the records are; found out when left out."`
 		}
@@ -34,8 +29,9 @@ type (
 		}
 	}
 	testedEvent struct {
-		Matches []string       `json:"matches" nullable:"false" doc:"Titles of the rules that match it, those that a correlation counts included."`
-		Fields  map[string]any `json:"fields" doc:"What the parser read."`
+		Matches  []string       `json:"matches" nullable:"false" doc:"Titles of the rules that match it, those that a correlation counts included."`
+		Excepted []string       `json:"excepted" nullable:"false" doc:"Those of them that an exception keeps from counting."`
+		Fields   map[string]any `json:"fields" doc:"What the parser read."`
 
 		_ struct{} `additionalProperties:"true"`
 	}
@@ -56,55 +52,38 @@ type (
 // testRule runs records through parser, rule and correlation exactly as they come in
 // live, and keeps nothing.
 func (a *api) testRule(ctx context.Context, c *call, in *testRuleIn) (*testRuleOut, error) {
-	text := in.Body.Rule
-	switch {
-	case (text == "") == (in.Body.RuleID == ""):
-		return nil, badRequest("Invalid body", "Give rule or ruleId")
-	case text == "":
-		d, err := a.Rules.Get(ctx, c.Tenant.Number, in.Body.RuleID)
-		if err != nil {
-			return nil, err
-		}
-		text = d.YAML
+	subject, err := in.Body.read()
+	if err != nil {
+		return nil, err
 	}
 	out := &testRuleOut{}
 	out.Body.Problems, out.Body.Events, out.Body.Findings = []ruleProblem{}, []testedEvent{}, []testFinding{}
-	set, _, problems := compileRule([]byte(text))
-	if len(problems) > 0 {
-		out.Body.Problems = problems
+	p, err := a.Workbench.Program(ctx, c.Tenant.Number, subject)
+	if err != nil {
+		return nil, err
+	}
+	if out.Body.Problems = problemsOf(p); len(out.Body.Problems) > 0 {
 		return out, nil
 	}
 	out.Body.Valid = true
-	parser, matcher := parse.New(parse.Options{}), set.NewMatcher()
-	detector := detect.New(func(uint32) *detect.Ruleset { return set })
-	emit := func(f *alert.Finding) { out.Body.Findings = append(out.Body.Findings, testFindingOf(f)) }
-	var hits []detect.Hit
-	now := a.Now()
+	records := make([]string, len(in.Body.Events))
 	for i, given := range in.Body.Events {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+		var ok bool
+		if records[i], ok = recordText(given); !ok {
+			return nil, invalid(fmt.Sprintf("events[%d]", i), "Allowed: a text or an object")
 		}
-		raw, ok := given.(string)
-		if !ok {
-			text, err := json.Marshal(given)
-			if err != nil {
-				return nil, invalid(fmt.Sprintf("events[%d]", i), "Allowed: a text or an object")
-			}
-			raw = string(text)
-		}
-		var e event.Event
-		record := parse.Record{Tenant: c.Tenant.Number, Raw: raw, Arrived: now.Add(time.Duration(i) * time.Millisecond).UnixNano(), Source: in.Body.Source, Input: "http"}
-		parser.Parse(&record, &e)
-		e.ID = event.ID{Index: uint32(i)} //nolint:gosec // at most 1,000
-		hits = matcher.Match(&e, hits[:0])
-		tested := testedEvent{Matches: make([]string, len(hits)), Fields: fieldsOfEvent(&e)}
-		for j, h := range hits {
-			tested.Matches[j] = h.Document().Title
-		}
-		out.Body.Events = append(out.Body.Events, tested)
-		detector.Apply(&e, hits, emit)
 	}
-	detector.EndBatch(emit)
+	trial, err := a.Workbench.Try(ctx, c.Tenant.Number, p, records, in.Body.Source)
+	if err != nil {
+		return nil, err
+	}
+	for i := range trial.Records {
+		r := &trial.Records[i]
+		out.Body.Events = append(out.Body.Events, testedEvent{Matches: orEmpty(r.Matches), Excepted: orEmpty(r.Excepted), Fields: fieldsOfEvent(&r.Event)})
+	}
+	for i := range trial.Findings {
+		out.Body.Findings = append(out.Body.Findings, testFindingOf(&trial.Findings[i]))
+	}
 	return out, nil
 }
 
@@ -135,24 +114,11 @@ func fieldsOfEvent(e *event.Event) map[string]any {
 	return all
 }
 
-// compileRule reads a rule's text and tells all that is wrong with it.
-func compileRule(text []byte) (*detect.Ruleset, []*sigma.Document, []ruleProblem) {
-	docs, err := sigma.Parse(text)
-	if err != nil {
-		p := ruleProblem{Message: capital(err.Error())}
-		if e, ok := errors.AsType[*sigma.Error](err); ok {
-			p = ruleProblem{Line: e.Line, Column: e.Column, Message: capital(e.Message)}
-		}
-		return nil, nil, []ruleProblem{p}
-	}
-	rules := make([]detect.Rule, len(docs))
-	for i, d := range docs {
-		rules[i] = detect.Rule{Document: d, Version: 1}
-	}
-	set, found := detect.Compile(rules)
+// problemsOf tells all that is wrong with a rule's text.
+func problemsOf(p *workbench.Program) []ruleProblem {
 	problems := []ruleProblem{}
-	for _, p := range found {
-		problems = append(problems, ruleProblem{Line: docs[p.Index].Line, Column: 1, Message: capital(p.Message)})
+	for _, x := range p.Problems {
+		problems = append(problems, ruleProblem{Line: x.Line, Column: x.Column, Message: capital(x.Message)})
 	}
-	return set, docs, problems
+	return problems
 }

@@ -181,7 +181,7 @@ func (a *api) restoreVersion(ctx context.Context, c *call, in *restoreIn) (*rule
 	if in.Body != nil {
 		reason = in.Body.Reason
 	}
-	out, err := outOfRule(a.Rules.Restore(ctx, c.Tenant.Number, c.Actor, in.ID, n, reason))
+	out, err := a.outOfRule(ctx, c)(a.Rules.Restore(ctx, c.Tenant.Number, c.Actor, in.ID, n, reason))
 	if err != nil {
 		return nil, ruleFault(err)
 	}

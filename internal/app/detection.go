@@ -2,13 +2,16 @@ package app
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
 	"github.com/kyra-mdr/kyra/internal/exception"
 	"github.com/kyra-mdr/kyra/internal/incident"
+	"github.com/kyra-mdr/kyra/internal/job"
 	"github.com/kyra-mdr/kyra/internal/rule"
 	"github.com/kyra-mdr/kyra/internal/sight"
+	"github.com/kyra-mdr/kyra/internal/workbench"
 )
 
 // detection is everything between rules and incidents: what runs, what it raises, and
@@ -20,6 +23,8 @@ type detection struct {
 	sights    *sight.Service // what arrives
 	books     *accounts      // what rules cost
 	rulesets  *rulesets      // what runs
+	workbench *workbench.Service
+	jobs      *job.Service
 }
 
 // openDetection needs database and event store.
@@ -39,5 +44,11 @@ func (s *Server) openDetection(ctx context.Context, now func() time.Time) error 
 	d.rules.SetProblems(d.rulesets.Problems)
 	d.rules.SetOutcomes(outcomesOf(d.alerts))
 	d.rules.SetSilences(exception.New(d.alerts, s.store, d.rules).Silences)
+
+	d.workbench = workbench.New(workbench.Config{
+		Events: s.store, Rules: d.rules, Log: s.log, Now: now, Lists: d.rules.Lists, Blind: d.sights.Health, Alerts: d.alerts.ByTechnique,
+	})
+	// Half of the processors at most: what comes in goes first.
+	d.jobs = job.New(s.db, job.Config{Log: s.log, Now: now, Workers: max(1, runtime.GOMAXPROCS(0)/2)}, d.workbench.Kinds())
 	return nil
 }

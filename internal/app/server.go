@@ -152,7 +152,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	}
 	handler, err := api.New(api.Config{
 		DB: s.db, Keys: keys, Alerts: s.detection.alerts, Incidents: s.detection.incidents, Rules: s.detection.rules, Sources: s.sources, Events: s.store,
-		Sight: s.detection.sights, Ingest: s.ingestHTTP, Log: s.log, Now: now, Version: Version(),
+		Sight: s.detection.sights, Workbench: s.detection.workbench, Jobs: s.detection.jobs, Ingest: s.ingestHTTP, Log: s.log, Now: now, Version: Version(),
 	})
 	if err != nil {
 		return err
@@ -311,7 +311,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	}
 	return run.Tiers(ctx,
 		store,
-		[]run.Service{s.pipeline.Run, s.detection.rulesets.run, s.detection.books.run, s.detection.sights.Run, s.keeper.Run, s.tenants.run, s.disk.run},
+		[]run.Service{s.pipeline.Run, s.detection.rulesets.run, s.detection.books.run, s.detection.sights.Run, s.detection.jobs.Run, s.keeper.Run, s.tenants.run, s.disk.run},
 		[]run.Service{s.queue.Run},
 		[]run.Service{s.serveHTTP, s.syslog.Run, s.heartbeat, func(ctx context.Context) error {
 			if err := s.awaitStore(ctx); err != nil {

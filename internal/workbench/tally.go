@@ -48,7 +48,7 @@ type BacktestResult struct {
 	// Partial says what was not read; "" means all was.
 	Partial string `json:"partial"`
 	// Estimate says how the numbers were reckoned where only samples were read.
-	Estimate *Estimate `json:"estimate"`
+	Estimate *Estimate `json:"estimate,omitempty"`
 	Borrowed []string  `json:"borrowed"` // rules of the catalogue that it counts
 	Notes    []string  `json:"notes"`
 }

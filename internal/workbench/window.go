@@ -32,7 +32,7 @@ type Window struct {
 	To          time.Time     `json:"to"`        // inclusive
 	Measured    float64       `json:"measured"`  // what the condition compares
 	Fired       bool          `json:"fired"`     // the engine reports the event
-	FiredAt     *time.Time    `json:"firedAt"`
+	FiredAt     *time.Time    `json:"firedAt" nullable:"true"`
 	Events      []WindowEvent `json:"events"` // those in the window, the first of them
 	Counted     int           `json:"counted"`
 	SeenRules   []string      `json:"seenRules"`   // of a temporal one: titles

@@ -94,7 +94,7 @@ type Problem struct {
 // A Program is a rule made ready to run: its documents, what they refer to in the
 // catalogue, and the exceptions that hold for it.
 type Program struct {
-	Documents []*sigma.Document // of the rule's own text
+	Documents []*sigma.Document // of the rule's own text, as written
 	Problems  []Problem         // while there are any it does not run
 	// Borrowed names rules of the catalogue that its correlations count.
 	Borrowed []string
@@ -102,6 +102,7 @@ type Program struct {
 	Staged   bool
 
 	set          *detect.Ruleset
+	named        []*sigma.Document // Documents, each with an id
 	main         string            // id of the document that the rule is called after
 	own          map[string]bool   // ids whose findings count
 	all          []*sigma.Document // borrowed ones too
@@ -154,6 +155,7 @@ type builder struct {
 
 func (b *builder) build(ctx context.Context, id string) error {
 	p := b.program
+	p.Documents = b.docs
 	main := mainDocument(b.docs)
 	for i, d := range b.docs {
 		if d.ID == "" { // findings tell rules by their ids
@@ -164,7 +166,7 @@ func (b *builder) build(ctx context.Context, id string) error {
 			}
 			d = &named
 		}
-		p.Documents = append(p.Documents, d)
+		p.named = append(p.named, d)
 		b.rules = append(b.rules, detect.Rule{Document: d, Version: 1})
 		if d.Filter == nil {
 			p.own[d.ID] = true
@@ -267,7 +269,7 @@ func (b *builder) borrow(ctx context.Context, id string) error {
 			wanted = append(wanted, d.Correlation.Rules...)
 		}
 	}
-	for _, d := range b.program.Documents {
+	for _, d := range b.program.named {
 		note(d)
 	}
 	for len(wanted) > 0 {
@@ -330,7 +332,7 @@ func (b *builder) named(name, except string) []*sigma.Document {
 
 // Title is what the rule is called.
 func (p *Program) Title() string {
-	for _, d := range p.Documents {
+	for _, d := range p.named {
 		if d.ID == p.main {
 			return strings.TrimSpace(d.Title)
 		}
@@ -378,7 +380,7 @@ func (x *player) end(tenant uint32, at int64) {
 
 // document returns the document of the rule's own text with an id, or nil.
 func (p *Program) document(id string) *sigma.Document {
-	for _, d := range p.Documents {
+	for _, d := range p.named {
 		if d.ID == id {
 			return d
 		}
