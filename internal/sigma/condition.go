@@ -34,8 +34,12 @@ type conditionError struct {
 
 func (e *conditionError) Error() string { return e.message }
 
+func newConditionParser(text string, searches []*clause) *conditionParser {
+	return &conditionParser{source: text, tokens: tokens(text), searches: searches}
+}
+
 func parseCondition(text string, searches []*clause) (*clause, error) {
-	p := &conditionParser{source: text, tokens: tokens(text), searches: searches}
+	p := newConditionParser(text, searches)
 	x, err := p.or()
 	if err != nil {
 		return nil, err
@@ -104,7 +108,7 @@ func (p *conditionParser) unexpected(want string) error {
 	case "":
 		return p.errorf(p.pos, "it ends where %s is expected", want)
 	case "|":
-		return p.errorf(p.pos, "an aggregation after | must stand at the end, as in \"selection | count() by field > 5\"")
+		return p.errorf(p.pos, "an aggregation such as \"| count() by field > 5\" is only possible in a rule with one condition, at its end")
 	default:
 		return p.errorf(p.pos, "%q stands where %s is expected", t, want)
 	}

@@ -16,7 +16,7 @@ func (d *Document) parseFilter(n *node) error {
 	}
 	d.Filter = &Filter{}
 	r := reader{}
-	err := d.parseDetection(n, func(e *entry) (bool, error) {
+	aggregation, err := d.parseDetection(n, func(e *entry) (bool, error) {
 		if e.key != "rules" {
 			return false, nil
 		}
@@ -28,6 +28,9 @@ func (d *Document) parseFilter(n *node) error {
 	})
 	if err != nil {
 		return err
+	}
+	if aggregation != nil {
+		return n.errorf("a filter cannot count")
 	}
 	if d.condition.holdsWithout() {
 		d.condition = &clause{kind: clauseNot, text: "not (" + d.condition.text + ")", kids: []*clause{d.condition}}

@@ -12,14 +12,27 @@ func FuzzParse(f *testing.F) {
 	f.Add("title: t\nlogsource: {product: x}\ndetection: {a: {b|contains|all: [c, 'd*']}, condition: 1 of a*}\n")
 	f.Add("title: t\ncorrelation: {type: value_count, rules: [a], group-by: [b], timespan: 5m, condition: {field: c, gte: 1}}\n")
 	f.Add("title: t\nlogsource: {product: x}\ndetection: {a: {b|expand: '%x%'}, k: ['x', null], condition: a or not k}\nkyra: {description: '{count}'}\n")
+	f.Add("title: t\nlogsource: {product: x}\ndetection: {a: {b: c}, d: {e: f}, timeframe: 5m, condition: a | count(x) by y,z >= 5}\n---\naction: repeat\ndetection: {condition: a | near d and not a by g}\n")
+	f.Add("action: global\nid: i\ntitle: t\nlogsource: {product: x}\n---\nfilter: {rules: any, a: {b|re|i: 'c+'}, condition: not a}\n---\ncorrelation: {type: temporal, rules: [a, b], timespan: 1M, condition: a and not (b or 2 of them)}\n")
+	f.Add("title: t\ncorrelation: {type: value_percentile, rules: [a], timespan: 1d, condition: {field: c, gt: 1, lte: 5, percentile: 99}, aliases: {c: {a: b}}}\n")
+	var e event.Event
+	e.Add("b", "c")
 	f.Fuzz(func(t *testing.T, text string) {
-		docs, err := Parse([]byte(text))
-		if err != nil {
-			return
+		docs, errs := ParseEach([]byte(text))
+		if len(errs) > 0 {
+			if _, err := Parse([]byte(text)); err == nil {
+				t.Errorf("Parse takes what ParseEach refuses: %v", errs)
+			}
 		}
 		for _, d := range docs {
 			if d.Correlation != nil {
+				if d.Explain(&e, Options{}) != nil {
+					t.Error("a correlation has a trace")
+				}
 				continue
+			}
+			if trace := d.Explain(&e, Options{}); trace == nil || trace.Holds != Eval(d, ViewOf(&e, Options{})) {
+				t.Errorf("trace and evaluator differ: %+v", trace)
 			}
 			lists := map[string][]string{}
 			for _, p := range d.Placeholders {

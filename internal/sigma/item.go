@@ -140,7 +140,7 @@ func (it *item) check(key *entry) error {
 	switch {
 	case it.op != "" && encodes:
 		return key.errorf("modifier %q cannot stand with one that changes text", it.op)
-	case it.op != "" && it.op != "fieldref" && it.anchor != "":
+	case it.op != "" && it.op != "fieldref" && it.op != "re" && it.anchor != "":
 		return key.errorf("modifiers %q and %q cannot stand together", it.op, it.anchor)
 	case it.op != "" && it.op != "fieldref" && it.cased:
 		return key.errorf("modifiers %q and \"cased\" cannot stand together", it.op)
@@ -170,15 +170,7 @@ func (it *item) value(n *node) (value, error) {
 	case "":
 		return it.textValue(n)
 	case "re":
-		src := n.text
-		if it.flags != "" {
-			src = "(?" + it.flags + ")" + src
-		}
-		re, err := regexp.Compile(src)
-		if err != nil {
-			return value{}, n.errorf("regular expression (RE2): %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
-		}
-		return value{re: re}, nil
+		return it.regexValue(n)
 	case "cidr":
 		if it.expand {
 			return it.textValue(n)

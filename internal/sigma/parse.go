@@ -8,122 +8,23 @@ import (
 	"unicode/utf8"
 )
 
-// Parse reads the rules and correlations of a YAML text, which may hold several
-// documents. Errors are *Error. Keys that SIGMA does not know are ignored, but
-// for those under `kyra:`.
-func Parse(data []byte) ([]*Document, error) {
-	nodes, err := readYAML(data)
-	if err != nil {
-		return nil, err
-	}
-	if len(nodes) == 0 {
-		return nil, &Error{Message: "the text holds no rule"}
-	}
-	out := make([]*Document, 0, len(nodes))
-	for _, n := range nodes {
-		d, err := parseDocument(n)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, d)
-	}
-	return out, nil
-}
-
 var levels = []string{"informational", "low", "medium", "high", "critical"}
 
 var statuses = []string{"stable", "test", "experimental", "deprecated", "unsupported"}
 
-func parseDocument(n *node) (*Document, error) {
+// parseDetection reads a detection; other takes keys that are not part of one. It
+// returns the aggregation that the condition ends with, nil for none.
+func (d *Document) parseDetection(n *node, other func(*entry) (bool, error)) (*aggregation, error) {
 	if n.kind != mapNode {
-		return nil, n.errorf("a rule must be a map, not %s", n.what())
-	}
-	d := &Document{Line: n.line}
-	r := reader{}
-	for i := range n.keys {
-		e := &n.keys[i]
-		switch e.key {
-		case "id":
-			d.ID = r.text(e)
-		case "name":
-			d.Name = r.text(e)
-		case "title":
-			d.Title = r.text(e)
-		case "status":
-			d.Status = r.oneOf(e, statuses)
-		case "level":
-			d.Level = r.oneOf(e, levels)
-		case "description":
-			d.Description = r.text(e)
-		case "author":
-			d.Author = strings.Join(r.texts(e), ", ")
-		case "license":
-			d.License = r.text(e)
-		case "date":
-			d.Date = r.text(e)
-		case "modified":
-			d.Modified = r.text(e)
-		case "references":
-			d.References = r.texts(e)
-		case "tags":
-			d.Tags = r.texts(e)
-		case "falsepositives":
-			d.FalsePositives = r.texts(e)
-		case "fields":
-			d.Fields = r.texts(e)
-		case "logsource":
-			d.LogSource = r.logSource(e)
-		case "kyra":
-			d.Kyra = r.kyra(e)
-		}
-	}
-	if r.err != nil {
-		return nil, r.err
-	}
-	if d.Title == "" {
-		return nil, n.errorf("the rule has no title")
-	}
-	detection, correlation, filter := n.get("detection"), n.get("correlation"), n.get("filter")
-	switch {
-	case detection != nil && correlation != nil:
-		return nil, n.errorf("a document is a rule or a correlation, not both")
-	case filter != nil && (detection != nil || correlation != nil):
-		return nil, n.errorf("a document is a rule, a correlation or a filter, not two of them")
-	case filter != nil:
-		return d, d.parseFilter(filter)
-	case correlation != nil:
-		c, err := parseCorrelation(correlation)
-		if err != nil {
-			return nil, err
-		}
-		for i := range n.keys {
-			if n.keys[i].key == "generate" {
-				c.Generate = r.boolean(&n.keys[i])
-			}
-		}
-		d.Correlation = c
-		return d, r.error()
-	case detection == nil:
-		return nil, n.errorf("the rule has no detection")
-	}
-	if n.get("logsource") == nil {
-		return nil, n.errorf("the rule has no logsource")
-	}
-	return d, d.parseDetection(detection, nil)
-}
-
-// parseDetection reads a detection; other takes keys that are not part of one.
-func (d *Document) parseDetection(n *node, other func(*entry) (bool, error)) error {
-	if n.kind != mapNode {
-		return n.errorf("detection must be a map, not %s", n.what())
+		return nil, n.errorf("detection must be a map, not %s", n.what())
 	}
 	var searches []*clause
-	var condition *node
+	var condition, timeframe *node
 	for i := range n.keys {
 		e := &n.keys[i]
 		if other != nil {
 			if taken, err := other(e); err != nil {
-				return err
+				return nil, err
 			} else if taken {
 				continue
 			}
@@ -133,43 +34,59 @@ func (d *Document) parseDetection(n *node, other func(*entry) (bool, error)) err
 			condition = e.value
 			continue
 		case "timeframe":
-			return e.errorf("timeframe is no longer Sigma: write a correlation with a timespan instead")
+			timeframe = e.value
+			continue
 		}
 		x, err := d.parseSearch(e.key, e.value)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		searches = append(searches, &clause{kind: clauseName, name: e.key, kids: []*clause{x}, line: e.line, column: e.column})
 	}
 	slices.SortFunc(searches, func(a, b *clause) int { return strings.Compare(a.name, b.name) })
 	if condition == nil {
-		return n.errorf("detection has no condition")
+		return nil, n.errorf("detection has no condition")
 	}
+	return d.parseConditions(condition, timeframe, searches)
+}
+
+// parseConditions reads one condition, or several, of which one must hold.
+func (d *Document) parseConditions(condition, timeframe *node, searches []*clause) (*aggregation, error) {
 	conditions := []*node{condition}
 	if condition.kind == listNode {
 		conditions = condition.items
 	}
 	var kids []*clause
+	var found *aggregation
 	for _, c := range conditions {
 		if c.kind != scalarNode {
-			return c.errorf("a condition must be text, not %s", c.what())
+			return nil, c.errorf("a condition must be text, not %s", c.what())
 		}
-		x, err := parseCondition(c.text, searches)
+		p := newConditionParser(c.text, searches)
+		x, err := p.or()
+		if err == nil && p.peek() == "|" && len(conditions) == 1 {
+			found, err = p.aggregation()
+		} else if err == nil && p.pos < len(p.tokens) {
+			err = p.unexpected("and, or or the end")
+		}
 		if err != nil {
-			return c.conditionError(err)
+			return nil, c.conditionError(err)
 		}
 		kids = append(kids, x)
 	}
 	switch len(kids) {
 	case 0:
-		return condition.errorf("detection has no condition")
+		return nil, condition.errorf("detection has no condition")
 	case 1:
 		d.condition = kids[0]
 	default:
 		d.condition = &clause{kind: clauseOr, kids: kids}
 	}
 	d.root = d.condition.lower()
-	return nil
+	if found == nil {
+		return nil, nil
+	}
+	return found, found.within(condition, timeframe)
 }
 
 // conditionError places an error of the condition in n.

@@ -231,14 +231,22 @@ func (r *yamlReader) read(x ast.Node, depth int) (*node, error) {
 // inline says how many columns behind its place the text of x begins, −1 where
 // columns of the text are not columns of the file.
 func inline(x *ast.StringNode) int8 {
-	quote := int8(0)
-	if t := x.Token.Type; t == token.SingleQuoteType || t == token.DoubleQuoteType {
-		quote = 1
+	written := strings.TrimSpace(x.Token.Origin)
+	switch x.Token.Type {
+	case token.SingleQuoteType:
+		if !strings.Contains(x.Value, "'") && !strings.Contains(written, "\n") {
+			return 1
+		}
+	case token.DoubleQuoteType:
+		if !strings.ContainsAny(written, "\\\n") {
+			return 1
+		}
+	default:
+		if written == x.Value {
+			return 0
+		}
 	}
-	if quote == 1 && strings.ContainsAny(x.Token.Origin, "\\\n") || quote == 0 && strings.TrimSpace(x.Token.Origin) != x.Value {
-		return -1
-	}
-	return quote
+	return -1
 }
 
 func (r *yamlReader) entry(n *node, x *ast.MappingValueNode, depth int) error {
