@@ -2,31 +2,13 @@ package rule
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
 // rowsAtOnce is how many rows one statement of an import writes.
 const rowsAtOnce = 200
-
-// places returns "($1, $2), ($3, $4)" for two rows of two columns.
-func places(rows, columns int) string {
-	var b strings.Builder
-	for i := range rows {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		for j := range columns {
-			b.WriteByte("(,"[min(j, 1)])
-			fmt.Fprintf(&b, "$%d", i*columns+j+1)
-		}
-		b.WriteByte(')')
-	}
-	return b.String()
-}
 
 // insertRows writes rows of indexes, each by values, with what stands before and
 // after the rows in the statement.
@@ -36,7 +18,7 @@ func insertRows(ctx context.Context, tx *sqldb.DB, before, after string, indexes
 		for _, n := range chunk {
 			args = append(args, values(n)...)
 		}
-		if _, err := sqldb.Exec(ctx, tx, before+` VALUES `+places(len(chunk), len(args)/len(chunk))+` `+after, args...); err != nil {
+		if _, err := sqldb.Exec(ctx, tx, before+` VALUES `+sqldb.Rows(len(chunk), len(args)/len(chunk))+` `+after, args...); err != nil {
 			return err
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/sqldb"
@@ -31,7 +30,7 @@ func (s *Service) Flush(ctx context.Context) error {
 			for _, r := range rows {
 				args = append(args, int64(r.tenant), r.source, r.first, r.last)
 			}
-			if _, err := sqldb.Exec(ctx, tx, `INSERT INTO sight_source (tenant, source, first_at, last_at) VALUES `+places(len(rows), 4)+`
+			if _, err := sqldb.Exec(ctx, tx, `INSERT INTO sight_source (tenant, source, first_at, last_at) VALUES `+sqldb.Rows(len(rows), 4)+`
 				ON CONFLICT (tenant, source) DO UPDATE SET last_at = excluded.last_at WHERE sight_source.last_at < excluded.last_at`, args...); err != nil {
 				return err
 			}
@@ -41,7 +40,7 @@ func (s *Service) Flush(ctx context.Context) error {
 			for _, r := range rows {
 				args = append(args, int64(r.tenant), r.source, r.field, r.last)
 			}
-			if _, err := sqldb.Exec(ctx, tx, `INSERT INTO sight_field (tenant, source, field, last_at) VALUES `+places(len(rows), 4)+`
+			if _, err := sqldb.Exec(ctx, tx, `INSERT INTO sight_field (tenant, source, field, last_at) VALUES `+sqldb.Rows(len(rows), 4)+`
 				ON CONFLICT (tenant, source, field) DO UPDATE SET last_at = excluded.last_at WHERE sight_field.last_at < excluded.last_at`, args...); err != nil {
 				return err
 			}
@@ -56,22 +55,6 @@ func (s *Service) Flush(ctx context.Context) error {
 }
 
 const rowsAtOnce = 200
-
-// places returns "($1, $2), ($3, $4)" for two rows of two columns.
-func places(rows, columns int) string {
-	var b strings.Builder
-	for i := range rows {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		for j := range columns {
-			b.WriteByte("(,"[min(j, 1)])
-			fmt.Fprintf(&b, "$%d", i*columns+j+1)
-		}
-		b.WriteByte(')')
-	}
-	return b.String()
-}
 
 // load reads what the database knows of a tenant since from.
 func (s *Service) load(ctx context.Context, tenant uint32, from int64) (map[string]*Source, error) {
