@@ -151,21 +151,3 @@ func directoryAction(op string) (category, action string) {
 	}
 	return "", ""
 }
-
-// innerObject reads a record that stands as text in a field of this one; its
-// fields come beside this one's. It returns false where text is no object.
-func (l *line) innerObject(text string) bool {
-	if text == "" || text[0] != '{' || l.depth > 0 {
-		return false
-	}
-	l.depth++
-	mark, before := len(l.e.Fields), l.p.json.found
-	l.p.json.found = jsonFound{timeRank: 7, canonical: before.canonical, canonicals: before.canonicals}
-	ok := l.p.json.scan(text) && l.readProduct(l.p.json.found.shape, mark)
-	l.p.json.found = before
-	if !ok {
-		l.e.Fields = l.e.Fields[:mark]
-	}
-	l.depth--
-	return ok
-}

@@ -1,6 +1,8 @@
 package parse
 
 import (
+	"encoding/json"
+	"fmt"
 	"testing"
 
 	"github.com/kyra-mdr/kyra/internal/event"
@@ -70,6 +72,33 @@ func FuzzCloud(f *testing.F) {
 		var e event.Event
 		p.Parse(&Record{Raw: raw, Arrived: arrival}, &e)
 		checkInvariants(t, raw, &e)
+	})
+}
+
+// FuzzEnvelope reads anything inside collectors' envelopes.
+func FuzzEnvelope(f *testing.F) {
+	for _, info := range Parsers() {
+		f.Add(info.Samples[0].Line)
+	}
+	p := New(Options{RepeatSources: 8})
+	f.Fuzz(func(t *testing.T, raw string) {
+		text, err := json.Marshal(raw)
+		if err != nil {
+			t.Skip()
+		}
+		for _, form := range []string{
+			`{"log":%s,"stream":"stdout","kubernetes":{"host":"n","container_name":"sshd"}}`, `{"line":%s,"labels":{"job":"su","src_ip":"1.2.3.4"}}`,
+			`{"short_message":%s,"level":3,"_user":"u"}`, `{"event":%s,"host":"h","source":"system"}`, `{"event":{"message":%s}}`,
+		} {
+			var e event.Event
+			line := fmt.Sprintf(form, text)
+			p.Parse(&Record{Raw: line, Arrived: arrival}, &e)
+			checkInvariants(t, line, &e)
+		}
+		var e event.Event
+		line := "2026-03-04T05:06:07Z stdout F " + raw
+		p.Parse(&Record{Raw: line, Arrived: arrival}, &e)
+		checkInvariants(t, line, &e)
 	})
 }
 

@@ -11,7 +11,7 @@ func jsonParser() content {
 		Info: Info{
 			Name:    "json",
 			Sources: []string{"json"},
-			About:   "any JSON object: nested names joined by dots, arrays as several values, ECS and OpenTelemetry names understood, a syslog line inside read as such",
+			About:   "any JSON object: nested names joined by dots, arrays as several values, ECS and OpenTelemetry names understood; the envelopes of Beats, rsyslog, syslog-ng, HEC, Loki, OTLP, GELF, journald, Fluent Bit, Docker and CRI, the line inside read by its own parser",
 			Samples: []Sample{
 				{`{"@timestamp":"2026-03-04T05:06:07.25Z","log.level":"error","message":"login failed","user":{"name":"bob"},"source":{"ip":"1.2.3.4","port":"0443"},"n":9223372036854775807}`, []string{
 					"source=json", "severity=medium", "level=error", "message=login failed", "user=bob", "src_ip=1.2.3.4", "src_port=443", "n=9223372036854775807",
@@ -69,6 +69,8 @@ type jsonFound struct {
 	timeRank, messageRank, levelRank byte
 	message                          string
 	hasMessage                       bool
+	shipperHost, shipperProgram      string     // what a collector says where the record says nothing
+	gelf                             bool       // the levels are syslog's numbers
 	canonical                        [16]uint16 // where the fields that came under canonical names stand
 	canonicals                       int        // how many: more than there is room for means that all must be looked at
 }
@@ -111,19 +113,16 @@ func parseJSON(l *line) bool {
 		l.text = trimTail(found.message)
 	}
 	if l.readProduct(found.shape, mark) {
+		l.shipper()
 		if l.source == "" {
 			l.source = "json"
 		}
 		return true
 	}
-	if found.hasMessage && l.innerObject(l.text) { // a collector's envelope around a known product's record
-		return true
-	}
 	if found.hasMessage && l.depth == 0 {
-		l.depth++
 		l.inner()
-		l.depth--
 	}
+	l.shipper()
 	if l.source == "" {
 		l.source = "json"
 	}
@@ -137,48 +136,6 @@ func parseJSON(l *line) bool {
 func claimsJSON(s string) bool {
 	s = strings.TrimLeft(s[1:], " \t\r\n")
 	return s != "" && s[0] == '"'
-}
-
-// inner reads a log line that a shipper wrapped in JSON.
-func (l *line) inner() {
-	reg := &l.p.registry
-	headed := false
-	if l.program == "" {
-		outer := *l
-		scanHeader(l)
-		headed = l.program != "" || l.header == "rfc5424"
-		if !headed { // the text as it was; a time at its start serves where the object has none
-			inner := *l
-			*l = outer
-			if !l.hasTime && inner.hasTime {
-				l.setTime(inner.time, inner.quality)
-			}
-		}
-		l.header, l.source = outer.header, outer.source
-	}
-	if l.text == "" {
-		return
-	}
-	before := l.source
-	l.source = ""
-	switch own := reg.programs[l.p.lower(l.program)]; {
-	case l.pamLine() && l.try(reg.pam, ""):
-		l.source = "pam"
-		if own != nil {
-			l.source = own.Sources[0]
-		}
-	case own != nil && l.try(own, ""):
-	default:
-		if c, _ := l.sniff(); c != nil && c != reg.json {
-			l.try(c, "")
-		} else if l.program != "" && before == "" && headed {
-			l.source = l.p.lower(l.program)
-		}
-	}
-	if l.source == "" || before != "" {
-		l.source = before
-	}
-	l.know("json", "the text begins as a JSON object")
 }
 
 // take takes one scalar of a JSON object.
@@ -247,11 +204,14 @@ func (l *line) takeRole(n *jsonNode, value string, kind jsonKind) bool {
 		l.e.Add(n.native, value)
 		return false
 	case roleMessage:
-		if n.rank > found.messageRank {
+		if n.rank > found.messageRank && (n.rank >= 5 || kind == jsonString) {
 			found.message, found.messageRank, found.hasMessage = value, n.rank, true
 		}
-		if name == event.Message { // the core field
+		switch name {
+		case event.Message: // the core field
 			return false
+		case "short_message":
+			found.gelf = true
 		}
 	case roleHost:
 		if l.host == "" || name == event.Host || name == "host.name" {
@@ -294,6 +254,14 @@ func (l *line) takeRole(n *jsonNode, value string, kind jsonKind) bool {
 		}
 		l.e.Add(n.native, value)
 		return false
+	case roleShipperHost:
+		if found.shipperHost == "" && isLogName(value) {
+			found.shipperHost = value
+		}
+	case roleShipperProgram:
+		if found.shipperProgram == "" && isLogName(value) {
+			found.shipperProgram = value
+		}
 	case roleReserved:
 		l.addCanonical(n.canonical, value)
 		return false

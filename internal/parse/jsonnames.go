@@ -10,21 +10,23 @@ import (
 type role byte
 
 const (
-	roleNone     role = iota
-	roleText          // a canonical field
-	roleInt           // a canonical field that is numeric
-	roleAddress       // a canonical field that is an address
-	roleTime          // when it happened
-	roleMessage       // its text
-	roleHost          // which machine
-	roleProgram       // which program
-	rolePID           //
-	roleLevel         // how grave
-	roleSeverity      // how grave, perhaps in our own words
-	roleSource        // which product
-	roleDataset       // which part of a product
-	roleProtocol      // tcp, udp, …
-	roleReserved      // a name that only KYRA gives
+	roleNone        role = iota
+	roleText             // a canonical field
+	roleInt              // a canonical field that is numeric
+	roleAddress          // a canonical field that is an address
+	roleTime             // when it happened
+	roleMessage          // its text
+	roleHost             // which machine
+	roleProgram          // which program
+	rolePID              //
+	roleLevel            // how grave
+	roleSeverity         // how grave, perhaps in our own words
+	roleSource           // which product
+	roleDataset          // which part of a product
+	roleProtocol         // tcp, udp, …
+	roleReserved         // a name that only KYRA gives
+	roleShipperHost      // which machine, by a collector's word
+	roleShipperProgram
 )
 
 // A jsonName is what is known of a field name, found once for each name.
@@ -155,8 +157,12 @@ func (t *jsonTree) describe(name string) jsonName {
 		n.canonical = event.NativePrefix + name
 	}
 	n.slot = windowsSlotOf(name)
-	n.whole = isWhole(outOfEnvelope(name))
-	if own := unwrapped(name); own != "" {
+	own := unwrapped(name)
+	if own == "" {
+		own = outOfShipment(name)
+	}
+	n.whole = isWhole(outOfEnvelope(name)) || isWhole(own)
+	if own != "" {
 		n.own = t.child(t.top(), own)
 	}
 	n.plain = n.role == roleNone && n.own == nil && n.slot == 0
@@ -286,5 +292,5 @@ func jsonRole(name string) (jsonName, bool) {
 	case "http_referer", "http_referrer":
 		return jsonName{canonical: event.Referrer, role: roleText}, true
 	}
-	return jsonName{}, false
+	return envelopeRole(name)
 }

@@ -165,6 +165,12 @@ func (j *jsonScanner) value(n *jsonNode, depth int) bool {
 			j.tell(n, s[i:j.i], jsonDeep)
 			return true
 		}
+		if c == '[' && n.role == roleMessage {
+			if text, ok := j.bytesText(); ok {
+				j.tell(n, text, jsonString)
+				return true
+			}
+		}
 		if c == '{' {
 			if !j.object(n, depth+1) {
 				return false

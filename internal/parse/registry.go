@@ -132,6 +132,9 @@ func (l *line) content() {
 	if l.repeated() {
 		return
 	}
+	if l.container() {
+		l.innerHeader()
+	}
 	reg := &l.p.registry
 	hint := l.r.Source
 	var own, forced *content
