@@ -15,8 +15,11 @@ func Meta(docs []*sigma.Document) rule.Meta {
 		ID: d.ID, Name: d.Title, Description: d.Description, Author: d.Author, License: spdx(d.License), Severity: d.Severity(), Type: "detection",
 		Source: sourceOf(d, docs), Tactics: d.Tactics(), Techniques: d.Techniques(),
 	}
-	if d.Correlation != nil {
+	switch {
+	case d.Correlation != nil:
 		m.Type = "correlation"
+	case d.Filter != nil:
+		m.Type = "filter"
 	}
 	return m
 }

@@ -100,3 +100,21 @@ func TestOrigin(t *testing.T) {
 		}
 	}
 }
+
+func TestMetaTellsKinds(t *testing.T) {
+	t.Parallel()
+	filter := "title: F\nid: f\nlogsource: {product: windows}\nfilter: {rules: [a], s: {User: x}, condition: s}\n"
+	for text, want := range map[string]string{ruleText("a", "A"): "detection", correlationText("c", "a"): "correlation", filter: "filter"} {
+		if m, err := Check([]byte(text)); err != nil || m.Type != want {
+			t.Errorf("type %q, want %q, %v", m.Type, want, err)
+		}
+	}
+	for text, want := range map[string]string{
+		"title: [": "line ", ruleText("a", "A") + "---\n" + ruleText("a", "B"): "another rule has the id a",
+		correlationText("c", "c"): "itself",
+	} {
+		if _, err := Check([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package rule_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -44,6 +45,7 @@ func TestImportKeepsWhatTheTenantDecided(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		s := synced(t, db, shipped...)
 		ctx := t.Context()
+		s.SetSilences(func(context.Context, uint32, string, string, string) (*rule.Preview, error) { return &rule.Preview{}, nil })
 		run := func(in rule.Import, texts ...string) *rule.ImportResult {
 			t.Helper()
 			in.Pack, in.Whole = "pack", true
@@ -82,6 +84,9 @@ func TestImportKeepsWhatTheTenantDecided(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		if _, err := s.CreateException(ctx, 2, "bob", "loud", rule.ExceptionDraft{Scope: &rule.Scope{Fields: map[string][]string{"host": {"web-01"}}}, Reason: "a test"}); err != nil {
+			t.Fatal(err)
+		}
 		_, before := active(t, s, 2)
 		want("nothing new", happenings(run(rule.Import{}, all(1)...)), "unchanged unchanged edited edited unchanged unchanged")
 		if _, g := active(t, s, 2); g != before {
@@ -99,6 +104,9 @@ func TestImportKeepsWhatTheTenantDecided(t *testing.T) {
 		both, _ := s.Get(ctx, 2, "both")
 		if off.Status != rule.Off || off.YAML != text("off", 2) || off.Version != 2 || loud.Severity != "low" || both.YAML != text("both", 77) {
 			t.Errorf("off is %s at version %d, loud is %s, both is %q", off.Status, off.Version, loud.Severity, both.YAML)
+		}
+		if a := activeRule(t, s, 2, "loud"); a == nil || len(a.Exceptions) != 1 || a.SeverityOverride != "low" {
+			t.Errorf("loud runs as %+v", a)
 		}
 		if off.License != "DRL-1.1" || off.Origin != "https://example.org/off" || off.Pack != "pack" {
 			t.Errorf("licence %q, origin %q, pack %q", off.License, off.Origin, off.Pack)
