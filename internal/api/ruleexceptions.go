@@ -78,10 +78,10 @@ type (
 			Sigma          string          `json:"sigma" doc:"The Sigma filter that the scope comes to."`
 			Allowed        bool            `json:"allowed" doc:"No alert that is marked true positive would be hidden."`
 			Alerts         int64           `json:"alerts" doc:"Of the rule, in all."`
-			Examined       int             `json:"examined" doc:"The newest 200 of them, and all that are marked true positive."`
+			Examined       int             `json:"examined" doc:"Those that are marked true positive, at most the newest 500, and the newest 200, as far as there is time."`
 			Hidden         int             `json:"hidden" doc:"Examined alerts that would not be there."`
 			Reduced        int             `json:"reduced" doc:"That would have fewer events."`
-			Events         int64           `json:"events" doc:"Stored events of the examined alerts, of each at most 50, or 500 where it is marked true positive."`
+			Events         int64           `json:"events" doc:"Stored events of the examined alerts, of each at most 50, or 100 where it is marked true positive."`
 			EventsSilenced int64           `json:"eventsSilenced"`
 			Silenced       []silencedAlert `json:"silenced" nullable:"false" doc:"Alerts hidden or reduced: true positives first, then the newest."`
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/rule"
+	"github.com/kyra-mdr/kyra/internal/sigma"
 	"github.com/kyra-mdr/kyra/internal/workbench"
 )
 
@@ -24,7 +25,7 @@ type RuleItem struct {
 	Description     string     `json:"description"`
 	Severity        string     `json:"severity" enum:"critical,high,medium,low,info"`
 	Status          string     `json:"status" enum:"ACTIVE,INACTIVE,DRAFT"`
-	Type            string     `json:"type" enum:"detection,correlation"`
+	Type            string     `json:"type" enum:"detection,correlation,filter"`
 	Source          string     `json:"source" doc:"What it looks at; empty: anything."`
 	MitreTactics    []string   `json:"mitreTactics" nullable:"false"`
 	MitreTechniques []string   `json:"mitreTechniques" nullable:"false"`
@@ -122,6 +123,7 @@ type (
 			Valid    bool          `json:"valid"`
 			Problems []ruleProblem `json:"problems" nullable:"false"`
 			Rules    []ruleFacts   `json:"rules" nullable:"false" doc:"What was read, where it could be read."`
+			Blind    string        `json:"blind" doc:"Of a valid rule: what is missing of what it needs, so that nothing that arrives can feed it; empty where something can."`
 
 			_ struct{} `additionalProperties:"true"`
 		}
@@ -306,8 +308,11 @@ func (a *api) validateRule(ctx context.Context, c *call, in *ruleTextIn) (*valid
 	}
 	for _, d := range p.Documents {
 		kind := "detection"
-		if d.Correlation != nil {
+		switch {
+		case d.Correlation != nil:
 			kind = "correlation"
+		case d.Filter != nil:
+			kind = "filter"
 		}
 		out.Body.Rules = append(out.Body.Rules, ruleFacts{
 			ID: d.ID, Name: d.Title, Severity: d.Severity(), Type: kind, LogSource: d.LogSource.String(),
@@ -315,6 +320,13 @@ func (a *api) validateRule(ctx context.Context, c *call, in *ruleTextIn) (*valid
 		})
 	}
 	out.Body.Problems, out.Body.Valid = problemsOf(p), len(p.Problems) == 0
+	if out.Body.Valid {
+		verdicts, err := a.Sight.Judge(ctx, c.Tenant.Number, [][]*sigma.Document{p.Documents})
+		if err != nil {
+			return nil, err
+		}
+		out.Body.Blind = verdicts[0].Reason
+	}
 	return out, nil
 }
 

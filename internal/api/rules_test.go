@@ -91,7 +91,7 @@ func TestRuleEconomics(t *testing.T) {
 		"health=noisy": 1, "health=NOISY,blind": 1, "health=ok": 0, "health=neverFired": 0, "staged=false": 1, "staged=true": 0, "pack=kyra": 0, "license=MIT": 0,
 		"sort=cost": 1, "sort=matches30d&direction=asc": 1, "sort=matches7d": 1,
 	} {
-		s.get("/api/v1/siem/rules?" + query).want(200).is("totalElements", want)
+		s.get("/api/v1/siem/rules?"+query).want(200).is("totalElements", want)
 	}
 	s.get("/api/v1/siem/rules?health=fine").problem(400, "Invalid health value", "Allowed: failing, blind, noisy, neverFired, ok")
 }
@@ -157,7 +157,7 @@ func TestValidateRule(t *testing.T) {
 		t.Helper()
 		return s.do(s.ro, "POST", "/api/v1/siem/rules/validate", text, "Content-Type: application/yaml").want(200)
 	}
-	a := validate(sshRule).is("valid", true).is("problems", []any{})
+	a := validate(sshRule).is("valid", true).is("problems", []any{}).is("blind", "no events of linux/sshd have arrived in the last 7 days")
 	a.is("rules.0.name", "SSH password guessing").is("rules.0.logSource", "linux/*/sshd").is("rules.0.mitreTechniques", []string{"T1110.001"})
 	for _, bad := range []string{"title: [", "a", "title: x\ndetection:\n  sel:\n    a|nosuch: 1\n  condition: sel\n", strings.Replace(sshRule, "condition: selection", "condition: nothing", 1)} {
 		a := validate(bad).is("valid", false)

@@ -6,6 +6,7 @@ package exception
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,10 +23,10 @@ import (
 
 // Bounds of one preview.
 const (
-	maxNewest        = 200  // of the rule's alerts
-	maxTruePositives = 1000 // beside them
-	maxEvents        = 500  // of an alert marked true positive
-	maxEventsOfRest  = 50   // of another
+	maxNewest        = 200 // of the rule's alerts
+	maxTruePositives = 500 // beside them
+	maxEvents        = 100 // of an alert marked true positive
+	maxEventsOfRest  = 50  // of another
 	maxTime          = 30 * time.Second
 )
 
@@ -42,8 +43,9 @@ func New(alerts *alert.Service, events eventstore.Store, rules *rule.Service) *P
 	return &Previews{alerts, events, rules}
 }
 
-// Silences is a rule.SilencesFunc: it tries filter on the newest alerts of the rule
-// with the text yaml, and on all that are marked true positive.
+// Silences is a rule.SilencesFunc: it tries filter on the alerts of the rule with the
+// text yaml that are marked true positive, and then, as far as there is time, on the
+// newest others.
 //
 // An alert would be hidden if the rule raises nothing from its events once the filter
 // has taken some. Where the events that are still stored do not make the rule fire
@@ -56,40 +58,46 @@ func (p *Previews) Silences(ctx context.Context, tenant uint32, ruleID, yaml, fi
 	if err != nil {
 		return nil, err
 	}
-	newest, err := p.alerts.List(ctx, tenant, alert.Query{Filter: alert.Filter{RuleID: ruleID}, Size: 100})
+	examined, err := p.alerts.TruePositivesOf(ctx, tenant, ruleID, maxTruePositives)
 	if err != nil {
 		return nil, err
 	}
-	examined := newest.Alerts
-	for n := 1; len(examined) < maxNewest && len(newest.Alerts) == 100; n++ {
-		if newest, err = p.alerts.List(ctx, tenant, alert.Query{Filter: alert.Filter{RuleID: ruleID}, Size: 100, Page: n}); err != nil {
-			return nil, err
-		}
-		examined = append(examined, newest.Alerts...)
-	}
-	marked, err := p.alerts.TruePositivesOf(ctx, tenant, ruleID, maxTruePositives)
-	if err != nil {
-		return nil, err
-	}
+	marked := len(examined)
 	have := map[string]bool{}
 	for i := range examined {
 		have[examined[i].ID] = true
 	}
-	for i := range marked {
-		if !have[marked[i].ID] {
-			examined = append(examined, marked[i])
+	const atOnce = 100
+	for n := range maxNewest / atOnce {
+		page, err := p.alerts.List(ctx, tenant, alert.Query{Filter: alert.Filter{RuleID: ruleID}, Size: atOnce, Page: n})
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range page.Alerts {
+			if !have[a.ID] {
+				examined = append(examined, a)
+			}
+		}
+		if len(page.Alerts) < atOnce {
+			break
 		}
 	}
 	counts, err := p.alerts.ByRule(ctx, tenant, []string{ruleID})
 	if err != nil {
 		return nil, err
 	}
-	out := &rule.Preview{Alerts: counts[ruleID].Alerts, Examined: len(examined)}
+	out := &rule.Preview{Alerts: counts[ruleID].Alerts}
 	for i := range examined {
 		a, err := p.examine(ctx, trial, &examined[i])
+		if late := errors.Is(ctx.Err(), context.DeadlineExceeded); late && i >= marked {
+			break
+		} else if late {
+			return nil, fault.New(fault.Unavailable, "the rule's true positives could not be looked through in %s", maxTime)
+		}
 		if err != nil {
 			return nil, err
 		}
+		out.Examined++
 		out.Events += a.Events
 		out.EventsSilenced += a.EventsSilenced
 		switch {

@@ -1,6 +1,7 @@
 package exception
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -264,4 +265,11 @@ func TestPreviewIsBounded(t *testing.T) {
 		t.Errorf("preview is %d examined, %d hidden, %v", p.Examined, p.Hidden, err)
 	}
 	t.Logf("%d alerts took %v", p.Examined, time.Since(begin))
+
+	// Without time there is no answer where true positives wait for it.
+	late, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
+	defer cancel()
+	if _, err := w.preview.Silences(late, 1, "failed", plainRule, filter); err == nil {
+		t.Error("a preview without time looked through true positives")
+	}
 }

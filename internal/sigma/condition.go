@@ -181,7 +181,15 @@ func (p *conditionParser) atom() (*clause, error) {
 	if slices.Contains([]string{"and", "or", "not", "of", "all", "any", "them"}, strings.ToLower(t)) {
 		return nil, p.unexpected("the name of a search")
 	}
-	return nil, p.errorf(p.pos, "no search is named %q", t)
+	names := make([]string, len(p.searches))
+	for i, s := range p.searches {
+		names[i] = s.name
+	}
+	slices.Sort(names)
+	if len(names) == 0 {
+		return nil, p.errorf(p.pos, "no search is named %q: there is none at all", t)
+	}
+	return nil, p.errorf(p.pos, "no search is named %q: there are %s", t, strings.Join(names[:min(len(names), 20)], ", "))
 }
 
 func (p *conditionParser) quantified(count string) (*clause, error) {

@@ -83,6 +83,12 @@ func parseItem(key *entry) (*item, error) {
 	return it, nil
 }
 
+// modifiers are those that modify knows.
+var modifiers = []string{
+	"contains", "startswith", "endswith", "all", "exact", "neq", "cased", "re", "i", "m", "s", "cidr", "exists", "fieldref", "gt", "gte", "lt", "lte", "expand",
+	"windash", "base64", "base64offset", "wide", "utf16le", "utf16be", "utf16", "minute", "hour", "day", "week", "month", "year",
+}
+
 func (it *item) modify(key *entry, m string) error {
 	set := func(what *string) error {
 		if *what != "" && *what != m {
@@ -127,7 +133,7 @@ func (it *item) modify(key *entry, m string) error {
 		if isTimePart(m) {
 			return set(&it.op)
 		}
-		return key.errorf("unknown modifier %q", m)
+		return key.errorf("unknown modifier %q: allowed are %s", m, strings.Join(modifiers, ", "))
 	}
 	return nil
 }
