@@ -221,7 +221,7 @@ func (b *batch) countStorm(ctx context.Context, g *growing) error {
 	}
 	s.Until = time.UnixMicro(hours * hourMicros).UTC()
 	g.Description, g.text = fmt.Sprintf("storm: %d more entities with %d events. The rule raised more than %d alerts within an hour, "+
-		"so this alert stands for all that followed. Every event is kept with it, and top entities are counted.", s.Entities, g.Occurrences, s.Limit), true
+		"so one alert stands for all that followed, and refers to each of their events.", s.Entities, g.Occurrences, s.Limit), true
 	return nil
 }
 

@@ -124,7 +124,12 @@ func (f *feed) carry(e *event.Event) []string {
 func (d *Detector) watch(o *occurrence, set *Ruleset, k *correlation, f *feed, g *groupState, r *run, e entry) {
 	at, fired := k.insert(r, e)
 	chains := len(set.rules[k.rule].feeds) > 0
+	// A late event is in many windows, each of which begins no earlier than the one
+	// before: what that reported need not be looked at again.
+	done := 0
 	for _, b := range fired {
+		b.from = max(b.from, min(done, b.to))
+		done = b.to
 		d.key = append(d.key[:0], g.key...)
 		if f.report.key != nil {
 			d.key = f.report.keyOf(o.event, d.key[:0])
