@@ -228,7 +228,7 @@ func TestBoundsOfAll(t *testing.T) {
 	if raceEnabled || testing.Short() {
 		t.Skip("slow")
 	}
-	for _, c := range []string{
+	for i, c := range []string{
 		"{type: event_count, CONDITION}|lt: 1000000",
 		"{type: value_count, CONDITION}|field: v, gte: 1000000",
 		"{type: value_count, CONDITION}|field: v, eq: 1000000",
@@ -244,10 +244,15 @@ func TestBoundsOfAll(t *testing.T) {
 		name = replace(name, "CONDITION", "rules: [a], group-by: [g], timespan: 1h, condition: {"+condition+"}")
 		x := newEngine(mustCompile(t, threeBases+"title: K\nid: k\ncorrelation: "+name+"\n"))
 		start := time.Now()
-		for i := range int64(30_000) {
-			n := strconv.FormatInt(i, 10)
-			x.at(i/10, i%500, "source", "x", "kind", "a", "g", "one", "v", n, "n", n)
-			x.at(i/10, 0, "source", "x", "kind", "a", "g", n, "v", n, "n", n)
+		for j := range int64(5000) {
+			n := strconv.FormatInt(j, 10)
+			x.at(j/2, j%500, "source", "x", "kind", "a", "g", "one", "v", n, "n", n)
+		}
+		for j := range int64(maxGroups + 1000) {
+			if i == 0 || j < 1000 {
+				n := strconv.FormatInt(j, 10)
+				x.at(2500, 0, "source", "x", "kind", "a", "g", n, "v", n, "n", n)
+			}
 		}
 		s := x.detector.tenants[1].correlations[0]
 		if len(s.groups) > maxGroups || s.size > maxSize+3*maxEntries {

@@ -414,3 +414,38 @@ func mustCompileFor(t *rapid.T, text string) *Ruleset {
 	}
 	return set
 }
+
+// TestRestartChangesNothing: whatever correlations there are, and wherever among the
+// events the detector is stopped and goes on from its state, the findings are the
+// same to the last field.
+func TestRestartChangesNothing(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		text := threeBases
+		for i := range rapid.IntRange(1, 3).Draw(t, "correlations") {
+			_, k := drawQuestion(t)
+			k = strings.Replace(k, "id: k\n", fmt.Sprintf("id: k%d\nkyra: {entity: [v, g], description: '{n} {v}'}\n", i), 1)
+			text += k + "---\n"
+		}
+		text += "title: O\nid: outer\ncorrelation: {type: " + rapid.SampledFrom([]string{"event_count", "value_count"}).Draw(t, "outer") +
+			", rules: [k0, c], group-by: [v], timespan: 2m, condition: {field: n, " + rapid.SampledFrom([]string{"gte: 2", "lt: 2"}).Draw(t, "condition") + "}}\n"
+		set := mustCompileFor(t, text)
+		facts := drawFacts(t, rapid.Bool().Draw(t, "in order"))
+		straight, stopped := newEngine(set), newEngine(set)
+		for _, f := range facts {
+			straight.fact(f)
+			stopped.fact(f)
+			if rapid.Bool().Draw(t, "batch") {
+				if d := cmp.Diff(straight.end(), stopped.end()); d != "" {
+					t.Fatalf("after a restart (without -, with +):\n%s\n%s", d, text)
+				}
+				stopped.restart(t)
+			}
+		}
+		straight.detector.Advance(math.MaxInt64)
+		stopped.detector.Advance(math.MaxInt64)
+		if d := cmp.Diff(straight.end(), stopped.end()); d != "" {
+			t.Fatalf("at the end (without -, with +):\n%s\n%s", d, text)
+		}
+	})
+}
