@@ -49,8 +49,8 @@ func sharedPath(name string) (string, error) {
 	return path, err
 }
 
-// loadCorpus compiles the SigmaHQ rules once for all tests.
-var loadCorpus = sync.OnceValues(func() ([]Rule, error) {
+// loadTexts reads the SigmaHQ rules once for all tests.
+var loadTexts = sync.OnceValues(func() ([][]byte, error) {
 	path, err := sharedPath("sigma-rules.tar.gz")
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ var loadCorpus = sync.OnceValues(func() ([]Rule, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []Rule
+	var out [][]byte
 	for t := tar.NewReader(z); ; {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
@@ -80,7 +80,19 @@ var loadCorpus = sync.OnceValues(func() ([]Rule, error) {
 		if err != nil {
 			return nil, err
 		}
-		docs, err := sigma.Parse(data)
+		out = append(out, data)
+	}
+})
+
+// loadCorpus parses them once.
+var loadCorpus = sync.OnceValues(func() ([]Rule, error) {
+	texts, err := loadTexts()
+	if err != nil {
+		return nil, err
+	}
+	var out []Rule
+	for _, text := range texts {
+		docs, err := sigma.Parse(text)
 		if err != nil {
 			return nil, err
 		}
@@ -88,6 +100,7 @@ var loadCorpus = sync.OnceValues(func() ([]Rule, error) {
 			out = append(out, Rule{Document: d, Version: 1})
 		}
 	}
+	return out, nil
 })
 
 func corpus(tb testing.TB, o Options) *Ruleset {

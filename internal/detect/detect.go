@@ -99,26 +99,42 @@ type fieldRef struct {
 }
 
 func (f *fieldRef) lookup(e *event.Event) (string, bool) {
-	for _, name := range f.candidates {
-		if v, ok := e.Lookup(name); ok {
-			return v, true
-		}
+	if i := f.first(e); i >= 0 {
+		return e.Fields[i].Value, true
 	}
 	return "", false
 }
 
+// first returns the index of the first value that e has, or -1. Events have many
+// fields and a field many names: most are told apart by their length.
+func (f *fieldRef) first(e *event.Event) int {
+	lengths := uint64(0)
+	for _, name := range f.candidates {
+		lengths |= 1 << (len(name) & 63)
+	}
+	found, names := -1, f.candidates
+	for i := range e.Fields {
+		name := e.Fields[i].Name
+		if lengths>>(len(name)&63)&1 == 0 {
+			continue
+		}
+		if rank := slices.Index(names, name); rank >= 0 {
+			found, names = i, names[:rank] // only a better name counts from here on
+		}
+	}
+	return found
+}
+
 // each calls do with each value that e has.
 func (f *fieldRef) each(e *event.Event, do func(string)) {
-	for _, name := range f.candidates {
-		found := false
-		for i := range e.Fields {
-			if e.Fields[i].Name == name {
-				found = true
-				do(e.Fields[i].Value)
-			}
-		}
-		if found {
-			return
+	first := f.first(e)
+	if first < 0 {
+		return
+	}
+	name := e.Fields[first].Name
+	for i := first; i < len(e.Fields); i++ {
+		if e.Fields[i].Name == name {
+			do(e.Fields[i].Value)
 		}
 	}
 }
@@ -203,6 +219,7 @@ type RuleStats struct {
 	Version     int64
 	Evaluations uint64 // events of its log source; of a correlation: matches of its base rules
 	Nanos       uint64 // spent on it, extrapolated from a sample of the events
+	Skipped     uint64 // events of which it was not asked, as they made too much work
 	Matches     uint64 // of a correlation: events that it reported
 	Ignored     uint64 // of a correlation: matches without a group field or a number, or too late for a window
 	Evicted     uint64 // of a correlation: groups forgotten for want of room

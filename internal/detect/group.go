@@ -58,6 +58,7 @@ func (c *compiler) groupRules() {
 	}
 	c.set.matching.program = p
 	c.set.matching.nanos = make([]atomic.Uint64, len(c.set.matching.rules))
+	c.set.matching.skipped = make([]atomic.Uint64, len(c.set.matching.rules))
 	c.set.matching.byGroups = map[string]*class{}
 }
 
@@ -97,6 +98,9 @@ type matching struct {
 	program *sigma.Program
 	rules   []int32         // the program's rule → rule
 	nanos   []atomic.Uint64 // by the program's rule
+	skipped []atomic.Uint64
+
+	truncated, cut atomic.Uint64
 
 	mu       sync.Mutex
 	byGroups map[string]*class
@@ -136,13 +140,24 @@ func (x *matching) classLocked(groups []int32) *class {
 	return c
 }
 
+// A Limits counts events of which rules did not see all.
+type Limits struct {
+	Truncated uint64 // a value was longer than sigma.MaxValue: what follows was not looked at
+	Cut       uint64 // there was too much to do: not all rules were asked, see RuleStats.Skipped
+}
+
+// Limits returns how often events went beyond what detection does for one.
+func (rs *Ruleset) Limits() Limits {
+	return Limits{rs.matching.truncated.Load(), rs.matching.cut.Load()}
+}
+
 // account fills in how many events each rule concerned and how long it took. What
 // serves all rules of an event is shared out among them.
 func (x *matching) account(groups []group, out []RuleStats) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for i, r := range x.rules {
-		out[r].Nanos = x.nanos[i].Load()
+		out[r].Nanos, out[r].Skipped = x.nanos[i].Load(), x.skipped[i].Load()
 	}
 	for _, c := range x.byGroups {
 		seen, rules := uint64(0), uint64(0)

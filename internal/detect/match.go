@@ -38,6 +38,7 @@ type Matcher struct {
 	found   []int32
 	shard   int
 	events  uint64
+	cut     bool // the event makes too much work
 }
 
 // maxClasses bounds the cache of classes, maxClassKey the values that are worth
@@ -67,7 +68,8 @@ func (rs *Ruleset) NewMatcher() *Matcher {
 }
 
 // Match appends the rules that match e to dst, base rules of correlations among
-// them.
+// them. It tags e where a value was too long to be looked at whole, and where there
+// was too much to do for all rules to be asked.
 func (m *Matcher) Match(e *event.Event, dst []Hit) []Hit {
 	m.input.Set(e)
 	c := m.classify(e)
@@ -78,10 +80,19 @@ func (m *Matcher) Match(e *event.Event, dst []Hit) []Hit {
 		m.scratch = m.set.matching.program.NewScratch()
 	}
 	if c.parts == nil {
-		return m.match(c, dst)
+		dst = m.match(c, dst)
 	}
 	for _, p := range c.parts {
 		dst = m.match(p, dst)
+	}
+	if m.input.Truncated() {
+		m.set.matching.truncated.Add(1)
+		e.Tag(event.TagTruncatedForDetection)
+	}
+	if m.cut {
+		m.cut = false
+		m.set.matching.cut.Add(1)
+		e.Tag(event.TagDetectionCut)
 	}
 	return dst
 }
@@ -95,6 +106,10 @@ func (m *Matcher) match(c *class, dst []Hit) []Hit {
 		m.found = m.scratch.MatchTimed(c.sigma, m.input, m.found[:0], &account{&m.set.matching, c, time.Now()})
 	} else {
 		m.found = m.scratch.MatchInput(c.sigma, m.input, m.found[:0])
+	}
+	for _, i := range m.scratch.Skipped() {
+		m.cut = true
+		m.set.matching.skipped[i].Add(1)
 	}
 	for _, i := range m.found {
 		r := m.set.matching.rules[i]

@@ -97,12 +97,14 @@ const (
 
 // Values of Tags.
 const (
-	TagParseError  = "parse_error"  // no parser knew it: kept whole
-	TagTruncated   = "truncated"    // longer than the limit: cut
-	TagInvalidUTF8 = "invalid_utf8" // bytes that are no UTF-8 were replaced
-	TagTimeMoved   = "time_moved"   // too many different days are stored: kept under its arrival, see OriginalTime
-	TagFutureTime  = "future_time"  // event time far ahead of arrival
-	TagFieldsCut   = "fields_cut"   // more fields than the store takes: the rest is in one
+	TagParseError            = "parse_error"             // no parser knew it: kept whole
+	TagTruncated             = "truncated"               // longer than the limit: cut
+	TagInvalidUTF8           = "invalid_utf8"            // bytes that are no UTF-8 were replaced
+	TagTimeMoved             = "time_moved"              // too many different days are stored: kept under its arrival, see OriginalTime
+	TagFutureTime            = "future_time"             // event time far ahead of arrival
+	TagFieldsCut             = "fields_cut"              // more fields than the store takes: the rest is in one
+	TagTruncatedForDetection = "truncated_for_detection" // a value is longer than rules look at
+	TagDetectionCut          = "detection_cut"           // it would have made too much work: not all rules were asked
 )
 
 var canonical = map[string]bool{

@@ -21,6 +21,7 @@ type Class struct {
 	names   map[int32]className
 	units   map[string]*unit
 	bare    *unit // keywords only: of values that are no field
+	sources []int32
 }
 
 // atomUse says what follows from an atom.
@@ -43,6 +44,7 @@ type target struct{ field, rank int32 }
 func (p *Program) Class(sources []int32) *Class {
 	c := &Class{
 		p:       p,
+		sources: slices.Clone(sources),
 		decided: make([]uint64, len(p.preds)/64+1),
 		present: map[int32][]int32{},
 		textual: map[int32][]indexed{},
@@ -147,17 +149,19 @@ func (c *Class) unit(fields []int32, keywords bool) *unit {
 
 // ready builds u if it is not.
 func (u *unit) ready() *unit {
-	u.once.Do(func() {
-		var atoms []indexed
-		for _, f := range u.fields {
-			atoms = append(atoms, u.class.textual[f]...)
-		}
-		if u.keywords {
-			atoms = append(atoms, u.class.textual[-1]...)
-		}
-		u.build(atoms, u.class.p.model)
-	})
+	u.once.Do(func() { u.build(u.atoms(), u.class.p.model) })
 	return u
+}
+
+func (u *unit) atoms() []indexed {
+	var out []indexed
+	for _, f := range u.fields {
+		out = append(out, u.class.textual[f]...)
+	}
+	if u.keywords {
+		out = append(out, u.class.textual[-1]...)
+	}
+	return out
 }
 
 // of returns what the class knows of a name by its number.

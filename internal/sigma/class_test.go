@@ -59,7 +59,16 @@ func TestClassesAgree(t *testing.T) {
 		}
 		var events []event.Event
 		for range rapid.IntRange(1, 5).Draw(t, "events") {
-			events = append(events, drawEvent(t))
+			e := drawEvent(t)
+			for k := range e.Fields { // some are deep
+				switch f := &e.Fields[k]; rapid.IntRange(0, 8).Draw(t, "deep") {
+				case 0:
+					f.Value = strings.Repeat("x", deepFrom) + f.Value
+				case 1:
+					f.Value += strings.Repeat("-", deepFrom)
+				}
+			}
+			events = append(events, e)
 		}
 		o := ProgramOptions{Hidden: []string{"hidden"}}
 		if rapid.Bool().Draw(t, "sample") {

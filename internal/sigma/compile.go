@@ -64,7 +64,8 @@ type Program struct {
 	preds     []compiledPredicate
 	steps     []step
 	rules     []rootStep
-	ruleAtoms [][]int32 // of each rule: one of them fires where it matches; none: it is always a candidate
+	costs     [][]fieldCost // by rule
+	ruleAtoms [][]int32     // of each rule: one of them fires where it matches; none: it is always a candidate
 	atoms     []atom
 	decides   []int32 // by atom: the predicate that is true exactly if it fires, or -1
 	sources   []sourceRules
@@ -90,6 +91,8 @@ type compiledPredicate struct {
 	glob       globMatcher
 	regex      int32 // index of the automaton in the scratch
 	program    *regexProgram
+	exact      bool // its atom fires only where it holds
+	deep       bool // it has atoms for deep values
 }
 
 // A step is a node of an expr; those of a rule stand in prefix order.
@@ -253,6 +256,8 @@ func (b *builder) collect(x *expr) {
 			c.regex = int32(b.p.regexes)
 			b.p.regexes++
 		}
+		_, c.exact = atomOf(&c)
+		c.deep = c.field >= 0 && len(deepAtoms(&c)) > 0
 		b.p.preds = append(b.p.preds, c)
 	}
 	b.byPred[p] = id
@@ -275,6 +280,7 @@ func (b *builder) build() {
 	for _, root := range b.roots {
 		p.rules = append(p.rules, rootStep(len(p.steps)))
 		b.flatten(root)
+		p.costs = append(p.costs, b.costOf(root))
 		necessary, _, ok := b.necessary(root, false)
 		var atoms []int32
 		if ok {
@@ -370,11 +376,40 @@ func (b *builder) flatten(x *expr) {
 	b.p.steps[at] = s
 }
 
+// A fieldCost is what a rule costs at most for the values of a field; -1: of all.
+type fieldCost struct {
+	field  int32
+	weight int32 // for each sixteen bytes of a value
+	// Of a deep value, whose literals are looked for all at once:
+	fixed int32 // whatever its length
+	heavy int32 // for each sixteen bytes
+}
+
+func (b *builder) costOf(x *expr) []fieldCost {
+	var out []fieldCost
+	b.eachPredicate(x, func(id int32) {
+		p := &b.p.preds[id]
+		i := slices.IndexFunc(out, func(c fieldCost) bool { return c.field == p.field })
+		if i < 0 {
+			i = len(out)
+			out = append(out, fieldCost{field: p.field})
+		}
+		w := p.weight()
+		out[i].weight += w
+		if p.deep && p.op != opRegex {
+			out[i].fixed++
+		} else {
+			out[i].heavy += w
+		}
+	})
+	return out
+}
+
 // weight estimates the work for each sixteen bytes of a value.
 func (p *compiledPredicate) weight() int32 {
 	switch p.op {
 	case opContains, opRef:
-		return 4
+		return 2
 	case opGlob:
 		return 8
 	case opRegex:

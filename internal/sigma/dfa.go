@@ -23,6 +23,7 @@ type dfa struct {
 	roots   []uint32
 	key     []byte
 	flushes int
+	idle    [utf8.RuneSelf]bool // bytes on which the first state stays as it is
 }
 
 type dfaState struct {
@@ -53,8 +54,12 @@ func (d *dfa) reset() {
 	d.states = append(d.states[:0], dfaState{}) // state 0 is "unknown"
 	d.next = append(d.next[:0], make([]int32, d.columns())...)
 	d.index = make(map[string]int32)
+	d.idle = [utf8.RuneSelf]bool{}
 	d.state(nil, -1)
 }
+
+// firstState waits for a match to begin.
+const firstState int32 = 1
 
 // state returns the state that waits at the instructions pcs, which are sorted.
 func (d *dfa) state(pcs []uint32, before rune) int32 {
@@ -128,8 +133,15 @@ func (d *dfa) step(s int32, r rune) int32 {
 			d.roots = append(d.roots, in.Out)
 		}
 	}
+	if d.anchored && len(d.roots) == 0 {
+		return deadState
+	}
 	slices.Sort(d.roots)
-	return d.state(d.roots, beforeRune(r))
+	before := rune(-1)
+	if d.context {
+		before = beforeRune(r)
+	}
+	return d.state(d.roots, before)
 }
 
 func (d *dfa) nextEpoch() {
@@ -156,8 +168,12 @@ func (d *dfa) match(v string) bool {
 		return d.re.MatchString(v)
 	}
 	columns := d.columns()
-	s := int32(1)
+	s := firstState
 	for i := 0; i < len(v); {
+		if s == firstState && v[i] < utf8.RuneSelf && d.idle[v[i]] {
+			i++
+			continue
+		}
 		r, width := rune(v[i]), 1
 		var class int
 		if r < utf8.RuneSelf {
@@ -176,9 +192,12 @@ func (d *dfa) match(v string) bool {
 			}
 			n = d.step(s, r)
 			d.next[int(s)*columns+class] = n
+			if s == firstState && n == s {
+				d.stayOn(class)
+			}
 		}
-		if n == matchState {
-			return true
+		if n < 0 {
+			return n == matchState
 		}
 		s = n
 	}
@@ -187,6 +206,13 @@ func (d *dfa) match(v string) bool {
 		d.next[end] = d.step(s, -1)
 	}
 	return d.next[end] == matchState
+}
+
+// stayOn notes that the first state stays as it is on a class.
+func (d *dfa) stayOn(class int) {
+	for c := range d.idle {
+		d.idle[c] = d.idle[c] || int(d.ascii[c]) == class
+	}
 }
 
 func (d *dfa) hasRun(v string) bool {

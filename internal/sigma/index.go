@@ -36,6 +36,9 @@ type unit struct {
 	networks       *networkIndex
 	numbers        *numberIndex
 	shortest       int // a shorter value holds nothing
+
+	deepOnce sync.Once
+	deep     *deepIndex
 }
 
 // An entry is an atom under its number in the class.

@@ -30,6 +30,12 @@ type Scratch struct {
 	cache      valueCache
 	serials    []serial // by field of the event
 	automata   []*dfa
+	cells      int // of all automata
+
+	possible []uint32 // by predicate: the epoch in which a deep value may fulfil it
+	deep     []int32  // deep values of the event
+	work     int
+	skipped  []int32
 }
 
 // A serial names a value of the event in the cache, if it is of this epoch.
@@ -48,6 +54,7 @@ func (p *Program) NewScratch() *Scratch {
 		planner:    planner{best: make([]bestName, len(p.fields))},
 		fields:     make([]fieldState, len(p.fields)),
 		predicates: make([]uint32, len(p.preds)),
+		possible:   make([]uint32, len(p.preds)),
 		ruleEpoch:  make([]uint32, len(p.rules)),
 		automata:   make([]*dfa, p.regexes),
 	}
@@ -65,6 +72,7 @@ func (s *Scratch) MatchInput(c *Class, in *Input, dst []int32) []int32 {
 	s.begin(c, in)
 	s.look()
 	s.candidates = append(s.candidates, c.always...)
+	s.afford()
 	start := len(dst)
 	for _, r := range s.candidates {
 		if s.eval(int32(s.p.rules[r])) {
@@ -89,6 +97,7 @@ func (s *Scratch) MatchTimed(c *Class, in *Input, dst []int32, a Account) []int3
 	s.look()
 	a.Spent(-1)
 	s.candidates = append(s.candidates, c.always...)
+	s.afford()
 	start := len(dst)
 	for _, r := range s.candidates {
 		if s.eval(int32(s.p.rules[r])) {
@@ -131,6 +140,7 @@ func (s *Scratch) begin(c *Class, in *Input) {
 // forget clears what carries epochs, once in two thousand million events.
 func (s *Scratch) forget() {
 	clear(s.predicates)
+	clear(s.possible)
 	clear(s.ruleEpoch)
 	clear(s.serials)
 	s.epoch = 1
@@ -147,7 +157,7 @@ func (s *Scratch) values(f int32) []int32 {
 
 // look fires what the values of the event say.
 func (s *Scratch) look() {
-	s.searched.n = 0
+	s.searched.n, s.work, s.deep = 0, 0, s.deep[:0]
 	s.fire(s.plan.present)
 	for i := range s.plan.looks[:s.plan.bare] {
 		l := &s.plan.looks[i]
@@ -156,9 +166,15 @@ func (s *Scratch) look() {
 		if u.keywords {
 			s.searched.add(v)
 		}
+		s.work += len(v)
+		if len(v) >= deepFrom && len(u.fields) > 0 && len(s.p.steps) > 0 {
+			s.lookDeep(l)
+			continue
+		}
 		hit, key := s.cache.find(u, v)
 		if hit != nil {
 			s.serials[l.value] = serial{s.epoch, hit.serial}
+			s.work += int(hit.steps)
 			s.fireFor(l, s.cache.ids[hit.lo:hit.hi])
 			continue
 		}
@@ -168,6 +184,7 @@ func (s *Scratch) look() {
 		if n := s.cache.keep(key, u, v, s.found.ids, s.found.steps); n != 0 {
 			s.serials[l.value] = serial{s.epoch, n}
 		}
+		s.work += s.found.steps
 		s.fireFor(l, s.found.ids)
 	}
 	for i := s.plan.bare; i < len(s.plan.looks); i++ {
@@ -316,7 +333,7 @@ func (s *Scratch) holds(id int32) bool {
 		return false
 	}
 	p := &s.p.preds[id]
-	result := s.answer(p)
+	result := s.answer(id, p)
 	memo := s.epoch << 1
 	if result {
 		memo |= 1
@@ -325,7 +342,7 @@ func (s *Scratch) holds(id int32) bool {
 	return result
 }
 
-func (s *Scratch) answer(p *compiledPredicate) bool {
+func (s *Scratch) answer(id int32, p *compiledPredicate) bool {
 	if p.field >= 0 {
 		values := s.values(p.field)
 		switch p.op {
@@ -335,7 +352,7 @@ func (s *Scratch) answer(p *compiledPredicate) bool {
 			return len(values) == 0
 		}
 		for _, v := range values {
-			if s.valueHolds(p, v) {
+			if !s.impossible(id, p, v) && s.valueHolds(p, v) {
 				return true
 			}
 		}
@@ -372,12 +389,7 @@ func (s *Scratch) valueHolds(p *compiledPredicate, value int32) bool {
 		}
 		return p.glob.match(s.in.fold(value))
 	case opRegex:
-		d := s.automata[p.regex]
-		if d == nil {
-			d = newDFA(p.program)
-			s.automata[p.regex] = d
-		}
-		return d.match(s.in.raw(value))
+		return s.regexHolds(p, s.in.raw(value))
 	case opCIDR:
 		a, ok := parseAddress(s.in.raw(value))
 		return ok && p.net.Contains(a)
@@ -391,6 +403,26 @@ func (s *Scratch) valueHolds(p *compiledPredicate, value int32) bool {
 		return s.refHolds(p, value)
 	}
 	return false
+}
+
+// maxCells bounds the memory of all automata together.
+const maxCells = 4 << 20
+
+func (s *Scratch) regexHolds(p *compiledPredicate, v string) bool {
+	if s.cells > maxCells {
+		clear(s.automata)
+		s.cells = 0
+	}
+	d := s.automata[p.regex]
+	if d == nil {
+		d = newDFA(p.program)
+		s.automata[p.regex] = d
+		s.cells += len(d.next)
+	}
+	before := len(d.next)
+	result := d.match(v)
+	s.cells += len(d.next) - before
+	return result
 }
 
 func (s *Scratch) refHolds(p *compiledPredicate, value int32) bool {

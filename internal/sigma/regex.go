@@ -12,13 +12,15 @@ import (
 
 // A regexProgram is what all lazy automata of one regular expression share.
 type regexProgram struct {
-	re     *regexp.Regexp // used where the automaton would not pay
-	prog   *syntax.Prog   // nil: use re
-	minLen int
-	needs  [][]string // of each list one literal must occur
-	folded []string   // one of these occurs in what it matches, folded; none: not known
-	run    int        // the expression is "at least run runes", and nothing else
-	runNL  bool       // a line feed counts among them
+	re       *regexp.Regexp // used where the automaton would not pay
+	prog     *syntax.Prog   // nil: use re
+	anchored bool           // a match begins where the value does
+	context  bool           // what stands before matters: ^, \b and the like
+	minLen   int
+	needs    [][]string // of each list one literal must occur
+	folded   []string   // one of these occurs in what it matches, folded; none: not known
+	run      int        // the expression is "at least run runes", and nothing else
+	runNL    bool       // a line feed counts among them
 
 	bounds []rune // classes of runes: class i begins at bounds[i-1]
 	ascii  [utf8.RuneSelf]uint16
@@ -49,7 +51,8 @@ func newRegexProgram(re *regexp.Regexp) *regexProgram {
 	if err != nil || !r.classify(prog) {
 		return r
 	}
-	r.prog = prog
+	r.context = slices.ContainsFunc(prog.Inst, func(in syntax.Inst) bool { return in.Op == syntax.InstEmptyWidth })
+	r.prog, r.anchored = prog, prog.StartCond()&syntax.EmptyBeginText != 0
 	return r
 }
 
