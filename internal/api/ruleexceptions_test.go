@@ -50,6 +50,7 @@ func TestExceptions(t *testing.T) {
 	if at != "/api/v1/siem/exceptions/"+a.text("id") {
 		t.Errorf("Location is %q", at)
 	}
+	s.get(path).is("exceptions", 1)
 	tag := s.get(at).want(200).is("reason", "tests logons").header.Get("ETag")
 	if err := s.cfg.Rules.RecordExceptionHits(t.Context(), s.db, []rule.ExceptionHits{{Tenant: s.a.Number, ID: a.text("id"), Hits: 2, Last: noon.UnixNano()}}); err != nil {
 		t.Fatal(err)

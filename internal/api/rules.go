@@ -44,6 +44,7 @@ type RuleItem struct {
 	Alerts          int64      `json:"alerts" doc:"That it raised, all that are kept."`
 	TruePositives   int64      `json:"truePositives" doc:"Alerts of that verdict."`
 	FalsePositives  int64      `json:"falsePositives" doc:"Alerts of that verdict or status."`
+	Exceptions      int64      `json:"exceptions" doc:"That hold now; see /siem/rules/{id}/exceptions."`
 	Cost            ruleCost   `json:"cost"`
 	Health          string     `json:"health" enum:"failing,blind,noisy,neverFired,ok" doc:"The gravest that fits. failing: it runs, but the engine does not take it; blind: nothing that arrives can feed it; noisy: more than 50 alerts in 7 days, or at least 5 verdicts of which half or more are false positives; neverFired: it runs and has not matched once."`
 	HealthReason    string     `json:"healthReason" doc:"For people; empty where health is ok."`
@@ -65,7 +66,7 @@ func ruleOf(r *rule.Rule) RuleItem {
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, LastMatchAt: r.LastMatchAt, Matches24h: r.Matches24h, Builtin: r.Builtin,
 		Staged: r.Staged, License: r.License, Origin: r.Origin, Pack: r.Pack, Matches7d: r.Matches7d, Matches30d: r.Matches30d,
 		Alerts: r.Outcomes.Alerts, TruePositives: r.Outcomes.TruePositives, FalsePositives: r.Outcomes.FalsePositives,
-		Cost: ruleCost{Evaluations24h: r.Evaluations, Microseconds24h: float64(r.CostNanos) / 1000}, Health: string(r.Health), HealthReason: r.HealthReason,
+		Exceptions: r.Exceptions, Cost: ruleCost{Evaluations24h: r.Evaluations, Microseconds24h: float64(r.CostNanos) / 1000}, Health: string(r.Health), HealthReason: r.HealthReason,
 	}
 }
 

@@ -46,7 +46,7 @@ func TestListRules(t *testing.T) {
 	a := s.get("/api/v1/siem/rules?mitre=T1110&size=5").want(200)
 	exactly(t, "the list", a.json(), "content", "totalElements", "totalPages", "number", "size")
 	exactly(t, "an item", a.at("content.0"), "id", "name", "description", "severity", "status", "type", "source", "mitreTactics", "mitreTechniques", "version",
-		"createdAt", "updatedAt", "lastMatchAt", "matches24h", "builtin", "staged", "license", "origin", "pack", "matches7d", "matches30d", "alerts", "truePositives", "falsePositives", "cost", "health", "healthReason")
+		"createdAt", "updatedAt", "lastMatchAt", "matches24h", "builtin", "staged", "license", "origin", "pack", "matches7d", "matches30d", "alerts", "truePositives", "falsePositives", "exceptions", "cost", "health", "healthReason")
 	a.is("totalElements", 1).is("size", 5).is("content.0.name", "SSH password guessing").is("content.0.severity", "high").is("content.0.status", "ACTIVE").
 		is("content.0.type", "detection").is("content.0.mitreTactics", []string{"credential-access"}).is("content.0.mitreTechniques", []string{"T1110.001"}).
 		is("content.0.version", 1).is("content.0.lastMatchAt", nil).is("content.0.matches24h", 0)

@@ -262,6 +262,14 @@ func TestListExceptions(t *testing.T) {
 		if a := activeRule(t, s, 1, "b2"); len(a.Exceptions) != 1 {
 			t.Errorf("an expired exception runs: %+v", a)
 		}
+		for id, want := range map[string]int64{"b1": 2, "b2": 1, "b3": 0} {
+			if d, err := s.Get(ctx, 1, id); err != nil || d.Exceptions != want {
+				t.Errorf("%s has %d exceptions that hold, %v; want %d", id, d.Exceptions, err, want)
+			}
+			if d, err := s.Get(ctx, 2, id); err != nil || d.Exceptions != 0 {
+				t.Errorf("another tenant's %s has %d exceptions, %v", id, d.Exceptions, err)
+			}
+		}
 		for want, q := range map[string]rule.ExceptionQuery{
 			"3 2 1 0":  {},
 			"1 0":      {RuleID: "b1"},

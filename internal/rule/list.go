@@ -48,10 +48,11 @@ type Page struct {
 
 // selectRule reads the rules that tenant $1 sees, matches counted from hour $2. A
 // tenant's own rule hides a built-in one of its id, which an update may bring.
-func selectRule(more string) string {
+func selectRule(now time.Time, more string) string {
 	return `SELECT r.tenant, r.id, r.version, r.name, r.description, r.author, ` + severity + `, r.severity, r.type, r.source, r.tactics, r.techniques,
 		r.license, r.origin, ` + pack + `, ` + status + `, ` + staged + `, r.created_at, ` + updated + `, m.last_at,
-		` + matches24h + `, ` + matches7d + `, ` + matches30d + `, ` + cost("evaluations") + `, ` + cost("nanos") + more + fromRule
+		` + matches24h + `, ` + matches7d + `, ` + matches30d + `, ` + cost("evaluations") + `, ` + cost("nanos") + fmt.Sprintf(`,
+		(SELECT count(*) FROM rule_exception x WHERE x.tenant = $1 AND x.rule_id = r.id AND (x.expires_at IS NULL OR x.expires_at > %d))`, now.UnixMicro()) + more + fromRule
 }
 
 // BuiltinPack is the pack of the built-in rules.
@@ -91,7 +92,7 @@ func (r *Rule) scan(rows *sql.Rows, more ...any) error {
 	err := rows.Scan(append([]any{
 		&tenant, &r.ID, &r.Version, &r.Name, &r.Description, &r.Author, &r.Severity, &r.TextSeverity, &r.Type, &r.Source, &tactics, &techniques,
 		&r.License, &r.Origin, &r.Pack, &r.Status, &r.Staged, sqldb.Micros(&r.CreatedAt), sqldb.Micros(&r.UpdatedAt), sqldb.MicrosOrNull(&r.LastMatchAt), &r.Matches24h, &r.Matches7d, &r.Matches30d,
-		&r.Evaluations, &r.CostNanos,
+		&r.Evaluations, &r.CostNanos, &r.Exceptions,
 	}, more...)...)
 	r.Builtin, r.Tactics, r.Techniques = tenant == builtin, strings.Fields(tactics), strings.Fields(techniques)
 	return err
@@ -173,7 +174,7 @@ func (s *Service) named(ctx context.Context, tenant uint32, ids []string, since 
 		place[id] = i
 	}
 	all, err := sqldb.All(ctx, s.db, func(rows *sql.Rows, d *Detail) error { return d.scan(rows, &d.YAML) },
-		selectRule(`, r.yaml`)+` AND r.id IN (`+strings.Join(marks, ", ")+`)`, args...)
+		selectRule(time.Now(), `, r.yaml`)+` AND r.id IN (`+strings.Join(marks, ", ")+`)`, args...)
 	if err != nil {
 		return nil, err
 	}

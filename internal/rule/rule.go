@@ -41,6 +41,7 @@ type Rule struct {
 	Outcomes     Outcomes // of its matches
 	Evaluations  int64    // in the last 24 hours, to the hour
 	CostNanos    int64    // of these
+	Exceptions   int64    // that hold
 	Health       Health
 	HealthReason string // for people; "" where it is well
 }

@@ -287,7 +287,7 @@ func get(ctx context.Context, db *sqldb.DB, now time.Time, tenant uint32, id str
 		return nil, errNoRule
 	}
 	d, err := sqldb.One(ctx, db, func(rows *sql.Rows, d *Detail) error { return d.scan(rows, &d.YAML) },
-		selectRule(`, r.yaml`)+` AND r.id = $3 ORDER BY r.tenant DESC`, int64(tenant), hourOf(now)-23, id)
+		selectRule(now, `, r.yaml`)+` AND r.id = $3 ORDER BY r.tenant DESC`, int64(tenant), hourOf(now)-23, id)
 	if errors.Is(err, fault.NotFound) {
 		return nil, errNoRule
 	}
