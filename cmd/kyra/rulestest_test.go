@@ -117,6 +117,15 @@ detection:
     selection:
         a|nosuch: b
     condition: selection
+-- bad/unresolved.yml --
+title: Counts What Is Not There
+id: 88888888-8888-4888-8888-888888888888
+correlation:
+    type: event_count
+    rules: [nosuch]
+    group-by: [user]
+    timespan: 1m
+    condition: {gte: 3}
 -- bad/onesided.yml --
 title: One Side
 id: 77777777-7777-4777-8777-777777777777
@@ -203,7 +212,8 @@ func TestRulesTestExplains(t *testing.T) {
 		"UNTESTED  bad/zsh.yml",
 		"BROKEN    bad/broken.yml",
 		"BROKEN    bad/onesided.yml\n          onesided.txtar: at least one positive and one negative log are needed",
-		"5 rules, 6 logs: 5 failed, 1 rules without logs, 2 broken\n",
+		"BROKEN    bad/unresolved.yml\n          line 5: it refers to the rule \"nosuch\"",
+		"6 rules, 6 logs: 5 failed, 2 rules without logs, 3 broken\n",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing", want)
@@ -235,7 +245,7 @@ func TestRulesTestJSON(t *testing.T) {
 	if jsonErr := json.Unmarshal([]byte(out), &r); jsonErr != nil || !errors.Is(err, errRulesFailed) {
 		t.Fatalf("errors %v, %v; output %s", err, jsonErr, out)
 	}
-	if len(r.Failures) != 5 || len(r.Untested) != 1 || len(r.Problems) != 2 || r.Failures[0].Section == "" {
+	if len(r.Failures) != 5 || len(r.Untested) != 2 || len(r.Problems) != 3 || r.Failures[0].Section == "" {
 		t.Errorf("report %+v", r)
 	}
 	if out, err := rulesTest(t, "--json", "good"); err != nil || out != `{"rules":2,"logs":4,"failures":[],"untested":[],"problems":[]}`+"\n" {

@@ -16,9 +16,10 @@ import (
 // A Suite is the rules of a folder and of those below it, with their logs.
 type Suite struct {
 	Tests    []*Test
-	Untested []string  // rule files without logs
-	Problems []Problem // files that cannot be used
-	rules    []detect.Rule
+	Untested []string      // rule files without logs
+	Problems []Problem     // files that cannot be used
+	rules    []detect.Rule // of all files
+	files    []string      // in which each of them is
 }
 
 // A Problem is a file that cannot be used.
@@ -72,6 +73,7 @@ func Open(fsys fs.FS, wanted func(name string) bool) (*Suite, error) {
 		for _, d := range docs {
 			byName[d.ID], byName[d.Name] = d, d
 			s.rules = append(s.rules, detect.Rule{Document: d, Version: 1})
+			s.files = append(s.files, name)
 		}
 		if use {
 			files = append(files, file{name, docs})
@@ -119,7 +121,13 @@ func (s *Suite) Run(ctx context.Context) (*Report, error) {
 		Rules: len(s.Tests) + len(s.Untested) + len(s.Problems), Failures: []Failure{},
 		Untested: append([]string{}, s.Untested...), Problems: append([]Problem{}, s.Problems...),
 	}
-	var whole *detect.Ruleset
+	whole, problems := detect.Compile(s.rules)
+	for _, p := range problems {
+		// A rule with logs tells its problem when they are run.
+		if file := s.files[p.Index]; slices.Contains(s.Untested, file) {
+			r.Problems = append(r.Problems, Problem{file, p.Message})
+		}
+	}
 	for _, t := range s.Tests {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("run tests of rules: %w", err)
@@ -133,9 +141,6 @@ func (s *Suite) Run(ctx context.Context) (*Report, error) {
 			r.Logs++
 			if x.Failure == "" {
 				continue
-			}
-			if whole == nil {
-				whole, _ = detect.Compile(s.rules) // what it leaves out is told by the rule's own test
 			}
 			r.Failures = append(r.Failures, Failure{
 				File: logsPath(t.Path), Section: x.Name, Rule: t.Rule.ID, Title: t.Rule.Title, Message: x.Failure,
