@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kyra-mdr/kyra/internal/content"
 	"github.com/kyra-mdr/kyra/internal/detect"
 	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/hunt"
@@ -36,7 +37,8 @@ func newHuntCommand() *cobra.Command {
 			"  kyra hunt --level high --from 2026-04-22T00:00:00Z --json evidence/ | jq .rule.title",
 		RunE: func(cmd *cobra.Command, args []string) error { return opts.run(cmd, args) },
 	}
-	cmd.Flags().StringArrayVar(&opts.rules, "rules", nil, "file or folder of Sigma rules to add")
+	cmd.Flags().StringArrayVar(&opts.rules, "rules", nil, "file, folder or archive (.zip, .tar.gz) of rules to add")
+	cmd.Flags().StringVar(&opts.format, "format", "", "what these rules are written in: "+strings.Join(content.FormatNames(), ", "))
 	cmd.Flags().BoolVar(&opts.noBuiltin, "no-builtin", false, "leave the built-in rules out")
 	cmd.Flags().BoolVar(&opts.json, "json", false, "print one finding a line as JSON")
 	cmd.Flags().BoolVar(&opts.stats, "stats", false, "print figures as JSON on standard error")
@@ -55,6 +57,7 @@ type huntOptions struct {
 	rules                         []string
 	noBuiltin, json, stats, each  bool
 	source, zone, level, from, to string
+	format                        string
 	out                           []string
 	workers                       int
 }
@@ -191,19 +194,24 @@ func (o *huntOptions) load(errs io.Writer) (*detect.Ruleset, []*sigma.Document, 
 		}
 	}
 	for _, p := range o.rules {
-		info, err := os.Stat(p)
-		switch {
-		case err != nil:
-		case info.IsDir():
-			err = eachRule(os.DirFS(p), p, add)
-		default:
-			var data []byte
-			if data, err = os.ReadFile(p); err == nil {
-				add(p, data)
-			}
+		name := o.format
+		if name == "" && strings.EqualFold(filepath.Ext(p), ".xml") {
+			name = "wazuh"
 		}
+		format, err := content.FormatOf(name)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%w: %w", err, errUsage)
+		}
+		tree, err := content.Open(p, format)
 		if err != nil {
 			return nil, nil, err
+		}
+		candidates, refused := format.Convert(tree.Files)
+		for _, r := range append(tree.Refused, refused...) {
+			fmt.Fprintf(errs, "kyra: %s: line %d: %s: left out\n", filepath.Join(p, r.File), r.Line, r.Reason)
+		}
+		for _, c := range candidates {
+			add(filepath.Join(p, c.File), []byte(c.Text))
 		}
 	}
 	set, problems := detect.Compile(list)

@@ -49,6 +49,14 @@ func (h *hunt) detect() {
 	h.held, h.heldSize = nil, 0
 }
 
+// finish ends the windows that the recording outlasts.
+func (h *hunt) finish() {
+	h.detect()
+	h.detector.Apply(&event.Event{Time: h.newest, Arrived: h.newest}, nil, nil)
+	h.detector.Flush()
+	h.detector.EndBatch(func(f *alert.Finding) { h.add(f, nil) })
+}
+
 func (h *hunt) step() int {
 	if h.Each {
 		return 1

@@ -91,7 +91,7 @@ func Run(ctx context.Context, o Options, in io.Reader, files []string) (*Result,
 	if err := h.read(ctx); err != nil {
 		return nil, err
 	}
-	h.detect()
+	h.finish()
 	slices.SortStableFunc(h.result.Findings, func(a, b *Finding) int { return cmp.Compare(a.First, b.First) })
 	h.result.Findings = slices.DeleteFunc(h.result.Findings, func(f *Finding) bool {
 		return o.Least != "" && event.SeverityRank(f.Severity) < event.SeverityRank(o.Least)
@@ -111,6 +111,7 @@ type hunt struct {
 	held     []match
 	heldSize int64
 	unsorted bool
+	newest   int64 // event time of the newest record
 	detector *detect.Detector
 	findings map[string][]*Finding // by rule and key, in order of appearance
 }

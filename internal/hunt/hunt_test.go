@@ -285,3 +285,46 @@ func publicRules(tb testing.TB, path string) map[string]string {
 		out[strings.TrimPrefix(head.Name, "./")] = string(text)
 	}
 }
+
+// TestSilence checks a correlation that is only known when its window has ended.
+func TestSilence(t *testing.T) {
+	const quiet = `
+title: A Host Fell Silent
+id: 0b1f5a6e-0000-4000-8000-000000000003
+correlation:
+  type: event_count
+  rules: [beat]
+  group-by: [host]
+  timespan: 10m
+  condition: {lt: 2}
+level: medium
+---
+title: beat
+name: beat
+logsource: {product: linux}
+detection:
+  words: ['heartbeat']
+  condition: words
+`
+	text := ""
+	for m := range 30 {
+		text += fmt.Sprintf("2026-04-22T08:%02d:30+00:00 steady app: other\n", 30+m)
+		text += fmt.Sprintf("2026-04-22T08:%02d:00+00:00 steady app: heartbeat\n", m)
+		if m == 0 {
+			text += "2026-04-22T08:00:10+00:00 quiet app: heartbeat\n"
+		}
+	}
+	r, err := Run(t.Context(), options(t, quiet), nil, write(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts := map[string]bool{}
+	for _, f := range r.Findings {
+		for _, e := range f.Entities {
+			hosts[e.Value] = true
+		}
+	}
+	if !hosts["quiet"] {
+		t.Errorf("findings %+v", r.Findings)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"runtime"
 	"strings"
@@ -33,6 +34,7 @@ type match struct {
 type batch struct {
 	events  []event.Event
 	used    int
+	newest  int64 // event time
 	matches []match
 	done    chan struct{}
 }
@@ -117,6 +119,7 @@ func (h *hunt) collect(ctx context.Context, started <-chan *reading, pool *sync.
 			}
 			h.result.Events += int64(b.used)
 			h.result.Matches += int64(len(b.matches))
+			h.newest = max(h.newest, b.newest)
 			for i := range b.matches {
 				h.hold(b.matches[i])
 			}
@@ -242,8 +245,10 @@ func (h *hunt) within(t int64) bool {
 // match finds the rules of the events and copies those that have some.
 func (b *batch) match(m *detect.Matcher) {
 	var hits []detect.Hit
+	b.newest = math.MinInt64
 	for i := range b.events[:b.used] {
 		e := &b.events[i]
+		b.newest = max(b.newest, e.Time)
 		if hits = m.Match(e, hits[:0]); len(hits) > 0 {
 			b.matches = append(b.matches, keep(e, hits))
 		}
