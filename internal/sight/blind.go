@@ -43,6 +43,7 @@ type judge struct {
 	sources  map[string]*Source
 	lists    map[string][]string
 	now      time.Time
+	absent   map[sigma.LogSource]Verdict // of what does not arrive: many rules ask the same
 }
 
 func (s *Service) judge(ctx context.Context, tenant uint32) (*judge, error) {
@@ -50,7 +51,7 @@ func (s *Service) judge(ctx context.Context, tenant uint32) (*judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &judge{observer: s.observer, sources: sources, now: s.options.Now()}
+	j := &judge{observer: s.observer, sources: sources, now: s.options.Now(), absent: map[sigma.LogSource]Verdict{}}
 	if s.options.Lists != nil {
 		if j.lists, err = s.options.Lists(ctx, tenant); err != nil {
 			return nil, fmt.Errorf("read value lists: %w", err)
@@ -71,7 +72,12 @@ func (j *judge) verdict(n *detect.Need) Verdict {
 	}
 	source := j.sources[n.LogSource.String()]
 	if source == nil {
-		return Verdict{Blind: true, LogSource: name(n.LogSource), Reason: fmt.Sprintf("no events of %s have arrived %s", name(n.LogSource), j.period(n.LogSource))}
+		v, ok := j.absent[n.LogSource]
+		if !ok {
+			v = Verdict{Blind: true, LogSource: name(n.LogSource), Reason: fmt.Sprintf("no events of %s have arrived %s", name(n.LogSource), j.period(n.LogSource))}
+			j.absent[n.LogSource] = v
+		}
+		return v
 	}
 	missing := n.Missing(func(field string) bool { _, ok := source.Fields[field]; return ok })
 	if len(missing) == 0 {
