@@ -122,8 +122,8 @@ func grow(shapes map[string]*huma.Schema, t reflect.Type, seen map[reflect.Type]
 	if s := shapes[t.Name()]; s != nil {
 		s.AdditionalProperties = true
 	}
-	for i := range t.NumField() {
-		grow(shapes, t.Field(i).Type, seen)
+	for f := range t.Fields() {
+		grow(shapes, f.Type, seen)
 	}
 }
 

@@ -108,9 +108,14 @@ type backtest struct {
 	total   int64
 
 	reading time.Duration
+	begun   int64                 // time of the first event of the batch
 	at      int64                 // time of the last event
 	same    map[event.ID]struct{} // the events of just that time
 }
+
+// together is how long, by event time, events are judged as one batch. Live it is
+// about that, and what a finding gathers decides into which alert it merges.
+const together = int64(time.Second)
 
 // attempts is how often a store that went away is asked again.
 const attempts = 5
@@ -177,6 +182,10 @@ func (b *backtest) batch(events []event.Event) error {
 		}
 		b.same[e.ID] = struct{}{}
 		b.tally.result.EventsRead++
+		if e.Time-b.begun >= together {
+			b.player.detector.EndBatch(b.finding)
+			b.begun = e.Time
+		}
 		e.Arrived = e.Time
 		if hits := b.player.event(e); len(hits) > 0 {
 			b.tally.match(e, hits)

@@ -421,3 +421,25 @@ func TestBacktestOfWindowsThatEnd(t *testing.T) {
 		t.Errorf("a window that ends after the time: %d alerts", res.Alerts)
 	}
 }
+
+// Days that begin with the same burst must each have their alert on that day, however
+// many days one batch of the store spans.
+func TestAlertsBeginWhereTheyDoLive(t *testing.T) {
+	b := newBench(t, &memory.Store{})
+	var lines []line
+	for day := range 7 {
+		for i := range 60 { // ten hours long
+			lines = append(lines, failure(noon.Add(-time.Duration(7-day)*24*time.Hour+time.Duration(i/6)*time.Hour+time.Duration(i%6)*time.Second), "root", "203.0.113.9"))
+		}
+	}
+	b.put(1, lines...)
+	res := b.backtest(BacktestRequest{Subject: Subject{Text: bruteForce}, From: noon.Add(-10 * 24 * time.Hour), To: noon})
+	for _, d := range res.ByDay {
+		if d.Matches > 12 && d.Alerts != 1 {
+			t.Errorf("%+v", d)
+		}
+	}
+	if res.Alerts != 7 {
+		t.Errorf("%d alerts, want 7: %+v", res.Alerts, res.ByDay)
+	}
+}
