@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -425,7 +426,7 @@ func TestBacktestOfWindowsThatEnd(t *testing.T) {
 // Days that begin with the same burst must each have their alert on that day, however
 // many days one batch of the store spans.
 func TestAlertsBeginWhereTheyDoLive(t *testing.T) {
-	b := newBench(t, &memory.Store{})
+	b := newBench(t, &chunked{&memory.Store{}, 90}) // a day and a half
 	var lines []line
 	for day := range 7 {
 		for i := range 60 { // ten hours long
@@ -442,4 +443,26 @@ func TestAlertsBeginWhereTheyDoLive(t *testing.T) {
 	if res.Alerts != 7 {
 		t.Errorf("%d alerts, want 7: %+v", res.Alerts, res.ByDay)
 	}
+}
+
+// chunked is a store that hands over so many events at a time.
+type chunked struct {
+	eventstore.Store
+	size int
+}
+
+func (c *chunked) Walk(ctx context.Context, r eventstore.WalkRequest, do func([]event.Event) error) error {
+	var all []event.Event
+	if err := c.Store.Walk(ctx, r, func(events []event.Event) error {
+		all = append(all, events...)
+		return nil
+	}); err != nil {
+		return err
+	}
+	for part := range slices.Chunk(all, c.size) {
+		if err := do(part); err != nil {
+			return err
+		}
+	}
+	return nil
 }
