@@ -8,8 +8,8 @@ import (
 	"github.com/kyra-mdr/kyra/internal/sigma"
 )
 
-func correlationText(id, rules string) string {
-	return fmt.Sprintf("title: Many of %s\nid: %s\ncorrelation:\n    type: event_count\n    rules: [%s]\n    group-by: [user]\n    timespan: 5m\n    condition: {gte: 5}\nlevel: high\n", rules, id, rules)
+func correlationText(rules string) string {
+	return fmt.Sprintf("title: Many of %s\nid: c\ncorrelation:\n    type: event_count\n    rules: [%s]\n    group-by: [user]\n    timespan: 5m\n    condition: {gte: 5}\nlevel: high\n", rules, rules)
 }
 
 func TestFilesAreCutIntoRules(t *testing.T) {
@@ -24,9 +24,9 @@ func TestFilesAreCutIntoRules(t *testing.T) {
 		"with a marker":   {text: "---\n" + ruleText("a", "A"), want: "a@2/1"},
 		"two":             {text: ruleText("a", "A") + "---\n" + ruleText("b", "B"), want: "a@1/1 b@12/1"},
 		"comments":        {text: "# words\n---\n" + ruleText("a", "A") + "---\n# end\n", want: "a@3/1"},
-		"correlation":     {text: named + "---\n" + correlationText("c", "base"), want: "c@1/2"},
-		"two and one":     {text: ruleText("a", "A") + "---\n" + named + "---\n" + correlationText("c", "base"), want: "a@1/1 c@12/2"},
-		"of another file": {text: correlationText("c", "elsewhere"), want: "c@1/1"},
+		"correlation":     {text: named + "---\n" + correlationText("base"), want: "c@1/2"},
+		"two and one":     {text: ruleText("a", "A") + "---\n" + named + "---\n" + correlationText("base"), want: "a@1/1 c@12/2"},
+		"of another file": {text: correlationText("elsewhere"), want: "c@1/1"},
 		"second is bad":   {text: ruleText("a", "A") + "---\n" + strings.Replace(ruleText("b", "B"), "level: high", "level: huge", 1), want: "a@1/1", bad: "21:8 b/B level must be"},
 		"not yaml":        {text: "title: x\ndetection: [", want: "", bad: "2:"},
 		"other yaml":      {text: "on: push\njobs: {}\n", want: ""},
@@ -104,14 +104,14 @@ func TestOrigin(t *testing.T) {
 func TestMetaTellsKinds(t *testing.T) {
 	t.Parallel()
 	filter := "title: F\nid: f\nlogsource: {product: windows}\nfilter: {rules: [a], s: {User: x}, condition: s}\n"
-	for text, want := range map[string]string{ruleText("a", "A"): "detection", correlationText("c", "a"): "correlation", filter: "filter"} {
+	for text, want := range map[string]string{ruleText("a", "A"): "detection", correlationText("a"): "correlation", filter: "filter"} {
 		if m, err := Check([]byte(text)); err != nil || m.Type != want {
 			t.Errorf("type %q, want %q, %v", m.Type, want, err)
 		}
 	}
 	for text, want := range map[string]string{
 		"title: [": "line ", ruleText("a", "A") + "---\n" + ruleText("a", "B"): "another rule has the id a",
-		correlationText("c", "c"): "itself",
+		correlationText("c"): "itself",
 	} {
 		if _, err := Check([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)

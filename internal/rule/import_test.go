@@ -45,7 +45,9 @@ func TestImportKeepsWhatTheTenantDecided(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		s := synced(t, db, shipped...)
 		ctx := t.Context()
-		s.SetSilences(func(context.Context, uint32, string, string, string) (*rule.Preview, error) { return &rule.Preview{}, nil })
+		s.SetSilences(func(context.Context, uint32, string, string, string) (*rule.Preview, error) {
+			return &rule.Preview{}, nil
+		})
 		run := func(in rule.Import, texts ...string) *rule.ImportResult {
 			t.Helper()
 			in.Pack, in.Whole = "pack", true
