@@ -192,5 +192,6 @@ func (t *trial) takes(a *alert.Alert, entities []alert.Entity) bool {
 		e.Add(x.Field, x.Value)
 	}
 	fields := func(name string) []string { return []string{name, event.Resolve(name)} }
-	return sigma.Eval(t.filter, sigma.ViewOf(&e, sigma.Options{Fields: fields}))
+	view := sigma.ViewOf(&e, sigma.Options{Fields: fields})
+	return slices.ContainsFunc(t.filters, func(f *sigma.Document) bool { return sigma.Eval(f, view) })
 }

@@ -182,6 +182,11 @@ func TestSilences(t *testing.T) {
 		if got, want := w.try(plainRule, user("ann"), names), "3 of 3, hidden 1, reduced 1, 3/5 events: b!(1/2) a!"; got != want {
 			t.Errorf("with verdicts: %s, want %s", got, want)
 		}
+		// A filter of the catalogue may be several.
+		two := "title: f\nfilter: {s: {user: ann}, condition: s}\n---\ntitle: g\nfilter: {s: {user: bob}, condition: s}\n"
+		if p, err := w.preview.Silences(t.Context(), 1, "failed", plainRule, two); err != nil || p.Hidden != 3 || p.EventsSilenced != 5 {
+			t.Errorf("with two filters: %+v, %v", p, err)
+		}
 		if p, err := w.preview.Silences(t.Context(), 2, "failed", plainRule, "title: f\nfilter: {s: {user: ann}, condition: s}"); err != nil || p.Examined != 0 || p.Alerts != 0 {
 			t.Errorf("another tenant sees %+v, %v", p, err)
 		}

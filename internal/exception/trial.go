@@ -15,21 +15,21 @@ import (
 
 // A trial is a rule with and without an exception.
 type trial struct {
-	filter        *sigma.Document
+	filters       []*sigma.Document
 	without, with *detect.Ruleset
 	correlation   bool
 }
 
 func (p *Previews) newTrial(ctx context.Context, tenant uint32, ruleID, yaml, filter string) (*trial, error) {
 	filters, err := sigma.Parse([]byte(filter))
-	if err != nil || len(filters) != 1 || filters[0].Filter == nil {
+	if err != nil || slices.ContainsFunc(filters, func(d *sigma.Document) bool { return d.Filter == nil }) {
 		return nil, fault.New(fault.Invalid, "no Sigma filter").In("scope").Because(err)
 	}
 	docs, err := sigma.Parse([]byte(yaml))
 	if err != nil {
 		return nil, fmt.Errorf("read rule %s: %w", ruleID, err)
 	}
-	t := &trial{filter: filters[0]}
+	t := &trial{filters: filters}
 	counts := false // the text has what its correlations count
 	for _, d := range docs {
 		t.correlation = t.correlation || d.Correlation != nil
@@ -42,7 +42,9 @@ func (p *Previews) newTrial(ctx context.Context, tenant uint32, ruleID, yaml, fi
 		// As it runs live: what is taken from the rules that a correlation counts is
 		// taken from the correlation.
 		if d.Correlation == nil || !counts {
-			r.Exceptions = []detect.Exception{{ID: "preview", Filter: t.filter}}
+			for _, f := range filters {
+				r.Exceptions = append(r.Exceptions, detect.Exception{ID: "preview", Filter: f})
+			}
 		}
 		excepted = append(excepted, r)
 	}

@@ -90,6 +90,11 @@ func (s *Service) Create(ctx context.Context, tenant uint32, actor string, c Cha
 		}
 		m.ID = id.String()
 	}
+	if m.Type == filterType && c.Status == On {
+		if err := s.filterHarmless(ctx, tenant, string(c.YAML)); err != nil {
+			return nil, fmt.Errorf("create rule: %w", err)
+		}
+	}
 	return s.change(ctx, "create rule", tenant, m.ID, func(tx *sqldb.DB, now time.Time) error {
 		n, err := sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT count(*) FROM rule WHERE tenant IN (0, $1) AND id = $2`, int64(tenant), m.ID)
 		if err != nil {
@@ -119,12 +124,38 @@ func (s *Service) Create(ctx context.Context, tenant uint32, actor string, c Cha
 // nothing, and returns the rule as it then is.
 func (s *Service) Change(ctx context.Context, tenant uint32, actor, id string, c Change) (*Detail, error) {
 	m, err := s.prepare(id, &c)
+	if err == nil {
+		err = s.switchable(ctx, tenant, id, &c, m)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return s.change(ctx, "change rule", tenant, id, func(tx *sqldb.DB, now time.Time) error {
 		return s.apply(ctx, tx, now, tenant, actor, id, &c, m)
 	})
+}
+
+// switchable refuses a change after which a filter that runs would hide what is true;
+// m is of its text.
+func (s *Service) switchable(ctx context.Context, tenant uint32, id string, c *Change, m *Meta) error {
+	if c.YAML == nil && c.Status != On {
+		return nil
+	}
+	old, err := get(ctx, s.db, time.Now(), tenant, id)
+	if err != nil {
+		return fmt.Errorf("change rule: %w", err)
+	}
+	kind, text, runs := old.Type, old.YAML, c.Status == On || c.Status == "" && old.Status == On
+	if m != nil {
+		kind, text = m.Type, string(c.YAML)
+	}
+	if kind != filterType || !runs || old.Status == On && text == old.YAML {
+		return nil
+	}
+	if err := s.filterHarmless(ctx, tenant, text); err != nil {
+		return fmt.Errorf("change rule: %w", err)
+	}
+	return nil
 }
 
 // prepare checks c and reads its text, if it has one.
@@ -146,7 +177,7 @@ func (s *Service) prepare(id string, c *Change) (*Meta, error) {
 // A BulkResult tells what became of one rule of a Bulk; Err is nil where it was changed.
 type BulkResult struct {
 	ID  string
-	Err error // fault.NotFound, or fault.Invalid where it cannot be staged
+	Err error // fault.NotFound, fault.Invalid where it cannot be staged, or fault.Conflict of a filter that hides too much
 }
 
 // Bulk makes one change of status, stage or severity to several rules in one
@@ -161,12 +192,25 @@ func (s *Service) Bulk(ctx context.Context, tenant uint32, actor string, ids []s
 		return nil, err
 	}
 	results := make([]BulkResult, len(ids))
+	for i, id := range ids {
+		results[i].ID = id
+		if c.Status == On {
+			err := s.switchable(ctx, tenant, id, &c, nil)
+			if err != nil && !errors.Is(err, fault.NotFound) && !errors.Is(err, fault.Conflict) {
+				return nil, err
+			}
+			results[i].Err = err
+		}
+	}
 	err := s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		now := time.Now()
 		if err := bump(ctx, tx, tenant); err != nil {
 			return err
 		}
 		for i, id := range ids {
+			if errors.Is(results[i].Err, fault.Conflict) {
+				continue
+			}
 			err := s.apply(ctx, tx, now, tenant, actor, id, &c, nil)
 			if err != nil && !errors.Is(err, fault.NotFound) && !errors.Is(err, fault.Invalid) {
 				return err

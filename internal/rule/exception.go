@@ -112,7 +112,7 @@ func (s *Service) PreviewException(ctx context.Context, tenant uint32, ruleID st
 }
 
 func (s *Service) preview(ctx context.Context, tenant uint32, d *Detail, scope *Scope) (*Preview, error) {
-	if d.Type == "filter" {
+	if d.Type == filterType {
 		return nil, fault.New(fault.Invalid, "A filter raises nothing that could be silenced: change its text")
 	}
 	filter, err := scope.Sigma(d.ID)
@@ -136,6 +136,11 @@ func (s *Service) harmless(ctx context.Context, tenant uint32, d *Detail, scope 
 	if err != nil {
 		return "", err
 	}
+	return p.Sigma, p.refusal("the exception", "scope")
+}
+
+// refusal is a fault.Conflict where a true positive would be hidden, naming it.
+func (p *Preview) refusal(what, field string) error {
 	var hidden []string
 	for _, a := range p.List {
 		if a.TruePositive && a.Hidden {
@@ -145,11 +150,11 @@ func (s *Service) harmless(ctx context.Context, tenant uint32, d *Detail, scope 
 	const named = 3
 	switch n := len(hidden); {
 	case n == 0:
-		return p.Sigma, nil
+		return nil
 	case n > named:
 		hidden = append(hidden[:named], fmt.Sprintf("and %d more", n-named))
 	}
-	return "", fault.New(fault.Conflict, "the exception would hide alerts that are marked true positive: %s. Make it narrower, or correct the verdict", strings.Join(hidden, ", ")).In("scope")
+	return fault.New(fault.Conflict, "%s would hide alerts that are marked true positive: %s. Make it narrower, or correct the verdict", what, strings.Join(hidden, ", ")).In(field)
 }
 
 // CreateException adds an exception to a rule that the tenant sees. One that would

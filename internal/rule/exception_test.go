@@ -372,6 +372,81 @@ func TestFilterHasNoExceptions(t *testing.T) {
 	}
 }
 
+// A filter of the catalogue silences as an exception does, and is held to the same.
+func TestFilterThatWouldHideATruePositive(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		ctx := t.Context()
+		s := rule.New(db, func(yaml []byte) (rule.Meta, error) {
+			docs, err := sigma.Parse(yaml)
+			if err != nil {
+				return rule.Meta{}, err
+			}
+			m := rule.Meta{ID: docs[0].ID, Name: docs[0].Title, Severity: "low", Type: "detection"}
+			if docs[0].Filter != nil {
+				m.Type = "filter"
+			}
+			return m, nil
+		})
+		for _, text := range []string{
+			"title: W\nid: w\nname: win\nlogsource: {product: windows, category: process_creation}\ndetection: {s: {a: b}, condition: s}\n",
+			"title: L\nid: l\nlogsource: {product: linux}\ndetection: {s: {a: b}, condition: s}\n",
+			"title: C\nid: c\ncorrelation: {type: temporal, rules: [w, l], timespan: 1m}\n",
+		} {
+			if _, err := s.Create(ctx, 1, "ann", rule.Change{YAML: []byte(text)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.SetOutcomes(func(context.Context, uint32, []string) (map[string]rule.Outcomes, error) {
+			return map[string]rule.Outcomes{"w": {TruePositives: 1}, "l": {FalsePositives: 3}, "c": {TruePositives: 2}, "gone": {TruePositives: 1}}, nil
+		})
+		var tried []string
+		s.SetSilences(func(_ context.Context, _ uint32, id, _, filter string) (*rule.Preview, error) {
+			tried = append(tried, id)
+			return &rule.Preview{List: []rule.SilencedAlert{{ID: "alert of " + id, TruePositive: true, Hidden: strings.Contains(filter, "hide")}}}, nil
+		})
+		filter := func(head, value string) []byte {
+			return []byte("title: F\nid: f\n" + head + ", s: {a: " + value + "}, condition: s}\n")
+		}
+		for head, want := range map[string]string{
+			"logsource: {product: windows}\nfilter: {rules: any":          "w",
+			"logsource: {product: linux}\nfilter: {rules: any":            "",
+			"filter: {rules: [c, win]":                                    "c w",
+			"filter: {rules: [c]":                                         "c",
+			"filter: {rules: [gone, l]":                                   "",
+			"logsource: {product: linux}\nfilter: {rules: [w]":            "w", // named is named: the engine says that it does not reach it
+			"logsource: {category: process_creation}\nfilter: {x: {y: z}": "w",
+		} {
+			tried = nil
+			if _, err := s.Create(ctx, 1, "ann", rule.Change{YAML: filter(head, "x")}); err != nil {
+				t.Errorf("%s: %v", head, err)
+				continue
+			}
+			if got := strings.Join(tried, " "); got != want {
+				t.Errorf("%s was tried on %q, want %q", head, got, want)
+			}
+			if _, err := s.Change(ctx, 1, "ann", "f", rule.Change{YAML: filter(head, "hide")}); errors.Is(err, fault.Conflict) != (want != "") {
+				t.Errorf("%s may hide: %v", head, err)
+			}
+			// A draft silences nothing yet; then it is refused when it is switched on.
+			if _, err := s.Change(ctx, 1, "ann", "f", rule.Change{YAML: filter(head, "hide"), Status: rule.Draft}); err != nil {
+				t.Errorf("%s as a draft: %v", head, err)
+			}
+			_, err := s.Change(ctx, 1, "ann", "f", rule.Change{Status: rule.On})
+			results, _ := s.Bulk(ctx, 1, "ann", []string{"f", "w"}, rule.Change{Status: rule.On})
+			if errors.Is(err, fault.Conflict) != (want != "") || errors.Is(results[0].Err, fault.Conflict) != (want != "") || results[1].Err != nil {
+				t.Errorf("%s switched on: %v, in bulk %v", head, err, results)
+			}
+			if err := s.Delete(ctx, 1, "ann", "f"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Create(ctx, 1, "ann", rule.Change{YAML: filter(head, "hide")}); errors.Is(err, fault.Conflict) != (want != "") {
+				t.Errorf("%s created: %v", head, err)
+			}
+			_ = s.Delete(ctx, 1, "ann", "f") // where it was made
+		}
+	})
+}
+
 func TestExceptionsAreBounded(t *testing.T) {
 	db := sqldbtest.SQLite(t)
 	s := synced(t, db, shipped...)
