@@ -286,3 +286,41 @@ func chained(facts []fact) map[string][]uint32 {
 	}
 	return out
 }
+
+// TestNamesOfTexts: each text may call its rules what it likes.
+func TestNamesOfTexts(t *testing.T) {
+	t.Parallel()
+	text := func(id, kind string) string {
+		return fmt.Sprintf("title: K\nid: %s\ncorrelation: {type: event_count, rules: [failed], timespan: 1m, condition: {gte: 1}}\n---\ntitle: B\nname: failed\nlogsource: {product: x}\ndetection: {s: {kind: %s}, condition: s}\n---\n", id, kind)
+	}
+	compiled := func(texts ...string) *engine {
+		var rules []Rule
+		for _, text := range texts {
+			rules = append(rules, mustParse(t, text)...)
+		}
+		set, problems := Compile(rules)
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		return newEngine(set)
+	}
+	one, two, three := text("one", "a"), text("two", "b"), text("three", "c")
+	const byID = "title: By id\nid: failed\nlogsource: {product: x}\ndetection: {s: {kind: d}, condition: s}\n"
+	for kind, want := range map[string][]string{"a": {"one  1 0-0"}, "b": {"two  1 0-0"}, "c": {"three  1 0-0"}} {
+		x := compiled(one, two, three)
+		x.at(0, 0, "source", "x", "kind", kind)
+		if d := gocmp.Diff(want, x.said()); d != "" {
+			t.Errorf("that of the same text (want -, got +):\n%s", d)
+		}
+	}
+	x := compiled(one, two, three, byID)
+	x.at(0, 0, "source", "x", "kind", "d")
+	if d := gocmp.Diff([]string{"one  1 0-0", "three  1 0-0", "two  1 0-0"}, sorted(x.said())); d != "" {
+		t.Errorf("an id goes before a name (want -, got +):\n%s", d)
+	}
+}
+
+func sorted(s []string) []string {
+	slices.Sort(s)
+	return s
+}

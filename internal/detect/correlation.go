@@ -53,7 +53,7 @@ func (c *compiler) link() {
 		if r.document.Correlation == nil {
 			continue
 		}
-		found, reason := c.bases(r.document.Correlation)
+		found, reason := c.bases(int32(i), r.document.Correlation)
 		if reason != "" {
 			c.problem(c.index[i], r.document, Unresolved, "%s", reason)
 			continue
@@ -63,17 +63,34 @@ func (c *compiler) link() {
 	c.order(bases)
 }
 
-// bases returns the rules that k refers to.
-func (c *compiler) bases(k *sigma.Correlation) ([]int32, string) {
+// bases returns the rules that k, the correlation i, refers to.
+func (c *compiler) bases(i int32, k *sigma.Correlation) ([]int32, string) {
 	var out []int32
 	for _, name := range k.Rules {
-		base, ok := c.byName[name]
+		base, ok := c.nearest(name, i)
 		if !ok {
 			return nil, fmt.Sprintf("line %d: it refers to the rule %q, which is not among the active ones: activate that rule, or put it into the same text", k.Line, name)
 		}
 		out = append(out, base)
 	}
 	return out, ""
+}
+
+// nearest returns the rule of an id, or that of a name: names need only be unique in
+// a text, so that one in the text of rule i goes first.
+func (c *compiler) nearest(name string, i int32) (int32, bool) {
+	best, ok := int32(0), false
+	beside := false
+	for _, j := range c.byName[name] {
+		d := c.set.rules[j].document
+		if d.ID == name {
+			return j, true
+		}
+		if same := d.Beside(c.set.rules[i].document); !ok || same && !beside {
+			best, ok, beside = j, true, same
+		}
+	}
+	return best, ok
 }
 
 // order makes the correlations, those that others count after these: only then is
@@ -231,7 +248,7 @@ func (c *compiler) baseSource(i int32, bases []int32) sigma.LogSource {
 		if d.Correlation == nil {
 			return d.LogSource
 		}
-		if bases, _ = c.bases(d.Correlation); len(bases) == 0 {
+		if bases, _ = c.bases(bases[0], d.Correlation); len(bases) == 0 {
 			break
 		}
 	}

@@ -145,7 +145,7 @@ func Compile(rules []Rule) (*Ruleset, []Problem) { return Options{}.Compile(rule
 
 // Compile is the function Compile with options.
 func (o Options) Compile(rules []Rule) (*Ruleset, []Problem) {
-	c := compiler{options: o, set: &Ruleset{names: sigma.NewNames()}, byName: map[string]int32{}}
+	c := compiler{options: o, set: &Ruleset{names: sigma.NewNames()}, byName: map[string][]int32{}}
 	c.admit(rules)
 	c.groupRules()
 	c.link()
@@ -156,8 +156,8 @@ type compiler struct {
 	options  Options
 	set      *Ruleset
 	problems []Problem
-	byName   map[string]int32 // id and name → rule
-	index    []int            // rule → index in the input
+	byName   map[string][]int32 // id and name → rules
+	index    []int              // rule → index in the input
 	groups   map[sigma.LogSource]int32
 }
 
@@ -205,7 +205,7 @@ func (c *compiler) admit(rules []Rule) {
 		c.index = append(c.index, r.index)
 		for _, name := range []string{r.Document.ID, r.Document.Name} {
 			if name != "" {
-				c.byName[name] = int32(i)
+				c.byName[name] = append(c.byName[name], int32(i))
 			}
 		}
 	}

@@ -112,10 +112,12 @@ func (c *compiler) applyFilter(f filterDocument) {
 		return
 	}
 	for _, name := range named {
-		id, ok := c.byName[name]
-		if !ok {
+		ids := c.byName[name]
+		if len(ids) == 0 {
 			c.problem(f.index, f.Document, Unresolved, "line %d: the filter is for the rule %q, which is not among the active ones", f.Line, name)
-		} else if r := &c.set.rules[id]; r.document.Correlation == nil && !f.LogSource.Covers(r.document.LogSource) {
+			continue
+		}
+		if r := &c.set.rules[ids[0]]; r.document.Correlation == nil && !f.LogSource.Covers(r.document.LogSource) {
 			c.problem(f.index, f.Document, Unresolved, "line %d: the filter is for %s and does not reach the rule %q of %s", f.Line, f.LogSource, name, r.document.LogSource)
 		}
 	}

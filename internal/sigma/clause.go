@@ -81,3 +81,19 @@ func (c *clause) holdsWithout() bool {
 	}
 	return false
 }
+
+// waiting returns the first line below c that needs a list, or nil.
+func (c *clause) waiting(list string) *clause {
+	if c == nil {
+		return nil
+	}
+	if c.item != nil && slices.Contains(c.item.placeholders(nil), list) {
+		return c
+	}
+	for _, k := range c.kids {
+		if found := k.waiting(list); found != nil {
+			return found
+		}
+	}
+	return nil
+}

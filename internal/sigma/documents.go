@@ -34,6 +34,7 @@ func ParseEach(data []byte) ([]*Document, []*Error) {
 	var out []*Document
 	var errs []*Error
 	c := collection{ids: map[string]int{}}
+	text := new(int)
 	for _, n := range nodes {
 		n, err := c.resolve(n)
 		if err != nil {
@@ -46,6 +47,9 @@ func ParseEach(data []byte) ([]*Document, []*Error) {
 		if err != nil {
 			errs = append(errs, asError(err))
 			continue
+		}
+		for _, d := range docs {
+			d.text = text
 		}
 		out = append(out, docs...)
 	}

@@ -151,7 +151,11 @@ func (d *Document) Fill(lists map[string][]string) (*Document, error) {
 		}
 	}
 	if len(missing) > 0 {
-		return nil, &Error{Line: d.Line, Column: 1, Message: "the rule needs the list " + strings.Join(missing, " and the list ")}
+		line, column := d.Line, 1
+		if c := d.condition.waiting(missing[0]); c != nil {
+			line, column = c.line, c.column
+		}
+		return nil, &Error{Line: line, Column: column, Message: "the rule needs the list " + strings.Join(missing, " and the list ") + ": make it, with an entry at least"}
 	}
 	if err := d.root.checkFill(lists); err != nil {
 		return nil, &Error{Line: d.Line, Column: 1, Message: err.Error()}

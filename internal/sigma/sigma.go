@@ -50,7 +50,11 @@ type Document struct {
 	condition               *clause             // as it is written; nil for a correlation
 	root                    *expr               // what condition comes to; nil for a correlation
 	lists                   map[string][]string // that Fill was given
+	text                    *int                // one for all that were read together
 }
+
+// Beside tells whether d and o come from one text.
+func (d *Document) Beside(o *Document) bool { return d.text != nil && d.text == o.text }
 
 // LogSource says which events a rule is about.
 type LogSource struct{ Product, Category, Service string }
