@@ -47,11 +47,13 @@ type content struct {
 func contents() []content {
 	return []content{
 		apacheParser(),
+		asaParser(),
 		awsParser(),
 		azureParser(),
 		bitbucketParser(),
 		cefParser(),
 		cronParser(),
+		iosParser(),
 		dockerParser(),
 		duoParser(),
 		gcpParser(),
@@ -86,7 +88,7 @@ type registry struct {
 	programs map[string]*content
 	hints    map[string]*content
 
-	apache, cef, json, kv, leef, mssql, mysql, netfilter, nginx, pam, postgres *content
+	apache, asa, cef, ios, json, kv, leef, mssql, mysql, netfilter, nginx, pam, postgres *content
 }
 
 func newRegistry() registry {
@@ -105,6 +107,7 @@ func newRegistry() registry {
 	}
 	reg.apache, reg.cef, reg.json, reg.kv = reg.hints["apache"], reg.hints["cef"], reg.hints["json"], reg.hints["kv"]
 	reg.leef, reg.netfilter, reg.nginx, reg.pam = reg.hints["leef"], reg.hints["iptables"], reg.hints["nginx"], reg.hints["pam"]
+	reg.asa, reg.ios = reg.hints["cisco_asa"], reg.hints["cisco_ios"]
 	reg.mssql, reg.mysql, reg.postgres = reg.hints["mssql"], reg.hints["mysql"], reg.hints["postgresql"]
 	return reg
 }
@@ -223,6 +226,9 @@ func (l *line) sniff() (*content, string) {
 		return nil, ""
 	}
 	reg := &l.p.registry
+	if c, why := l.appliance(); c != nil {
+		return c, why
+	}
 	switch s[0] {
 	case '{':
 		return reg.json, "the text begins as a JSON object"

@@ -1,0 +1,14 @@
+package parse
+
+// appliance chooses the parser of a network product by the first bytes of the text
+// or by a program that only it has.
+func (l *line) appliance() (*content, string) {
+	reg := &l.p.registry
+	if at, facility, _, _, _ := ciscoCode(l.text); at >= 0 {
+		if isASA(facility) {
+			return reg.asa, "a message number of ASA, FTD or PIX stands in it"
+		}
+		return reg.ios, "a message number of IOS or NX-OS stands in it"
+	}
+	return nil, ""
+}
