@@ -158,7 +158,8 @@ func (r *Report) pick(all []Candidate, o *Options) []Candidate {
 			continue
 		}
 		if reason := cannotRun(c.docs, byName); reason != "" {
-			r.Refused = append(r.Refused, Refusal{File: c.File, Line: c.Line, Column: 1, ID: c.Meta.ID, Name: c.Meta.Name, Reason: reason})
+			line, reason := place(&c, reason)
+			r.Refused = append(r.Refused, Refusal{File: c.File, Line: line, Column: 1, ID: c.Meta.ID, Name: c.Meta.Name, Reason: reason})
 			continue
 		}
 		c.Meta.License = cmp.Or(c.Meta.License, o.License)
@@ -206,6 +207,19 @@ func cannotRun(docs []*sigma.Document, byName map[string]*sigma.Document) string
 		}
 	}
 	return ""
+}
+
+// place takes the line out of what the engine says and finds it in the file.
+func place(c *Candidate, reason string) (int, string) {
+	var n int
+	if _, err := fmt.Sscanf(reason, "line %d: ", &n); err != nil {
+		return c.Line, reason
+	}
+	_, reason, _ = strings.Cut(reason, ": ")
+	if len(c.docs) > 1 { // it counts from one of them
+		return c.Line, reason
+	}
+	return c.Line - c.docs[0].Line + n, reason
 }
 
 const maxTogether = 500 // rules that one correlation may lead to
