@@ -157,7 +157,7 @@ func TestTableNames(t *testing.T) {
 		}
 	}
 	want := []string{
-		"Channel", "EventID", "EventLog", "EventType", "Provider_Name", "action", "category", "dataset", "logtype", "node_id",
+		"Channel", "EventID", "EventLog", "EventType", "Provider_Name", "action", "category", "dataset", "logtype", "msg", "node_id",
 		"product", "program", "source", "syslog_facility", "type", "vendor",
 	}
 	if got := slices.Sorted(maps.Keys(asked)); !slices.Equal(got, want) {
