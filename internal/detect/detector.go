@@ -14,7 +14,8 @@ import (
 const maxGroups = 20_000
 
 // maxSize bounds what all groups of one correlation of one tenant remember: an entry
-// counts one, a detail eight. The groups that were quiet longest make room.
+// counts one, a detail four, as their bytes compare. The groups that were quiet
+// longest make room.
 const maxSize = 400_000
 
 // idleSlack is how long, by arrival, a group is kept after nothing in it can
@@ -280,7 +281,7 @@ func appendGroupID(dst []byte, values []string) []byte {
 func (d *Detector) settle(s *correlationState, g *groupState, r *rule) {
 	size := 1
 	for _, x := range g.runs {
-		size += len(x.entries) + 8*x.details
+		size += len(x.entries) + 4*x.details
 	}
 	s.size += size - g.size
 	g.size = size

@@ -1,11 +1,8 @@
 package sigma
 
 import (
-	"fmt"
 	"net/netip"
 	"regexp"
-	"strconv"
-	"strings"
 )
 
 // An expr is what a rule says of an event: predicates joined by and, or, not and
@@ -103,19 +100,6 @@ const (
 	opTime
 	opRef
 )
-
-// key is equal for predicates that ask the same.
-func (p *predicate) key() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%q %d %t %q %q %v %d %s", p.field, p.op, p.cased, p.text, p.cmp, p.num, p.refOp, p.part)
-	for _, g := range p.glob {
-		b.WriteString(" " + strconv.Itoa(int(g.kind)) + strconv.Quote(g.literal))
-	}
-	if p.op == opCIDR {
-		b.WriteString(" " + p.net.String())
-	}
-	return b.String()
-}
 
 // stringPredicate turns a Sigma string into the cheapest predicate that means it.
 func stringPredicate(field string, p pattern, cased bool) *predicate {
