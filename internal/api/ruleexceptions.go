@@ -232,7 +232,7 @@ func (a *api) previewException(ctx context.Context, c *call, in *previewIn) (*pr
 		if x.ByEntities {
 			b.Silenced[i].Basis = "entities"
 		}
-		b.Allowed = b.Allowed && !(x.TruePositive && x.Hidden)
+		b.Allowed = b.Allowed && (!x.TruePositive || !x.Hidden)
 	}
 	return out, nil
 }
