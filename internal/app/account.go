@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,19 +28,21 @@ type accounts struct {
 
 	mu      sync.Mutex
 	sets    map[*detect.Ruleset]*account
+	retired []*detect.Ruleset     // of them, the oldest first
 	pending map[costKey]rule.Cost // not written yet
 	hits    []rule.ExceptionHits  // the same
 	totals  totals
 }
 
 // totals are what all rule sets counted since the process began.
-type totals struct{ evaluations, matches, ignored, evicted, silenced, swaps uint64 }
+type totals struct{ evaluations, matches, ignored, evicted, silenced, truncated, cut, swaps uint64 }
 
 type account struct {
 	tenant     uint32            // that it was compiled for first; the only one where there are exceptions
 	owner      map[string]string // document, by id or else title → rule
 	costs      []cost            // counted so far, by place in Stats
 	exceptions []uint64          // hits so far, by place in ExceptionStats
+	limits     detect.Limits     // so far
 	events     map[uint32]int64  // of the tenants, since the last minute
 	retired    int               // minutes since another set took its place
 }
@@ -75,14 +78,26 @@ func (a *accounts) saw(set *detect.Ruleset, tenant uint32) {
 	}
 }
 
-// retireAllBut closes the accounts of other sets, once workers have let go of them.
+// keepRetired is how many sets that are no longer used are looked at once more: workers
+// let go of one with the next chunk of its tenant. Each holds all its rules in memory.
+const keepRetired = 2
+
+// retireAllBut closes the accounts of other sets.
 func (a *accounts) retireAllBut(used map[*detect.Ruleset]bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for set, x := range a.sets {
 		if !used[set] && x.retired == 0 {
 			x.retired = 1
+			a.retired = append(a.retired, set)
 		}
+	}
+	if n := len(a.retired) - keepRetired; n > 0 {
+		a.count()
+		for _, set := range a.retired[:n] {
+			delete(a.sets, set)
+		}
+		a.retired = slices.Delete(a.retired, 0, n)
 	}
 }
 
@@ -131,6 +146,7 @@ func (a *accounts) gather() (costs []rule.Cost, hits []rule.ExceptionHits) {
 		if x.retired > 0 {
 			if x.retired++; x.retired > 3 {
 				delete(a.sets, set)
+				a.retired = slices.DeleteFunc(a.retired, func(s *detect.Ruleset) bool { return s == set })
 			}
 		}
 	}
@@ -150,6 +166,10 @@ func (a *accounts) count() {
 	for set, x := range a.sets {
 		a.tally(set, x, hour)
 		a.tallyExceptions(set, x)
+		l := set.Limits()
+		a.totals.truncated += l.Truncated - x.limits.Truncated
+		a.totals.cut += l.Cut - x.limits.Cut
+		x.limits = l
 	}
 }
 
@@ -214,5 +234,6 @@ func (a *accounts) writeMetrics(w io.Writer) {
 	a.mu.Unlock()
 	fmt.Fprintf(w, "kyra_detect_evaluations_total %d\nkyra_detect_matches_total %d\nkyra_detect_silenced_total %d\n", t.evaluations, t.matches, t.silenced)
 	fmt.Fprintf(w, "kyra_detect_ungrouped_total %d\nkyra_detect_forgotten_groups_total %d\n", t.ignored, t.evicted)
+	fmt.Fprintf(w, "kyra_detect_truncated_events_total %d\nkyra_detect_cut_events_total %d\n", t.truncated, t.cut)
 	fmt.Fprintf(w, "kyra_detect_compiled_sets_total %d\nkyra_detect_sets %d\n", t.swaps, sets)
 }

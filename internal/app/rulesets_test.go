@@ -14,6 +14,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/detect"
 	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/rule"
+	"github.com/kyra-mdr/kyra/internal/sigma"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 	"github.com/kyra-mdr/kyra/internal/sqldb/sqldbtest"
 )
@@ -249,7 +250,9 @@ func TestCostsAreKept(t *testing.T) {
 		if one, two := evaluations(1), evaluations(2); one != 35 || two != 10 {
 			t.Errorf("%d and %d evaluations, want 35 and 10", one, two)
 		}
-		find(t, r, events(7, 1)...)
+		long := login(1, "192.0.2.1")
+		long.Add("outcome", strings.Repeat("x", sigma.MaxValue+1))
+		find(t, r, append(events(6, 1), long)...)
 		create(t, rules, 1, fmt.Sprintf(loginRule, "another"))
 		create(t, rules, 2, fmt.Sprintf(loginRule, "another"))
 		r.refresh(t.Context())
@@ -261,7 +264,8 @@ func TestCostsAreKept(t *testing.T) {
 		}
 		var page strings.Builder
 		books.writeMetrics(&page)
-		for _, line := range []string{"kyra_detect_evaluations_total 52\n", "kyra_detect_matches_total 52\n", "kyra_detect_compiled_sets_total 3\n", "kyra_detect_sets 2\n"} {
+		for _, line := range []string{"kyra_detect_evaluations_total 52\n", "kyra_detect_matches_total 52\n", "kyra_detect_compiled_sets_total 3\n", "kyra_detect_sets 2\n",
+			"kyra_detect_truncated_events_total 1\n", "kyra_detect_cut_events_total 0\n"} {
 			if !strings.Contains(page.String(), line) {
 				t.Errorf("no %q in\n%s", line, page.String())
 			}

@@ -20,6 +20,11 @@
 // archive leaves out what it has by its sequence, the event store is completed by
 // the ids that it lacks, and findings at or below detected are dropped, since the
 // replay finds the same ones. A batch leaves the queue only when base has passed it.
+//
+// Time that passes without events goes through the queue too, as a chunk without
+// records, when a window of a correlation waits for its end: a replay sees it at the
+// same place. Rules may change between any two chunks; rules that stay find what they
+// would have found, and their correlations go on.
 package pipeline
 
 import (
