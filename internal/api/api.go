@@ -118,6 +118,7 @@ func New(c Config) (http.Handler, error) {
 	a.valueLists()
 	a.collectors()
 	a.keys()
+	a.ingestTokens()
 	a.missing()
 	a.mux.HandleFunc("POST "+ingestPath, a.ingest)
 	if err := a.documentation(); err != nil {
