@@ -21,6 +21,9 @@ type Rule struct {
 	Source   string `json:"source"`
 	Version  int64  `json:"version"`
 	Builtin  bool   `json:"builtin"`
+
+	Health       string `json:"health"` // failing, blind, noisy, neverFired, ok
+	HealthReason string `json:"healthReason"`
 }
 
 // Rules lists detection rules. filter holds the API's parameters.

@@ -84,6 +84,7 @@ func (t *rulesTarget) withCatalogue(cmd *cobra.Command, f func(ctx context.Conte
 		}
 		rules := rule.New(db, content.Check)
 		sights := sight.New(db, sight.Options{Log: slog.New(slog.DiscardHandler), Lists: rules.Lists, Active: rules.Active})
+		rules.SetBlind(sights.Health)
 		return f(ctx, whose.Number, &content.Importer{Rules: rules, Sight: sights})
 	})
 }
@@ -208,27 +209,30 @@ func asImportUsage(err error) error {
 
 func newRulesListCommand() *cobra.Command {
 	target := &rulesTarget{}
-	opts := struct{ search, status string }{}
+	opts := struct{ search, status, health string }{}
 	cmd := &cobra.Command{
 		Use: "list", Short: "list the rules", Args: usageArgs(cobra.NoArgs),
 		Long: "Lists the rules of a server (--to URL --key KEY) or of its data folder, by name: id, status, severity,\n" +
-			"name, parted by tabs.",
+			"health, name, parted by tabs.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := target.client(cmd)
 			if err != nil {
 				return err
 			}
-			show := func(id, status, severity, name string) error {
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\t%s\t%s\t%s\n", id, status, severity, name)
+			show := func(r *client.Rule) error {
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\t%s\t%s\t%s\t%s\n", r.ID, r.Status, r.Severity, r.Health, r.Name)
 				return err
 			}
 			if c != nil {
-				return listThere(cmd.Context(), c, opts.search, opts.status, show)
+				return listThere(cmd.Context(), c, map[string]string{"search": opts.search, "status": opts.status, "health": opts.health}, show)
 			}
 			return target.withCatalogue(cmd, func(ctx context.Context, tenant uint32, importer *content.Importer) error {
 				q := rule.Query{Filter: rule.Filter{Search: opts.search}, Sort: "name", Ascending: true, Size: listSize}
 				if opts.status != "" {
 					q.Statuses = []rule.Status{rule.Status(opts.status)}
+				}
+				if opts.health != "" {
+					q.Healths = []rule.Health{rule.Health(opts.health)}
 				}
 				for ; ; q.Page++ {
 					page, err := importer.Rules.List(ctx, tenant, q)
@@ -237,7 +241,7 @@ func newRulesListCommand() *cobra.Command {
 					}
 					for i := range page.Rules {
 						r := &page.Rules[i]
-						if err := show(r.ID, string(r.Status), r.Severity, r.Name); err != nil {
+						if err := show(&client.Rule{ID: r.ID, Name: r.Name, Severity: r.Severity, Status: string(r.Status), Health: string(r.Health)}); err != nil {
 							return err
 						}
 					}
@@ -251,14 +255,15 @@ func newRulesListCommand() *cobra.Command {
 	target.addFlags(cmd)
 	cmd.Flags().StringVar(&opts.search, "search", "", "text that stands in name, description, tactic or technique")
 	cmd.Flags().StringVar(&opts.status, "status", "", "only rules of this status: active, inactive or draft")
+	cmd.Flags().StringVar(&opts.health, "health", "", "only rules of this health: failing, blind, noisy, neverFired, ok")
 	return cmd
 }
 
 const listSize = 100 // rules asked for at a time
 
-func listThere(ctx context.Context, c *client.Client, search, status string, show func(id, status, severity, name string) error) error {
+func listThere(ctx context.Context, c *client.Client, filter map[string]string, show func(*client.Rule) error) error {
 	query := url.Values{"sort": {"name"}, "direction": {"asc"}, "size": {strconv.Itoa(listSize)}}
-	for name, value := range map[string]string{"search": search, "status": status} {
+	for name, value := range filter {
 		if value != "" {
 			query.Set(name, value)
 		}
@@ -269,8 +274,8 @@ func listThere(ctx context.Context, c *client.Client, search, status string, sho
 		if err != nil {
 			return err
 		}
-		for _, r := range page.Content {
-			if err := show(r.ID, r.Status, r.Severity, r.Name); err != nil {
+		for i := range page.Content {
+			if err := show(&page.Content[i]); err != nil {
 				return err
 			}
 		}

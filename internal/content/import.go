@@ -174,11 +174,11 @@ func (r *Report) pick(all []Candidate, o *Options) []Candidate {
 	return out
 }
 
-// cannotRun has the engine look at correlations and texts of several documents;
+// cannotRun has the engine look at correlations, filters and texts of several documents;
 // others were checked by reading them. What a list or another rule that comes later
 // can mend is no fault: the rule is blind until then.
 func cannotRun(docs []*sigma.Document, byName map[string]*sigma.Document) string {
-	if len(docs) == 1 && docs[0].Correlation == nil {
+	if len(docs) == 1 && docs[0].Correlation == nil && docs[0].Filter == nil {
 		return ""
 	}
 	var list []detect.Rule
