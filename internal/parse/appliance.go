@@ -10,5 +10,13 @@ func (l *line) appliance() (*content, string) {
 		}
 		return reg.ios, "a message number of IOS or NX-OS stands in it"
 	}
+	switch s := l.text; {
+	case isPaloAlto(s):
+		return reg.paloAlto, "the text begins as a log of PAN-OS"
+	case isMikroTik(s):
+		return reg.mikroTik, "the text begins with RouterOS' topics"
+	case isCheckPoint(s):
+		return reg.checkPoint, "the text begins as Check Point's Log Exporter writes"
+	}
 	return nil, ""
 }

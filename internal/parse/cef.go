@@ -14,7 +14,7 @@ func cefParser() content {
 			About:   "ArcSight Common Event Format of any product: the source is vendor and product, the keys become canonical fields",
 			Samples: []Sample{
 				{`Sep 19 08:26:10 fw1 CEF:0|Check Point|VPN-1 & FireWall-1|R80|100|worm \| stopped|9|src=10.0.0.1 dst=2.1.2.2 spt=1232 dpt=443 proto=TCP suser=bob act=drop msg=a \= b\nline two request=http://e.org/x?y cs1Label=Rule Name cs1=Stop worms rt=1772600767123`, []string{
-					"source=check_point_vpn_1_firewall_1", "vendor=Check Point", "product=VPN-1 & FireWall-1", "event_code=100", "rule_name=worm | stopped", "severity=critical",
+					"source=checkpoint", "vendor=Check Point", "product=VPN-1 & FireWall-1", "event_code=100", "rule_name=Stop worms", "severity=critical",
 					"host=fw1", "src_ip=10.0.0.1", "dst_ip=2.1.2.2", "src_port=1232", "dst_port=443", "proto=tcp", "user=bob", "action=drop", "msg=a = b\nline two",
 					"url=http://e.org/x?y", "url_path=/x", "url_query=y", "Rule_Name=Stop worms", "cs1=Stop worms", "time_quality=exact", "outcome=failure",
 				}},
@@ -70,6 +70,7 @@ func parseCEF(l *line) bool {
 		s = strings.TrimLeft(rest[end:], " ")
 	}
 	x.done()
+	l.cefProduct(head[1], head[2], head[5])
 	return true
 }
 

@@ -111,3 +111,11 @@ func FuzzLogin(f *testing.F)     { fuzzOne(f, "login") }
 func FuzzNetfilter(f *testing.F) { fuzzOne(f, "iptables") }
 func FuzzNginx(f *testing.F)     { fuzzOne(f, "nginx") }
 func FuzzSystemd(f *testing.F)   { fuzzOne(f, "systemd") }
+
+func FuzzCiscoASA(f *testing.F)   { fuzzOne(f, "cisco_asa") }
+func FuzzCiscoIOS(f *testing.F)   { fuzzOne(f, "cisco_ios") }
+func FuzzPaloAlto(f *testing.F)   { fuzzOne(f, "paloalto") }
+func FuzzCheckPoint(f *testing.F) { fuzzOne(f, "checkpoint") }
+func FuzzFilterlog(f *testing.F)  { fuzzOne(f, "pf") }
+func FuzzJuniper(f *testing.F)    { fuzzOne(f, "juniper") }
+func FuzzMikroTik(f *testing.F)   { fuzzOne(f, "mikrotik") }

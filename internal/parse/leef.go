@@ -42,6 +42,9 @@ func parseLEEF(l *line) bool {
 		}
 	}
 	delimiter := "\t"
+	if strings.IndexByte(s, '\t') < 0 && strings.HasPrefix(head[1], "Palo Alto") {
+		delimiter = "|"
+	}
 	if strings.HasPrefix(head[0], "2") {
 		if i := strings.IndexByte(s, '|'); i >= 0 && i <= 6 && strings.IndexByte(s[:i], '=') < 0 {
 			delimiter = leefDelimiter(s[:i])
@@ -64,6 +67,7 @@ func parseLEEF(l *line) bool {
 		}
 	}
 	x.done()
+	l.cefProduct(head[1], head[2], "")
 	return true
 }
 

@@ -52,19 +52,23 @@ func contents() []content {
 		azureParser(),
 		bitbucketParser(),
 		cefParser(),
+		checkPointParser(),
 		cronParser(),
 		iosParser(),
 		dockerParser(),
 		duoParser(),
+		filterlogParser(),
 		gcpParser(),
 		gitHubParser(),
 		gitLabParser(),
 		jsonParser(),
+		juniperParser(),
 		kubernetesParser(),
 		kvParser(),
 		leefParser(),
 		loginParser(),
 		m365Parser(),
+		mikroTikParser(),
 		mssqlParser(),
 		mysqlParser(),
 		netfilterParser(),
@@ -72,6 +76,7 @@ func contents() []content {
 		oktaParser(),
 		oneLoginParser(),
 		openCanaryParser(),
+		paloAltoParser(),
 		pamParser(),
 		postgresParser(),
 		shadowParser(),
@@ -88,7 +93,7 @@ type registry struct {
 	programs map[string]*content
 	hints    map[string]*content
 
-	apache, asa, cef, ios, json, kv, leef, mssql, mysql, netfilter, nginx, pam, postgres *content
+	apache, asa, cef, checkPoint, ios, mikroTik, paloAlto, json, kv, leef, mssql, mysql, netfilter, nginx, pam, postgres *content
 }
 
 func newRegistry() registry {
@@ -108,6 +113,7 @@ func newRegistry() registry {
 	reg.apache, reg.cef, reg.json, reg.kv = reg.hints["apache"], reg.hints["cef"], reg.hints["json"], reg.hints["kv"]
 	reg.leef, reg.netfilter, reg.nginx, reg.pam = reg.hints["leef"], reg.hints["iptables"], reg.hints["nginx"], reg.hints["pam"]
 	reg.asa, reg.ios = reg.hints["cisco_asa"], reg.hints["cisco_ios"]
+	reg.checkPoint, reg.paloAlto, reg.mikroTik = reg.hints["checkpoint"], reg.hints["paloalto"], reg.hints["mikrotik"]
 	reg.mssql, reg.mysql, reg.postgres = reg.hints["mssql"], reg.hints["mysql"], reg.hints["postgresql"]
 	return reg
 }

@@ -109,9 +109,9 @@ func (l *line) named(name, value string) {
 	case "src2", "dst2":
 		l.endpoint2(name == "src2", value)
 	case event.SrcIP:
-		l.addPeer(event.SrcIP, event.SrcHost, value)
+		l.addPeer(event.SrcIP, event.SrcHost, strings.TrimRight(value, ".,"))
 	case event.DstIP:
-		l.addPeer(event.DstIP, event.DstHost, value)
+		l.addPeer(event.DstIP, event.DstHost, strings.TrimRight(value, ".,"))
 	case event.Proto:
 		l.add(event.Proto, l.protocol(value))
 	case event.User:
