@@ -177,7 +177,7 @@ func (c *compiler) admit(rules []Rule) {
 	for i, r := range rules {
 		d := r.Document
 		if d.ID != "" && seen[d.ID] {
-			c.problem(i, d, Duplicate, "another rule has the id %s", d.ID)
+			c.problem(i, d, Duplicate, "line %d: another rule has the id %s: give this one an id of its own, or switch the other off", d.Line, d.ID)
 			continue
 		}
 		if d.Filter != nil {

@@ -289,3 +289,30 @@ func index(s string, c byte) int {
 	}
 	return len(s)
 }
+
+// TestSilenceThenEvent: what was judged at the end of a window is counted at its own
+// time, though it becomes known later.
+func TestSilenceThenEvent(t *testing.T) {
+	t.Parallel()
+	x := newEngine(mustCompile(t, replace(heartbeat, "CONDITION", "lt: 1")+`---
+title: Login
+id: b
+logsource: {product: x}
+detection: {s: {kind: b}, condition: s}
+---
+title: Silent, then a login
+id: outer
+correlation: {type: temporal_ordered, rules: [silent, b], group-by: [host], timespan: 15m}
+`))
+	x.beat(0, "one")
+	x.beat(0, "two")
+	x.at(500, 0, "source", "x", "kind", "b", "host", "two") // before the silence is over
+	x.at(700, 0, "source", "x", "kind", "b", "host", "one")
+	if got := x.said(); len(got) != 0 {
+		t.Errorf("before the window can be judged there is %v", got)
+	}
+	x.at(1300, 0, "source", "nothing")
+	if d := cmp.Diff([]string{"outer host=one 1 600-700"}, x.said()); d != "" {
+		t.Errorf("findings (want -, got +):\n%s", d)
+	}
+}
