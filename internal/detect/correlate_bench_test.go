@@ -22,7 +22,7 @@ func BenchmarkCorrelate(b *testing.B) {
 		{"temporal_ordered", "type: temporal_ordered, rules: [b, a], group-by: [g], timespan: 5m"},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			set := mustCompile(b, threeBases+"title: K\nid: k\ncorrelation: {"+replace(c.correlation, "CONDITION", "rules: [a], group-by: [g], timespan: 5m, condition")+"}\n")
+			set := mustCompile(b, threeBases+"title: K\nid: k\ncorrelation: {"+conditioned(c.correlation, "rules: [a], group-by: [g], timespan: 5m, condition")+"}\n")
 			x := newEngine(set)
 			events := make([]event.Event, 100_000)
 			hits := make([][]Hit, len(events))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,17 +49,10 @@ func (x *engine) said() []string {
 
 func heartbeats(tb testing.TB, condition string) *engine {
 	tb.Helper()
-	return newEngine(mustCompile(tb, replace(heartbeat, "CONDITION", condition)))
+	return newEngine(mustCompile(tb, conditioned(heartbeat, condition)))
 }
 
-func replace(s, old, with string) string {
-	for i := 0; i+len(old) <= len(s); i++ {
-		if s[i:i+len(old)] == old {
-			return s[:i] + with + s[i+len(old):]
-		}
-	}
-	return s
-}
+func conditioned(s, condition string) string { return strings.Replace(s, "CONDITION", condition, 1) }
 
 func TestAbsence(t *testing.T) {
 	t.Parallel()
@@ -240,8 +234,8 @@ func TestBoundsOfAll(t *testing.T) {
 		"{type: temporal, rules: [a, b, c], group-by: [g], timespan: 1h}|",
 		"{type: temporal_ordered, rules: [c, b, a], group-by: [g], timespan: 1h}|",
 	} {
-		name, condition := c[:len(c)-len(c[index(c, '|'):])], c[index(c, '|')+1:]
-		name = replace(name, "CONDITION", "rules: [a], group-by: [g], timespan: 1h, condition: {"+condition+"}")
+		name, condition, _ := strings.Cut(c, "|")
+		name = conditioned(name, "rules: [a], group-by: [g], timespan: 1h, condition: {"+condition+"}")
 		x := newEngine(mustCompile(t, threeBases+"title: K\nid: k\ncorrelation: "+name+"\n"))
 		start := time.Now()
 		for j := range int64(5000) {
@@ -281,20 +275,11 @@ func TestBoundsOfAll(t *testing.T) {
 	}
 }
 
-func index(s string, c byte) int {
-	for i := range len(s) {
-		if s[i] == c {
-			return i
-		}
-	}
-	return len(s)
-}
-
 // TestSilenceThenEvent: what was judged at the end of a window is counted at its own
 // time, though it becomes known later.
 func TestSilenceThenEvent(t *testing.T) {
 	t.Parallel()
-	x := newEngine(mustCompile(t, replace(heartbeat, "CONDITION", "lt: 1")+`---
+	x := newEngine(mustCompile(t, conditioned(heartbeat, "lt: 1")+`---
 title: Login
 id: b
 logsource: {product: x}

@@ -10,10 +10,10 @@ import (
 // rules change, and are dropped with their rule.
 func TestSwapKeepsDeadlines(t *testing.T) {
 	t.Parallel()
-	current := mustCompile(t, replace(heartbeat, "CONDITION", "lt: 2"))
+	current := mustCompile(t, conditioned(heartbeat, "lt: 2"))
 	x := &engine{set: current, matcher: current.NewMatcher(), detector: New(func(uint32) *Ruleset { return current })}
 	x.beat(0, "one")
-	other := replace(heartbeat, "CONDITION", "lt: 2") + "---\ntitle: Other\nid: other\ncorrelation: {type: event_count, rules: [a], timespan: 1m, condition: {gte: 99}}\n"
+	other := conditioned(heartbeat, "lt: 2") + "---\ntitle: Other\nid: other\ncorrelation: {type: event_count, rules: [a], timespan: 1m, condition: {gte: 99}}\n"
 	current = mustCompile(t, other)
 	x.matcher = current.NewMatcher()
 	x.at(900, 0, "source", "nothing") // the tenant's rules changed, and no event of theirs came
