@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"bytes"
 	"encoding/binary"
 	"slices"
 	"sync/atomic"
@@ -144,6 +143,10 @@ func (m *Matcher) classify(e *event.Event) *class {
 	if !l.Routed {
 		l.Route, l.Routed = m.set.router.route(l.Names, l.Route[:0], m.ranks), true
 	}
+	if c, ok := l.Last.(*class); ok && sameRoute(l, e) {
+		return c
+	}
+	l.Text, l.Ends, l.Last = l.Text[:0], l.Ends[:0], nil
 	m.key = m.key[:0]
 	for i := 0; i < len(l.Route); i += 2 {
 		v := e.Fields[l.Route[i+1]].Value
@@ -153,9 +156,8 @@ func (m *Matcher) classify(e *event.Event) *class {
 		if len(m.key) > maxClassKey {
 			return m.evaluate(e, l.Route)
 		}
-	}
-	if bytes.Equal(m.key, m.last) && m.events > 0 {
-		return m.class
+		l.Text = append(l.Text, v...)
+		l.Ends = append(l.Ends, int32(len(l.Text)))
 	}
 	c, ok := m.classes[string(m.key)]
 	if !ok {
@@ -165,8 +167,21 @@ func (m *Matcher) classify(e *event.Event) *class {
 		}
 		m.classes[string(m.key)] = c
 	}
-	m.last, m.class = append(m.last[:0], m.key...), c
+	l.Last = c
 	return c
+}
+
+// sameRoute tells whether the values that log sources ask for are those of the last
+// event of the layout.
+func sameRoute(l *sigma.Layout, e *event.Event) bool {
+	from := int32(0)
+	for i, end := range l.Ends {
+		if string(l.Text[from:end]) != e.Fields[l.Route[2*i+1]].Value {
+			return false
+		}
+		from = end
+	}
+	return true
 }
 
 func (m *Matcher) evaluate(e *event.Event, route []int32) *class {

@@ -110,7 +110,7 @@ func (s *Scratch) lookDeep(l *look) {
 		}
 	}
 	s.fireFor(l, fired)
-	s.deep = append(s.deep, l.value)
+	s.deep = append(s.deep, *l)
 }
 
 func (s *Scratch) notePossible(id, value int32) {
@@ -126,5 +126,13 @@ func (s *Scratch) notePossible(id, value int32) {
 
 // impossible tells that a deep value cannot fulfil condition id.
 func (s *Scratch) impossible(id int32, p *compiledPredicate, value int32) bool {
-	return p.deep && s.possible[id] != s.epoch && slices.Contains(s.deep, value)
+	if !p.deep || s.possible[id] == s.epoch {
+		return false
+	}
+	for i := range s.deep {
+		if l := &s.deep[i]; l.value == value && slices.Contains(l.unit.fields, p.field) {
+			return true
+		}
+	}
+	return false
 }

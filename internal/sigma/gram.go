@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -18,6 +19,7 @@ type gramIndex struct {
 	four    gramTable
 	two     gramTable
 	few     []shortLiteral // instead of two where they are few
+	signs   bool           // they have no letters: folding does not matter to them
 	entries []gramEntry
 	ascii   bool // every literal is ASCII
 }
@@ -43,7 +45,7 @@ type gramEntry struct {
 
 // A shortLiteral is one of less than four bytes.
 type shortLiteral struct {
-	text []byte
+	text string
 	id   int32
 }
 
@@ -76,7 +78,7 @@ func newGramIndex(literals []string, ids []int32, model *gramModel) *gramIndex {
 	if len(literals) == 0 {
 		return nil
 	}
-	g := &gramIndex{ascii: true}
+	g := &gramIndex{ascii: true, signs: true}
 	shortest, short := 0, 0
 	for _, l := range literals {
 		switch {
@@ -115,7 +117,8 @@ func newGramIndex(literals []string, ids []int32, model *gramModel) *gramIndex {
 				four.add(load32(l, j), gramEntry{l, int32(j), ids[k]})
 			}
 		case short <= maxFew || len(l) == 1:
-			g.few = append(g.few, shortLiteral{[]byte(l), ids[k]})
+			g.few = append(g.few, shortLiteral{l, ids[k]})
+			g.signs = g.signs && signsOnly(l)
 		default:
 			best := 0
 			if len(l) == 3 && model.two[gram2(l, 1)] < model.two[gram2(l, 0)] {
@@ -132,6 +135,16 @@ func newGramIndex(literals []string, ids []int32, model *gramModel) *gramIndex {
 func asciiOnly(s string) bool {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// signsOnly tells that s is ASCII without letters.
+func signsOnly(s string) bool {
+	for i := range len(s) {
+		if c := s[i] | 0x20; s[i] >= utf8.RuneSelf || 'a' <= c && c <= 'z' {
 			return false
 		}
 	}
@@ -228,7 +241,7 @@ func (g *gramIndex) scan(v []byte, out *scanned) {
 		}
 	}
 	for i := range g.few {
-		if bytes.Contains(v, g.few[i].text) {
+		if bytes.Contains(v, []byte(g.few[i].text)) {
 			out.ids = append(out.ids, g.few[i].id)
 		}
 	}
@@ -238,8 +251,13 @@ func (g *gramIndex) scan(v []byte, out *scanned) {
 // that it is not known. Where all literals are ASCII, what is not ASCII in v matters
 // only if it folds to ASCII: see plainWord.
 func (g *gramIndex) absent(v string) bool {
-	if len(v) < 8 || g.stride == 0 || len(g.few) > 0 || len(g.two.bits) > 0 {
+	if len(v) < 8 || g.stride == 0 || !g.signs || len(g.two.bits) > 0 {
 		return false
+	}
+	for i := range g.few {
+		if strings.Contains(v, g.few[i].text) {
+			return false
+		}
 	}
 	tail := load64(v, len(v)-8)
 	if tail&highBits != 0 && !(g.ascii && plainWord(tail)) {

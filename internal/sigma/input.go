@@ -12,6 +12,7 @@ type Input struct {
 	table     *Names
 	event     *event.Event
 	names     []int32
+	before    []numberedName // of the last event, by position: most events are like it
 	layout    *Layout
 	layouts   layouts
 	arena     []byte // folded values
@@ -46,8 +47,16 @@ func (in *Input) Set(e *event.Event) {
 	}
 	in.names = in.names[:0]
 	h := uint64(len(e.Fields))
+	for len(in.before) < len(e.Fields) {
+		in.before = append(in.before, numberedName{id: -1})
+	}
 	for i := range e.Fields {
-		id := in.table.number(e.Fields[i].Name)
+		name := e.Fields[i].Name
+		id := in.before[i].id
+		if in.before[i].name != name {
+			id = in.table.number(name)
+			in.before[i] = numberedName{name, id}
+		}
 		in.names = append(in.names, id)
 		h = (h ^ uint64(uint32(id))) * 0x9E3779B97F4A7C15
 	}
@@ -95,6 +104,11 @@ type Layout struct {
 	// Routed is false.
 	Route  []int32
 	Routed bool
+	// Last is the caller's, what Route led to the last time, for values that stand
+	// in Text up to Ends.
+	Last any
+	Text []byte
+	Ends []int32
 
 	hash  uint64
 	plans []*plan
@@ -117,7 +131,7 @@ func (x *layouts) of(names []int32, hash uint64) *Layout {
 	}
 	if s := &x.seen[hash>>7%uint64(len(x.seen))]; *s != hash {
 		*s = hash
-		x.loose.Names, x.loose.Routed = names, false
+		x.loose.Names, x.loose.Routed, x.loose.Last = names, false, nil
 		x.loose.plans = x.loose.plans[:0]
 		return &x.loose
 	}

@@ -33,7 +33,7 @@ type Scratch struct {
 	cells      int // of all automata
 
 	possible []uint32 // by predicate: the epoch in which a deep value may fulfil it
-	deep     []int32  // deep values of the event
+	deep     []look   // deep values of the event
 	work     int
 	skipped  []int32
 }
