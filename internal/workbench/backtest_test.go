@@ -168,6 +168,9 @@ func TestBacktestOfTheCatalogue(t *testing.T) {
 
 // A backtest over a stored day must say what the same rules gave live on that day.
 func TestBacktestIsWhatLiveGave(t *testing.T) {
+	if testing.Short() || raceEnabled {
+		t.Skip("runs many rules over a whole day")
+	}
 	stores(t, func(t *testing.T, store eventstore.Store) {
 		b := newBench(t, store)
 		b.builtin()

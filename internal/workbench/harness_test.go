@@ -193,5 +193,8 @@ correlation:
 func stores(t *testing.T, test func(t *testing.T, store eventstore.Store)) {
 	t.Helper()
 	t.Run("memory", func(t *testing.T) { test(t, &memory.Store{}) })
+	if raceEnabled {
+		return // the node would run in this very binary: it takes minutes
+	}
 	t.Run("victorialogs", func(t *testing.T) { test(t, realStore(t)) })
 }
