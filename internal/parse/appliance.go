@@ -1,5 +1,7 @@
 package parse
 
+import "strings"
+
 // appliance chooses the parser of a network product by the first bytes of the text
 // or by a program that only it has.
 func (l *line) appliance() (*content, string) {
@@ -13,6 +15,12 @@ func (l *line) appliance() (*content, string) {
 	switch s := l.text; {
 	case isPaloAlto(s):
 		return reg.paloAlto, "the text begins as a log of PAN-OS"
+	case isSophos(s):
+		return reg.sophos, "the text begins with the keys of a Sophos firewall"
+	case isSonicWall(strings.TrimLeft(s, " ")):
+		return reg.sonicWall, "the text begins with the keys of a SonicWall"
+	case isF5(s):
+		return reg.f5, "a message number of BIG-IP stands in it"
 	case isMikroTik(s):
 		return reg.mikroTik, "the text begins with RouterOS' topics"
 	case isCheckPoint(s):

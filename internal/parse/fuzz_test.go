@@ -119,3 +119,6 @@ func FuzzCheckPoint(f *testing.F) { fuzzOne(f, "checkpoint") }
 func FuzzFilterlog(f *testing.F)  { fuzzOne(f, "pf") }
 func FuzzJuniper(f *testing.F)    { fuzzOne(f, "juniper") }
 func FuzzMikroTik(f *testing.F)   { fuzzOne(f, "mikrotik") }
+func FuzzSophos(f *testing.F)     { fuzzOne(f, "sophos") }
+func FuzzSonicWall(f *testing.F)  { fuzzOne(f, "sonicwall") }
+func FuzzF5(f *testing.F)         { fuzzOne(f, "f5_bigip") }

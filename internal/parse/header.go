@@ -196,6 +196,10 @@ func scanRFC3164Time(l *line, s string, pri bool) (rest string, ok bool) {
 		c.year = year
 	case at[4] == '-':
 		rest, ok = c.isoTime(at)
+	case at[4] == ':' && len(at) > 20 && at[7] == ':' && at[10] == '-': // Sophos UTM: "2006:01:02-15:04:05 "
+		if rest, ok = c.colonTime(at); ok {
+			iso = false
+		}
 	}
 	if !ok {
 		return s, false

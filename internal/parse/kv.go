@@ -170,11 +170,26 @@ func fortiGate(l *line) {
 		l.dataset = l.p.names.of(append(append(append(short[:0], kind...), '.'), sub...))
 	}
 	l.add(event.EventCode, e.Get("logid"))
+	l.fortiGateOwn()
 	switch kind {
 	case "traffic":
 		l.put(event.Category, "network")
 	case "utm":
-		l.put(event.Category, "intrusion_detection")
+		category := "intrusion_detection"
+		switch sub {
+		case "webfilter":
+			category = "web"
+		case "virus":
+			category = "malware"
+			l.atLeast(medium)
+		case "dns":
+			category = "dns"
+		}
+		l.put(event.Category, category)
+	case "event":
+		if action := e.Get(event.Action); action == "login" || action == "logout" {
+			l.put(event.Category, "authentication")
+		}
 	}
 	if _, ok := e.Lookup(event.Outcome); ok {
 		return
@@ -182,7 +197,7 @@ func fortiGate(l *line) {
 	switch e.Get(event.Action) {
 	case "deny", "blocked", "dropped", "block":
 		l.put(event.Outcome, "failure")
-	case "accept", "close", "passthrough", "pass":
+	case "accept", "close", "passthrough", "pass", "timeout", "client-rst", "server-rst", "start":
 		l.put(event.Outcome, "success")
 	case "login":
 		outcome := "success"
@@ -191,5 +206,31 @@ func fortiGate(l *line) {
 			l.atLeast(medium)
 		}
 		l.put(event.Outcome, outcome)
+	}
+}
+
+// fortiGateOwn gives FortiGate's own keys their meaning.
+func (l *line) fortiGateOwn() {
+	for _, f := range l.e.Fields[:len(l.e.Fields):len(l.e.Fields)] {
+		switch f.Name {
+		case "ui":
+			l.consoleAddress(f.Value)
+		case "attack", "virus":
+			l.put(event.RuleName, f.Value)
+		case "hostname":
+			l.once(event.Domain, f.Value)
+		case "qname":
+			l.once(event.DNSQuery, f.Value)
+		case "remip":
+			if a, ok := address(f.Value); ok {
+				l.once(event.SrcIP, a)
+			}
+		case "transip":
+			l.addPeer(event.SrcNATIP, "", f.Value)
+		case "service":
+			l.once(event.AppProto, l.p.lower(f.Value))
+		case "sessionid":
+			l.once(event.SessionID, f.Value)
+		}
 	}
 }

@@ -57,6 +57,7 @@ func contents() []content {
 		iosParser(),
 		dockerParser(),
 		duoParser(),
+		f5Parser(),
 		filterlogParser(),
 		gcpParser(),
 		gitHubParser(),
@@ -80,6 +81,8 @@ func contents() []content {
 		pamParser(),
 		postgresParser(),
 		shadowParser(),
+		sonicWallParser(),
+		sophosParser(),
 		sshdParser(),
 		suParser(),
 		sudoParser(),
@@ -93,7 +96,7 @@ type registry struct {
 	programs map[string]*content
 	hints    map[string]*content
 
-	apache, asa, cef, checkPoint, ios, mikroTik, paloAlto, json, kv, leef, mssql, mysql, netfilter, nginx, pam, postgres *content
+	apache, asa, cef, checkPoint, f5, ios, mikroTik, paloAlto, sonicWall, sophos, json, kv, leef, mssql, mysql, netfilter, nginx, pam, postgres *content
 }
 
 func newRegistry() registry {
@@ -113,6 +116,7 @@ func newRegistry() registry {
 	reg.apache, reg.cef, reg.json, reg.kv = reg.hints["apache"], reg.hints["cef"], reg.hints["json"], reg.hints["kv"]
 	reg.leef, reg.netfilter, reg.nginx, reg.pam = reg.hints["leef"], reg.hints["iptables"], reg.hints["nginx"], reg.hints["pam"]
 	reg.asa, reg.ios = reg.hints["cisco_asa"], reg.hints["cisco_ios"]
+	reg.f5, reg.sonicWall, reg.sophos = reg.hints["f5_bigip"], reg.hints["sonicwall"], reg.hints["sophos"]
 	reg.checkPoint, reg.paloAlto, reg.mikroTik = reg.hints["checkpoint"], reg.hints["paloalto"], reg.hints["mikrotik"]
 	reg.mssql, reg.mysql, reg.postgres = reg.hints["mssql"], reg.hints["mysql"], reg.hints["postgresql"]
 	return reg

@@ -302,6 +302,15 @@ func (c *clock) isoTime(s string) (rest string, ok bool) {
 	return c.zone(rest), true
 }
 
+// colonTime reads "2006:01:02-15:04:05".
+func (c *clock) colonTime(s string) (rest string, ok bool) {
+	c.year, c.month, c.day = number(s[:4]), two(s, 5), two(s, 8)
+	if c.year < 1970 || c.month < 1 || c.day < 1 {
+		return s, false
+	}
+	return c.timeOfDay(s[11:])
+}
+
 // bsdTime reads "Jan _2 15:04:05" with an optional year before or after the time
 // of day, fraction, and zone. A weekday may stand before.
 func (c *clock) bsdTime(s string) (rest string, ok bool) {
