@@ -111,7 +111,7 @@ func (d *Detector) await(o *occurrence, set *Ruleset, k *correlation, f *feed, r
 	k.put(r, e)
 	r.details++
 	r.high = max(r.high, e.at)
-	r.lag = o.event.Arrived - e.at
+	r.lag = d.clock - e.at // not its arrival: a server's clock that was ahead must not end windows early
 }
 
 // endWindows judges the windows that have ended by an arrival.

@@ -301,3 +301,21 @@ correlation: {type: temporal_ordered, rules: [silent, b], group-by: [host], time
 		t.Errorf("findings (want -, got +):\n%s", d)
 	}
 }
+
+// TestClockSetBack: the server's clock was a day ahead for a moment. Windows may end
+// later for that, never earlier.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	x := heartbeats(t, "lt: 2")
+	x.at(0, 86_400, "source", "x", "kind", "other")
+	for second := int64(10); second < 3000; second += 100 {
+		x.beat(second, "one")
+	}
+	if got := x.said(); len(got) != 0 {
+		t.Errorf("after the clock was set back there is %v", got)
+	}
+	x.detector.Advance((86_400 + 1200) * 1e9)
+	if d := cmp.Diff([]string{"silent host=one 0 3310-3310"}, x.said()); d != "" {
+		t.Errorf("when its time has come again (want -, got +):\n%s", d)
+	}
+}
