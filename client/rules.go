@@ -86,6 +86,14 @@ type RefusedRule struct {
 	Reason string `json:"reason"`
 }
 
+// A BlindRule was loaded and cannot match anything that arrives.
+type BlindRule struct {
+	ID     string `json:"id"`
+	Name   string `json:"name"`
+	File   string `json:"file"`
+	Reason string `json:"reason"`
+}
+
 // ImportCounts sums up an ImportReport.
 type ImportCounts struct {
 	Files     int `json:"files"`

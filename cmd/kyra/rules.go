@@ -220,7 +220,8 @@ func newRulesListCommand() *cobra.Command {
 				return err
 			}
 			show := func(r *client.Rule) error {
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\t%s\t%s\t%s\t%s\n", r.ID, r.Status, r.Severity, r.Health, r.Name)
+				name := strings.Join(strings.Fields(harmless(r.Name)), " ") // one line, one column
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\t%s\t%s\t%s\t%s\n", harmless(r.ID), r.Status, r.Severity, r.Health, name)
 				return err
 			}
 			if c != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/kyra-mdr/kyra/client"
 )
@@ -61,8 +62,18 @@ func printImport(w io.Writer, r *client.ImportReport, diff bool) error {
 		}
 		fmt.Fprintf(&b, "gone       %s %q: %s\n", x.ID, x.Name, what)
 	}
-	_, err := w.Write(b.Bytes())
+	_, err := io.WriteString(w, harmless(b.String()))
 	return err
+}
+
+// harmless takes what a terminal obeys out of a text: rules are written by others.
+func harmless(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
 }
 
 // printReasons sums blind rules up by what is missing, the most frequent first.
