@@ -68,6 +68,9 @@ func (c *compiler) bases(i int32, k *sigma.Correlation) ([]int32, string) {
 	var out []int32
 	for _, name := range k.Rules {
 		base, ok := c.nearest(name, i)
+		if why := c.left[name]; !ok && why != "" {
+			return nil, fmt.Sprintf("line %d: it refers to the rule %q, which cannot be used: %s", k.Line, name, why)
+		}
 		if !ok {
 			return nil, fmt.Sprintf("line %d: it refers to the rule %q, which is not among the active ones: activate that rule, or put it into the same text", k.Line, name)
 		}

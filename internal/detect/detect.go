@@ -145,7 +145,7 @@ func Compile(rules []Rule) (*Ruleset, []Problem) { return Options{}.Compile(rule
 
 // Compile is the function Compile with options.
 func (o Options) Compile(rules []Rule) (*Ruleset, []Problem) {
-	c := compiler{options: o, set: &Ruleset{names: sigma.NewNames()}, byName: map[string][]int32{}}
+	c := compiler{options: o, set: &Ruleset{names: sigma.NewNames()}, byName: map[string][]int32{}, left: map[string]string{}}
 	c.admit(rules)
 	c.groupRules()
 	c.link()
@@ -157,6 +157,7 @@ type compiler struct {
 	set      *Ruleset
 	problems []Problem
 	byName   map[string][]int32 // id and name → rules
+	left     map[string]string  // id and name of rules that are left out → why
 	index    []int              // rule → index in the input
 	groups   map[sigma.LogSource]int32
 }
@@ -189,6 +190,7 @@ func (c *compiler) admit(rules []Rule) {
 			filled, err := d.Fill(c.options.Lists)
 			if err != nil {
 				c.problem(i, d, NeedsList, "%s", err.Error())
+				c.left[d.ID], c.left[d.Name] = err.Error(), err.Error()
 				continue
 			}
 			r.Document = filled

@@ -68,11 +68,15 @@ logsource: {product: x}
 detection: {s: {a: b}, condition: s}
 ---
 title: list
+name: list
 logsource: {product: x}
 detection: {s: {a|expand: '%l%'}, condition: s}
 ---
 title: lost
 correlation: {type: event_count, rules: [nobody], timespan: 1m, condition: {gte: 1}}
+---
+title: waits
+correlation: {type: event_count, rules: [list], timespan: 1m, condition: {gte: 1}}
 ---
 title: one
 name: one
@@ -93,11 +97,14 @@ correlation: {type: event_count, rules: [ok], timespan: 1m, condition: {gte: 1}}
 	var got []string
 	for _, p := range problems {
 		got = append(got, fmt.Sprintf("%d %s %s", p.Index, p.Rule, p.Kind))
-		if want := `line 21: it counts itself: "one" counts "two" counts "one"`; p.Rule == "one" && p.Message != want {
+		if want := `line 21: it refers to the rule "list", which cannot be used: line 15, column 17: the rule needs the list l: make it, with an entry at least`; p.Rule == "waits" && p.Message != want {
+			t.Errorf("the problem is %q, want %q", p.Message, want)
+		}
+		if want := `line 25: it counts itself: "one" counts "two" counts "one"`; p.Rule == "one" && p.Message != want {
 			t.Errorf("the problem of a cycle is %q, want %q", p.Message, want)
 		}
 	}
-	want := []string{"1 ok duplicate", "2 list needs_list", "3 lost unresolved", "4 one unresolved", "5 two unresolved", "6 above unresolved"}
+	want := []string{"1 ok duplicate", "2 list needs_list", "3 lost unresolved", "4 waits unresolved", "5 one unresolved", "6 two unresolved", "7 above unresolved"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("problems (want -, got +):\n%s", d)
 	}
