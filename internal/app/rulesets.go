@@ -45,7 +45,6 @@ type tenantRules struct {
 
 // A ruleset is what tenants with the same rules share.
 type ruleset struct {
-	identity string
 	sample   *sample
 	compiled atomic.Pointer[compiled]
 }
@@ -85,6 +84,17 @@ func (r *rulesets) observe(e *event.Event) {
 		t.sample.add(e)
 		r.books.saw(t.compiled.Load().set, e.Tenant)
 	}
+}
+
+// leftOut counts the rules that are left out, once where tenants share them.
+func (r *rulesets) leftOut() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	n := 0
+	for _, s := range r.shared {
+		n += len(s.compiled.Load().problems)
+	}
+	return n
 }
 
 // Problems tells which of the tenant's running rules are left out or without one of
@@ -161,49 +171,76 @@ func (r *rulesets) aside(ctx context.Context, tenant uint32, again bool) error {
 	return <-done
 }
 
+// wanted is what is active for a tenant.
+type wanted struct {
+	active     []rule.Active
+	lists      map[string][]string
+	generation uint64
+	identity   string
+}
+
+func (r *rulesets) wanted(ctx context.Context, tenant uint32) (w wanted, err error) {
+	if w.active, w.generation, err = r.rules.Active(ctx, tenant); err != nil {
+		return w, err
+	}
+	if r.lists != nil {
+		if w.lists, err = r.lists(ctx, tenant); err != nil {
+			return w, err
+		}
+	}
+	if w.identity = identityOf(w.active, tenant); len(w.lists) > 0 {
+		w.identity += fmt.Sprintf(" lists/%d/%d", tenant, w.generation)
+	}
+	return w, nil
+}
+
 // load compiles what is active, unless another tenant has the same and again is not
 // asked for, and swaps it in.
 func (r *rulesets) load(ctx context.Context, tenant uint32, again bool) (*tenantRules, error) {
-	r.compiles.Lock()
-	defer r.compiles.Unlock()
-	active, generation, err := r.rules.Active(ctx, tenant)
+	w, err := r.wanted(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
-	var lists map[string][]string
-	if r.lists != nil {
-		if lists, err = r.lists(ctx, tenant); err != nil {
-			return nil, err
-		}
+	// Before the turn to compile: a tenant whose rules are there must not wait for those
+	// of another.
+	if t := r.attach(tenant, &w, nil); t != nil && !again {
+		return t, nil
 	}
-	identity := identityOf(active, tenant)
-	if len(lists) > 0 {
-		identity += fmt.Sprintf(" lists/%d/%d", tenant, generation)
+	r.compiles.Lock()
+	defer r.compiles.Unlock()
+	if t := r.attach(tenant, &w, nil); t != nil && !again {
+		return t, nil
 	}
 	r.mu.RLock()
-	s, before := r.shared[identity], r.tenants[tenant]
+	s, before := r.shared[w.identity], r.tenants[tenant]
 	r.mu.RUnlock()
-	if s == nil || again {
-		var traffic *sample
-		switch {
-		case s != nil:
-			traffic = s.sample
-		case before != nil: // what arrives has not changed with the rules
-			traffic = before.sample
-		default:
-			traffic = newSample()
-		}
-		c := r.compile(ctx, tenant, active, lists, traffic.events())
-		if s == nil {
-			s = &ruleset{identity: identity, sample: traffic}
-		}
-		s.compiled.Store(c)
+	traffic := newSample()
+	switch {
+	case s != nil:
+		traffic = s.sample
+	case before != nil: // what arrives has not changed with the rules
+		traffic = before.sample
 	}
-	t := &tenantRules{s, generation}
+	c := r.compile(ctx, tenant, &w, traffic.events())
+	if s == nil {
+		s = &ruleset{sample: traffic}
+	}
+	s.compiled.Store(c)
+	return r.attach(tenant, &w, s), nil
+}
+
+// attach lets the tenant have the shared set of what it wants, which is s unless that
+// is nil; nil where there is none.
+func (r *rulesets) attach(tenant uint32, w *wanted, s *ruleset) *tenantRules {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.tenants[tenant] = t
-	r.shared[identity] = s
+	if s == nil {
+		if s = r.shared[w.identity]; s == nil {
+			return nil
+		}
+	}
+	t := &tenantRules{s, w.generation}
+	r.tenants[tenant], r.shared[w.identity] = t, s
 	used := map[*ruleset]bool{}
 	inUse := map[*detect.Ruleset]bool{}
 	for _, c := range r.tenants {
@@ -216,7 +253,7 @@ func (r *rulesets) load(ctx context.Context, tenant uint32, again bool) (*tenant
 		}
 	}
 	r.books.retireAllBut(inUse)
-	return t, nil
+	return t
 }
 
 // identityOf is the same for tenants whose rules are the same.
@@ -229,13 +266,13 @@ func identityOf(active []rule.Active, tenant uint32) string {
 	return strings.Join(names, " ")
 }
 
-func (r *rulesets) compile(ctx context.Context, tenant uint32, active []rule.Active, lists map[string][]string, traffic []event.Event) *compiled {
+func (r *rulesets) compile(ctx context.Context, tenant uint32, w *wanted, traffic []event.Event) *compiled {
 	began := time.Now()
-	list, owners, problems := documentsOf(active)
+	list, owners, problems := documentsOf(w.active)
 	for id, reason := range problems { // it was checked when it was saved: an older version took it
 		r.log.ErrorContext(ctx, "rule cannot be read: left out", "rule", id, "err", reason)
 	}
-	set, left := detect.Options{Lists: lists, Sample: traffic}.Compile(list)
+	set, left := detect.Options{Lists: w.lists, Sample: traffic}.Compile(list)
 	for _, p := range left {
 		if p.Kind == detect.NeedsList {
 			continue // it is shown as blind, with the list that it needs

@@ -266,6 +266,7 @@ func (s *Server) metricsPage() http.Handler {
 		page.ServeHTTP(w, r)
 		s.gate.WriteMetrics(w)
 		s.detection.books.writeMetrics(w)
+		fmt.Fprintf(w, "kyra_detect_left_out_rules %d\n", s.detection.rulesets.leftOut())
 		if messages, bytes, err := s.queue.Backlog(r.Context()); err == nil {
 			fmt.Fprintf(w, "kyra_queue_messages %d\nkyra_queue_bytes %d\n", messages, bytes)
 		}
