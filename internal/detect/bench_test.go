@@ -79,10 +79,10 @@ func BenchmarkMatchCompiled(b *testing.B) {
 	}
 }
 
-func every(events []event.Event, step int) []event.Event {
-	var out []event.Event
-	for i := 0; i < len(events); i += step {
-		out = append(out, events[i])
+func every[T any](xs []T, step int) []T {
+	var out []T
+	for i := 0; i < len(xs); i += step {
+		out = append(out, xs[i])
 	}
 	return out
 }

@@ -31,8 +31,6 @@ type Matcher struct {
 	slots   []*string
 	ranks   []int32
 	key     []byte
-	last    []byte            // the key before
-	class   *class            // of last
 	classes map[string]*class // by the values of the slots
 	found   []int32
 	shard   int

@@ -137,28 +137,56 @@ func worst(b *testing.B, rs *Ruleset, e event.Event) {
 }
 
 // BenchmarkOtherLogSources is the same events without and with ten thousand more
-// rules that do not concern them.
+// rules that do not concern them, in turns of some thousand events; what it reports
+// is the median of the turns.
 func BenchmarkOtherLogSources(b *testing.B) {
 	shared(b, "otrf")
 	rules, err := loadCorpus()
 	if err != nil {
 		b.Fatal(err)
 	}
-	more := append([]Rule(nil), rules...)
-	var text strings.Builder
-	for i := range 10_000 {
-		fmt.Fprintf(&text, "---\ntitle: other %d\nlogsource: {product: other%d, service: s%d}\ndetection: {s: {field%d|contains: ['word%d', 'thing%d'], EventID: %d}, k: ['keyword%d'], condition: s or k}\n", i, i%100, i%17, i%50, i, i, i%90, i)
+	more := slices.Clone(rules)
+	for k := range 10 {
+		var text strings.Builder
+		for i := k * 1000; i < (k+1)*1000; i++ {
+			fmt.Fprintf(&text, "---\ntitle: other %[1]d\nlogsource: {product: other%[2]d, service: s%[3]d}\ndetection: {s: {field%[4]d|contains: ['word%[1]d', 'thing%[1]d'], EventID: %[5]d}, k: ['keyword%[1]d'], condition: s or k}\n", i, i%100, i%17, i%50, i%90)
+		}
+		more = append(more, mustParse(b, text.String())...)
 	}
-	more = append(more, mustParse(b, text.String())...)
 	lines := rawRecordings(b)
 	sample := every(parseAll(lines), 20)
-	for _, v := range []struct {
-		name  string
-		rules []Rule
-	}{{"without", rules}, {"with", more}} {
-		rs, _ := Options{Sample: sample}.Compile(v.rules)
-		b.Run(v.name, func(b *testing.B) { measureStream(b, rs, lines) })
+	var ways [2]func(line string)
+	for i, rules := range [][]Rule{rules, more} {
+		rs, _ := Options{Sample: sample}.Compile(rules)
+		p, m := parse.New(parse.Options{}), rs.NewMatcher()
+		var e event.Event
+		var hits []Hit
+		ways[i] = func(line string) {
+			p.Parse(&parse.Record{Raw: line, Arrived: arrival}, &e)
+			hits = m.Match(&e, hits[:0])
+		}
+		for _, l := range lines {
+			ways[i](l)
+		}
 	}
+	var ratios, without []float64
+	n := 0
+	for b.Loop() {
+		at := n * turn % (len(lines) - turn)
+		var spent [2]float64
+		for i := range ways {
+			way := (i + n) % 2
+			start := cpuSeconds(b)
+			for _, l := range lines[at : at+turn] {
+				ways[way](l)
+			}
+			spent[way] = cpuSeconds(b) - start
+		}
+		ratios, without = append(ratios, spent[1]/spent[0]), append(without, spent[0])
+		n++
+	}
+	b.ReportMetric((median(ratios)-1)*100, "%-more")
+	b.ReportMetric(turn/median(without), "events/cpu-s")
 }
 
 // BenchmarkTwoCores is the whole way from records to matches on one core and on
@@ -221,7 +249,6 @@ func BenchmarkCompileAll(b *testing.B) {
 			var yaml, compile float64
 			n := 0
 			var rules []Rule
-			var rs *Ruleset
 			for b.Loop() {
 				start := cpuSeconds(b)
 				rules = rules[:0]
@@ -235,7 +262,7 @@ func BenchmarkCompileAll(b *testing.B) {
 					}
 				}
 				parsed := cpuSeconds(b)
-				rs, _ = v.options.Compile(rules)
+				v.options.Compile(rules)
 				yaml, compile = yaml+parsed-start, compile+cpuSeconds(b)-parsed
 				n++
 			}
@@ -243,7 +270,7 @@ func BenchmarkCompileAll(b *testing.B) {
 			b.ReportMetric(yaml/float64(n), "yaml-cpu-s")
 			b.ReportMetric(compile/float64(n), "compile-cpu-s")
 			before := heapBytes()
-			rs, _ = v.options.Compile(rules)
+			rs, _ := v.options.Compile(rules)
 			compiled := heapBytes()
 			m := rs.NewMatcher()
 			for _, s := range streams {

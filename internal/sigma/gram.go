@@ -260,7 +260,7 @@ func (g *gramIndex) absent(v string) bool {
 		}
 	}
 	tail := load64(v, len(v)-8)
-	if tail&highBits != 0 && !(g.ascii && plainWord(tail)) {
+	if tail&highBits != 0 && (!g.ascii || !plainWord(tail)) {
 		return false
 	}
 	t := &g.four
@@ -268,7 +268,7 @@ func (g *gramIndex) absent(v string) bool {
 	step, i := max(g.stride, 2)&4+4, 0 // 8 for a stride of 4, else 4
 	for ; i+8 <= len(v); i += step {
 		w := load64(v, i)
-		if w&highBits != 0 && !(g.ascii && plainWord(w)) {
+		if w&highBits != 0 && (!g.ascii || !plainWord(w)) {
 			return false
 		}
 		w = foldWord(w)
