@@ -20,11 +20,8 @@ func inOrder(entries []entry, want []string) bool {
 // time, can take, each event one of them: without any gap from the first on, or
 // with gaps.
 func assign(entries []entry, want []string, gaps bool) int {
-	if len(entries) == 1 && !gaps { // as it is most often
-		if entries[0].value == want[0] {
-			return 1
-		}
-		return 0
+	if alone(entries) { // as they are most often
+		return assignAlone(entries, want, gaps)
 	}
 	takes := map[uint64]int{} // event → index of want
 	var place func(i int, tried map[uint64]bool) bool
@@ -53,6 +50,50 @@ func assign(entries []entry, want []string, gaps bool) int {
 	return n
 }
 
+// alone tells whether entries are all of different events.
+func alone(entries []entry) bool {
+	if len(entries) > 32 {
+		seen := make(map[uint64]bool, len(entries))
+		for i := range entries {
+			seen[entries[i].event] = true
+		}
+		return len(seen) == len(entries)
+	}
+	for i := range entries {
+		for j := range i {
+			if entries[i].event == entries[j].event {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// assignAlone is assign where each entry is of an event of its own, so that only
+// their number matters.
+func assignAlone(entries []entry, want []string, gaps bool) int {
+	n := 0
+	for i, v := range want {
+		have := 0
+		for j := range entries {
+			if entries[j].value == v {
+				have++
+			}
+		}
+		for _, before := range want[:i] {
+			if before == v {
+				have--
+			}
+		}
+		if have > 0 {
+			n++
+		} else if !gaps {
+			break
+		}
+	}
+	return n
+}
+
 // longestInOrder returns how many of the positions of the list occur in entries in
 // their order, at most.
 func longestInOrder(entries []entry, positions []string) int {
@@ -61,6 +102,15 @@ func longestInOrder(entries []entry, positions []string) int {
 		n := 1
 		for n < len(entries) && entries[n].at == entries[0].at {
 			n++
+		}
+		if n == 1 {
+			for to := len(positions) - 1; to >= 0; to-- {
+				if positions[to] == entries[0].value {
+					best[to] = max(best[to], 1+slices.Max(append(best[:to:to], 0)))
+				}
+			}
+			entries = entries[1:]
+			continue
 		}
 		next := slices.Clone(best)
 		for from := range positions { // chains that go on with positions after from

@@ -260,6 +260,15 @@ func (w *window) late(r *run, i int) []bounds {
 	for lo > 0 && r.entries[lo-1].at > plus(t, -w.span) {
 		lo--
 	}
+	if w.measure.inOrder() { // which no tally knows: what all of them lack, none has
+		to := i
+		for to < len(r.entries) && r.entries[to].at < plus(t, w.span) {
+			to++
+		}
+		if !w.judge(r.entries[lo:to]) {
+			return nil
+		}
+	}
 	sums := w.measure.newTally()
 	hi := lo
 	for hi < len(r.entries) && r.entries[hi].at < plus(t, w.span) {
