@@ -157,7 +157,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	if err != nil {
 		return err
 	}
-	s.openHTTP(handler)
+	s.openHTTP(s.withDoors(keys, handler))
 	return nil
 }
 
