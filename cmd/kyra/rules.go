@@ -27,7 +27,7 @@ import (
 
 func newRulesCommand() *cobra.Command {
 	parent := &cobra.Command{Use: "rules", Short: "import, list, export and test detection rules", Args: usageArgs(cobra.NoArgs)}
-	parent.AddCommand(newRulesImportCommand(), newRulesListCommand(), newRulesExportCommand(), newRulesTestCommand())
+	parent.AddCommand(newRulesImportCommand(), newRulesListCommand(), newRulesExportCommand(), newRulesTestCommand(), newRulesExplainCommand())
 	return parent
 }
 

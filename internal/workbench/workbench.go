@@ -23,10 +23,10 @@ import (
 	"github.com/kyra-mdr/kyra/internal/sigma"
 )
 
-// Config is what the workbench needs. Events and Rules are required.
+// Config is what the workbench needs. Events is required.
 type Config struct {
 	Events eventstore.Store
-	Rules  *rule.Service
+	Rules  *rule.Service // nil: there is no catalogue, every rule is given as a text
 	Log    *slog.Logger
 	Now    func() time.Time // nil means time.Now
 
@@ -117,6 +117,9 @@ func (s *Service) Program(ctx context.Context, tenant uint32, subject Subject) (
 	p := &Program{own: map[string]bool{}}
 	text := subject.Text
 	if subject.ID != "" {
+		if s.Rules == nil {
+			return nil, fault.New(fault.NotFound, "there is no catalogue of rules")
+		}
 		d, err := s.Rules.Get(ctx, tenant, subject.ID)
 		if err != nil {
 			return nil, err
@@ -214,7 +217,7 @@ func mainDocument(docs []*sigma.Document) int {
 }
 
 func (b *builder) load(ctx context.Context) error {
-	if b.loaded {
+	if b.loaded || b.service.Rules == nil {
 		return nil
 	}
 	var err error
