@@ -257,6 +257,26 @@ func TestRecordings(t *testing.T) {
 	t.Logf("%d rules of recordings compared", wanted)
 }
 
+var candidates sync.Map // by group and field
+
+// remembered returns the names of a group's fields: to work them out each time would
+// make the plain evaluator look slower than it is.
+func remembered(g *group) func(string) []string {
+	return func(field string) []string {
+		type key struct {
+			source sigma.LogSource
+			field  string
+		}
+		k := key{g.source.name, field}
+		if names, ok := candidates.Load(k); ok {
+			return names.([]string)
+		}
+		names := g.source.candidates(field)
+		candidates.Store(k, names)
+		return names
+	}
+}
+
 // plain answers as Match does, in the plainest way: every rule of every log source
 // of the event.
 func plain(rs *Ruleset, e *event.Event) []int32 {
@@ -268,7 +288,7 @@ func plain(rs *Ruleset, e *event.Event) []int32 {
 			continue
 		}
 		x := &rs.groups[g]
-		view := sigma.ViewOf(e, sigma.Options{Fields: x.source.candidates, Hidden: hiddenFields()})
+		view := sigma.ViewOf(e, sigma.Options{Fields: remembered(x), Hidden: hiddenFields()})
 		for _, r := range x.rules {
 			if sigma.Eval(rs.rules[r].document, view) {
 				out = append(out, r)

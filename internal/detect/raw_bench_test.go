@@ -23,7 +23,9 @@ import (
 // seen before is cheaper.
 func BenchmarkRawToFindings(b *testing.B) {
 	shared(b, "otrf")
-	for _, s := range rawStreams(b) {
+	streams := rawStreams(b)
+	streams = slices.Insert(streams, 1, rawStream{"processQuiet", quietLines(corpus(b, Options{}), streams[0].lines)})
+	for _, s := range streams {
 		for _, o := range []struct {
 			name   string
 			sample int // every how manieth event is shown to Compile
@@ -189,6 +191,22 @@ func processLines(mixed []string, n int) []string {
 			l = strings.ReplaceAll(l, old, fmt.Sprintf("%s %d", old, i))
 		}
 		out[i] = l
+	}
+	return out
+}
+
+// quietLines returns the lines that no rule matches: the recordings are of attacks,
+// and in them two process events of five match.
+func quietLines(rs *Ruleset, lines []string) []string {
+	p, m := parse.New(parse.Options{}), rs.NewMatcher()
+	var out []string
+	var e event.Event
+	var hits []Hit
+	for i, l := range lines {
+		p.Parse(&parse.Record{Raw: l, Arrived: arrival}, &e)
+		if hits = m.Match(&e, hits[:0]); len(hits) == 0 {
+			out = append(out, lines[i])
+		}
 	}
 	return out
 }
