@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/kyra-mdr/kyra/internal/detect"
 	"github.com/kyra-mdr/kyra/internal/event"
@@ -247,8 +248,15 @@ func few(list []string, by string) string {
 	return text
 }
 
+// show quotes a value from outside, on one line.
 func show(s string) string {
 	const most = 120
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
 	if r := []rune(s); len(r) > most {
 		s = string(r[:most]) + "…"
 	}

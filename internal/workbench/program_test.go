@@ -53,3 +53,13 @@ func TestProgramOfATenant(t *testing.T) {
 		t.Errorf("trial %+v, %v", trial, err)
 	}
 }
+
+func BenchmarkProgram(b *testing.B) {
+	w := newBench(b, &memory.Store{})
+	w.builtin()
+	for b.Loop() {
+		if _, err := w.Program(b.Context(), 1, Subject{Text: bruteForce}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

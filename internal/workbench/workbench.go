@@ -294,7 +294,7 @@ func (b *builder) borrow(ctx context.Context, id string) error {
 	}
 	for i := range b.active {
 		a := &b.active[i]
-		if a.ID == id || !strings.Contains(a.YAML, "filter:") {
+		if a.ID == id || !mayFilter(a.YAML) {
 			continue
 		}
 		docs, err := sigma.Parse([]byte(a.YAML))
@@ -308,6 +308,13 @@ func (b *builder) borrow(ctx context.Context, id string) error {
 		}
 	}
 	return nil
+}
+
+// mayFilter tells whether a text may hold a filter document: its key stands at the
+// begin of a line. Selections are often called so too, and parsing all of them would
+// take seconds.
+func mayFilter(text string) bool {
+	return strings.HasPrefix(text, "filter:") || strings.Contains(text, "\nfilter:")
 }
 
 // named adds the documents of the active rule that has one of the name.
