@@ -125,13 +125,18 @@ func TestCrowdSecCases(t *testing.T) {
 func TestWireCases(t *testing.T) {
 	const stamp, host = "2026-03-04T05:06:07Z", "acme-fw01"
 	p := New(Options{})
-	var all, timeRight, hostRight, timeWant, hostWant int
+	var all, timeRight, hostRight, timeWant, hostWant, vendorRight int
 	for _, c := range readCases(t, "sc4s_wire.jsonl") {
 		all++
 		raw := strings.TrimRight(c.Raw, "\n")
 		var e event.Event
 		p.Parse(&Record{Raw: raw, Arrived: arrival, Peer: "192.0.2.1"}, &e)
 		checkInvariants(t, raw, &e)
+		if kind := fmt.Sprint(c.Expect["splunk_sourcetype"]); e.Get(event.Vendor) != "" && strings.EqualFold(vendorOf(kind), e.Get(event.Vendor)) {
+			vendorRight++
+		} else {
+			t.Logf("%s is of %q, source %s: %.200q", kind, e.Get(event.Vendor), e.Get(event.Source), raw)
+		}
 		if c.Expect["epoch_asserted"] == true {
 			timeWant++
 			if got := time.Unix(0, e.Time).UTC().Format(time.RFC3339); got == stamp {
@@ -152,5 +157,34 @@ func TestWireCases(t *testing.T) {
 	if timeRight < 154 || hostRight < 107 {
 		t.Error("fewer than before")
 	}
-	t.Logf("%d messages: time right in %d of %d, host in %d of %d", all, timeRight, timeWant, hostRight, hostWant)
+	if vendorRight*100 < all*95 {
+		t.Errorf("the vendor is right in %d of %d", vendorRight, all)
+	}
+	t.Logf("%d messages: vendor right in %d, time right in %d of %d, host in %d of %d", all, vendorRight, timeRight, timeWant, hostRight, hostWant)
+}
+
+// vendorOf names the maker as we do from Splunk's name for a kind of message.
+func vendorOf(kind string) string {
+	maker, _, _ := strings.Cut(kind, ":")
+	switch {
+	case strings.HasPrefix(kind, "zscaler"):
+		return "Zscaler"
+	case kind == "meraki":
+		return "Cisco"
+	case strings.HasPrefix(kind, "hpe:jetdirect"):
+		return "HP"
+	case strings.HasPrefix(kind, "cyberark:epv"):
+		return "Cyber-Ark"
+	}
+	switch maker {
+	case "imperva":
+		return "Imperva Inc."
+	case "prisma":
+		return "Palo Alto Networks"
+	case "websense":
+		return "Forcepoint"
+	case "novell":
+		return "NetIQ"
+	}
+	return maker
 }

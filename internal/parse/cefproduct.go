@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/kyra-mdr/kyra/internal/event"
@@ -34,6 +35,8 @@ func (l *line) cefProduct(vendor, product, name string) {
 		case "GLOBALPROTECT", "AUTHENTICATION":
 			l.put(event.Category, "authentication")
 		}
+	case vendor == "Cisco" && containsFold(product, "email"):
+		l.source = "cisco_esa"
 	case vendor == "Fortinet" && containsFold(product, "fortigate"):
 		l.fortiGateCEF(name)
 	case vendor == "Check Point":
@@ -79,7 +82,7 @@ func isUpperWord(s string) bool {
 // under FTNTFGT.
 func (l *line) fortiGateCEF(name string) {
 	l.source = "fortinet_fortigate"
-	own := l.e.Fields[:len(l.e.Fields):len(l.e.Fields)]
+	own := slices.Clip(l.e.Fields)
 	kind, sub := "", ""
 	for _, f := range own {
 		key, ok := strings.CutPrefix(f.Name, "FTNTFGT")

@@ -41,7 +41,7 @@ func isCheckPoint(s string) bool {
 func parseCheckPoint(l *line) bool {
 	s := l.text
 	bars := strings.HasPrefix(s, "time=") && strings.IndexByte(s, '|') > 0
-	if !bars && (s == "" || s[0] != '[' || strings.Index(s, `:"`) < 0) {
+	if !bars && (s == "" || s[0] != '[' || !strings.Contains(s, `:"`)) {
 		return false
 	}
 	l.source = "checkpoint"

@@ -1,5 +1,7 @@
 package parse
 
+import "github.com/kyra-mdr/kyra/internal/event"
+
 // asaSayings are the wordings of ASA's messages by their numbers, as Cisco's
 // "Syslog Messages" guide lists them.
 var asaSayings = func() map[string][]saying {
@@ -56,7 +58,7 @@ var asaSayings = func() map[string][]saying {
 		"106021": {deny("Deny {proto} reverse path check from {src_ip} to {dst_ip} on interface {in_iface}")},
 		"106022": {deny("Deny {proto} connection spoof from {src_ip} to {dst_ip} on interface {in_iface}")},
 		"106023": {
-			deny(`Deny icmp src {src} dst {dst} (type {icmp_type}, code {icmp_code}) by access-group "{rule_name}"`).with("proto", "icmp"),
+			deny(`Deny icmp src {src} dst {dst} (type {icmp_type}, code {icmp_code}) by access-group "{rule_name}"`).over("icmp"),
 			deny(`Deny protocol {proto} src {src} dst {dst} by access-group "{rule_name}"`),
 			deny(`Deny {proto} src {src} dst {dst} by access-group "{rule_name}"`),
 		},
@@ -113,10 +115,10 @@ var asaSayings = func() map[string][]saying {
 		"305012": {{form: form("Teardown {_} {proto} translation from {src} to {nat} duration {duration}"), category: "network", action: "nat", outcome: "success"}},
 		"305013": {deny("Asymmetric NAT rules matched for forward and reverse flows; Connection for {proto} src {src} dst {dst} denied due to {reason}")},
 		"308001": {login("console enable password incorrect for {_} tries (from {src_ip})", "failure")},
-		"313001": {deny("Denied ICMP type={icmp_type}, code={icmp_code} from {src_ip} on interface {in_iface}").with("proto", "icmp")},
-		"313004": {deny("Denied ICMP type={icmp_type}, from laddr {src_ip} on interface {in_iface} to {dst_ip}: {reason}").with("proto", "icmp")},
+		"313001": {deny("Denied ICMP type={icmp_type}, code={icmp_code} from {src_ip} on interface {in_iface}").over("icmp")},
+		"313004": {deny("Denied ICMP type={icmp_type}, from laddr {src_ip} on interface {in_iface} to {dst_ip}: {reason}").over("icmp")},
 		"313005": {deny("No matching connection for ICMP error message: {proto} src {src} dst {dst} (type {icmp_type}, code {icmp_code}) on {in_iface} interface.")},
-		"313008": {deny("Denied ICMPv6 type={icmp_type}, code={icmp_code} from {src_ip} on interface {in_iface}").with("proto", "icmpv6")},
+		"313008": {deny("Denied ICMPv6 type={icmp_type}, code={icmp_code} from {src_ip} on interface {in_iface}").over("icmpv6")},
 		"315011": {{form: form(`SSH session from {src_ip} on interface {in_iface} for user "{user}" disconnected by SSH server, reason: "{reason}"`), category: "session", action: "session_close"}},
 		"322001": {deny("Deny MAC address {src_mac}, possible spoof attempt on interface {in_iface}")},
 		"338001": {{form: form("Dynamic filter monitored blacklisted {proto} traffic from {src} ({_}) to {dst} ({_}), {_}"), category: "intrusion_detection", action: "allow", outcome: "success", severity: medium}},
@@ -173,8 +175,8 @@ var asaSayings = func() map[string][]saying {
 	}
 }()
 
-// with makes a saying add a value that its form does not hold.
-func (s saying) with(name, value string) saying {
-	s.also = func(l *line) { l.once(name, value) }
+// over makes a saying tell the protocol that its form does not name.
+func (s saying) over(proto string) saying {
+	s.also = func(l *line) { l.once(event.Proto, proto) }
 	return s
 }

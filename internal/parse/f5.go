@@ -96,10 +96,9 @@ func parseF5(l *line) bool {
 	l.level = syslogLevels[n]
 	l.atLeast(syslogSeverity(n))
 	if rest, ok := strings.CutPrefix(text, "/"); ok { // the profile and the session
-		if i := strings.Index(rest, ": "); i >= 0 {
-			head := rest[:i]
+		if head, tail, ok := strings.Cut(rest, ": "); ok {
 			l.add(event.SessionID, head[strings.LastIndexByte(head, ':')+1:])
-			text = rest[i+2:]
+			text = tail
 		}
 	}
 	l.says(f5Sayings, text)

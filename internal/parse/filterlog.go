@@ -32,7 +32,7 @@ func filterlogParser() content {
 // direction,version,…", the rest of which depends on the version and protocol.
 func parseFilterlog(l *line) bool {
 	var f [40]string
-	n := l.csv(l.text, f[:])
+	n := csvColumns(l.text, f[:])
 	if n < 15 || f[5] == "" || f[6] == "" || f[7] != "in" && f[7] != "out" {
 		return false
 	}
@@ -41,7 +41,7 @@ func parseFilterlog(l *line) bool {
 		l.source = "opnsense"
 	}
 	var proto, length string
-	at := 0 // of the addresses
+	var at int // of the addresses
 	switch f[8] {
 	case "4":
 		if n < 20 {

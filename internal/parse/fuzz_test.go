@@ -122,3 +122,9 @@ func FuzzMikroTik(f *testing.F)   { fuzzOne(f, "mikrotik") }
 func FuzzSophos(f *testing.F)     { fuzzOne(f, "sophos") }
 func FuzzSonicWall(f *testing.F)  { fuzzOne(f, "sonicwall") }
 func FuzzF5(f *testing.F)         { fuzzOne(f, "f5_bigip") }
+func FuzzAruba(f *testing.F)      { fuzzOne(f, "aruba") }
+func FuzzCiscoISE(f *testing.F)   { fuzzOne(f, "cisco_ise") }
+func FuzzCiscoESA(f *testing.F)   { fuzzOne(f, "cisco_esa") }
+func FuzzSymantec(f *testing.F)   { fuzzOne(f, "symantec_ep") }
+func FuzzZscaler(f *testing.F)    { fuzzOne(f, "zscaler") }
+func FuzzDevices(f *testing.F)    { fuzzOne(f, "devices") }

@@ -71,6 +71,7 @@ type jsonFound struct {
 	hasMessage                       bool
 	shipperHost, shipperProgram      string     // what a collector says where the record says nothing
 	gelf                             bool       // the levels are syslog's numbers
+	zscaler                          bool       // a name that only Zscaler gives
 	canonical                        [16]uint16 // where the fields that came under canonical names stand
 	canonicals                       int        // how many: more than there is room for means that all must be looked at
 }
@@ -123,6 +124,9 @@ func parseJSON(l *line) bool {
 		l.inner()
 	}
 	l.shipper()
+	if found.zscaler && l.source == "" {
+		l.zscalerPrivate()
+	}
 	if l.source == "" {
 		l.source = "json"
 	}
@@ -195,6 +199,9 @@ func (l *line) takeRole(n *jsonNode, value string, kind jsonKind) bool {
 	case roleAddress:
 		l.takeAddress(n, value)
 	case roleTime:
+		if name == "LogTimestamp" {
+			found.zscaler = true
+		}
 		if n.rank > found.timeRank && kind != jsonBool {
 			if t, q, ok := l.timeText(value); ok {
 				l.setTime(t, q)

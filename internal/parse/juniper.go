@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/kyra-mdr/kyra/internal/event"
@@ -38,7 +39,7 @@ func juniperParser() content {
 }
 
 func parseJuniper(l *line) bool {
-	own := l.e.Fields[:len(l.e.Fields):len(l.e.Fields)]
+	own := slices.Clip(l.e.Fields)
 	code, structured := "", false
 	for _, f := range own {
 		if f.Name == "msgid" {

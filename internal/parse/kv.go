@@ -2,6 +2,7 @@ package parse
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/kyra-mdr/kyra/internal/event"
@@ -138,6 +139,8 @@ func parseKV(l *line) bool {
 	}
 	if j.found.shape&shapeFortiGate == shapeFortiGate {
 		fortiGate(l)
+	} else if l.e.Get(event.Vendor) == "Zscaler" {
+		l.zscalerWeb()
 	} else if _, ok := l.e.Lookup(event.Category); !ok {
 		l.loginFailure(cmp.Or(l.message, l.text))
 	}
@@ -211,7 +214,7 @@ func fortiGate(l *line) {
 
 // fortiGateOwn gives FortiGate's own keys their meaning.
 func (l *line) fortiGateOwn() {
-	for _, f := range l.e.Fields[:len(l.e.Fields):len(l.e.Fields)] {
+	for _, f := range slices.Clip(l.e.Fields) {
 		switch f.Name {
 		case "ui":
 			l.consoleAddress(f.Value)

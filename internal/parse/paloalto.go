@@ -67,16 +67,48 @@ type column struct {
 
 var (
 	panHead = []column{
-		{7, event.SrcIP}, {8, event.DstIP}, {9, event.SrcNATIP}, {10, event.DstNATIP}, {11, event.RuleName}, {12, event.User}, {13, event.TargetUser}, {14, "app"},
-		{15, "vsys"}, {16, "from"}, {17, "to"}, {18, event.InIface}, {19, event.OutIface}, {22, event.SessionID}, {24, event.SrcPort}, {25, event.DstPort}, {29, event.Proto}, {30, "act"},
+		{7, event.SrcIP},
+		{8, event.DstIP},
+		{9, event.SrcNATIP},
+		{10, event.DstNATIP},
+		{11, event.RuleName},
+		{12, event.User},
+		{13, event.TargetUser},
+		{14, "app"},
+		{15, "vsys"},
+		{16, "from"},
+		{17, "to"},
+		{18, event.InIface},
+		{19, event.OutIface},
+		{22, event.SessionID},
+		{24, event.SrcPort},
+		{25, event.DstPort},
+		{29, event.Proto},
+		{30, "act"},
 	}
 	panColumns = map[string][]column{
 		"TRAFFIC": append(panHead[:len(panHead):len(panHead)], []column{
 			{31, "bytes"}, {32, event.SrcBytes}, {33, event.DstBytes}, {34, "packets"}, {36, "elapsed"}, {37, event.RuleCategory}, {41, "srcloc"}, {42, "dstloc"}, {46, "session_end_reason"}, {52, "device_name"}, {53, "action_source"},
 		}...),
 		"THREAT": append(panHead[:len(panHead):len(panHead)], []column{
-			{31, "misc"}, {32, "threatid"}, {33, event.RuleCategory}, {34, "sev"}, {35, event.Direction}, {38, "srcloc"}, {39, "dstloc"}, {41, "contenttype"}, {43, "filedigest"}, {46, event.UserAgent},
-			{47, "filetype"}, {48, "xff"}, {49, event.Referrer}, {50, "sender"}, {51, "subject"}, {52, "recipient"}, {59, "device_name"}, {63, "method"},
+			{31, "misc"},
+			{32, "threatid"},
+			{33, event.RuleCategory},
+			{34, "sev"},
+			{35, event.Direction},
+			{38, "srcloc"},
+			{39, "dstloc"},
+			{41, "contenttype"},
+			{43, "filedigest"},
+			{46, event.UserAgent},
+			{47, "filetype"},
+			{48, "xff"},
+			{49, event.Referrer},
+			{50, "sender"},
+			{51, "subject"},
+			{52, "recipient"},
+			{59, "device_name"},
+			{63, "method"},
 		}...),
 		"DECRYPTION":     append(panHead[:len(panHead):len(panHead)], []column{{39, "tls_version"}, {43, "policy_name"}, {60, "subject_cn"}, {61, "issuer_cn"}, {63, event.TLSSNI}}...),
 		"SYSTEM":         {{7, "vsys"}, {8, event.EventCode}, {9, "object"}, {12, "module"}, {13, "sev"}, {14, "opaque"}, {22, "device_name"}},
@@ -94,7 +126,7 @@ func parsePaloAlto(l *line) bool {
 		return false
 	}
 	var columns [maxColumns]string
-	n := l.csv(l.text, columns[:])
+	n := csvColumns(l.text, columns[:])
 	if n < 8 {
 		return false
 	}
@@ -120,12 +152,12 @@ func parsePaloAlto(l *line) bool {
 	return true
 }
 
-// csv splits comma-separated columns; a quoted one keeps its commas.
-func (l *line) csv(s string, columns []string) int {
+// csvColumns splits comma-separated columns; a quoted one keeps its commas.
+func csvColumns(s string, columns []string) int {
 	n := 0
 	for n < len(columns) {
 		if s != "" && s[0] == '"' {
-			value, took := csvQuoted(l, s)
+			value, took := csvQuoted(s)
 			if took > 0 {
 				columns[n] = value
 				n++
@@ -151,7 +183,7 @@ func (l *line) csv(s string, columns []string) int {
 
 // csvQuoted reads a value in which a quote is doubled; took is 0 where it does not
 // end before a comma or the end.
-func csvQuoted(l *line, s string) (value string, took int) {
+func csvQuoted(s string) (value string, took int) {
 	doubled := false
 	for i := 1; i < len(s); i++ {
 		if s[i] != '"' {

@@ -47,6 +47,7 @@ type content struct {
 func contents() []content {
 	return []content{
 		apacheParser(),
+		arubaParser(),
 		asaParser(),
 		awsParser(),
 		azureParser(),
@@ -54,7 +55,10 @@ func contents() []content {
 		cefParser(),
 		checkPointParser(),
 		cronParser(),
+		devicesParser(),
 		iosParser(),
+		iseParser(),
+		esaParser(),
 		dockerParser(),
 		duoParser(),
 		f5Parser(),
@@ -86,8 +90,10 @@ func contents() []content {
 		sshdParser(),
 		suParser(),
 		sudoParser(),
+		symantecParser(),
 		systemdParser(),
 		workspaceParser(),
+		zscalerParser(),
 	}
 }
 
@@ -95,13 +101,14 @@ func contents() []content {
 type registry struct {
 	programs map[string]*content
 	hints    map[string]*content
+	index    *deviceIndex
 
-	apache, asa, cef, checkPoint, f5, ios, mikroTik, paloAlto, sonicWall, sophos, json, kv, leef, mssql, mysql, netfilter, nginx, pam, postgres *content
+	apache, aruba, asa, cef, checkPoint, devices, esa, f5, ise, ios, mikroTik, paloAlto, sonicWall, sophos, json, kv, leef, mssql, mysql, netfilter, nginx, pam, postgres *content
 }
 
 func newRegistry() registry {
 	all := contents()
-	reg := registry{programs: map[string]*content{}, hints: map[string]*content{}}
+	reg := registry{programs: map[string]*content{}, hints: map[string]*content{}, index: newDeviceIndex()}
 	for i := range all {
 		c := &all[i]
 		for _, program := range c.Programs {
@@ -116,6 +123,7 @@ func newRegistry() registry {
 	reg.apache, reg.cef, reg.json, reg.kv = reg.hints["apache"], reg.hints["cef"], reg.hints["json"], reg.hints["kv"]
 	reg.leef, reg.netfilter, reg.nginx, reg.pam = reg.hints["leef"], reg.hints["iptables"], reg.hints["nginx"], reg.hints["pam"]
 	reg.asa, reg.ios = reg.hints["cisco_asa"], reg.hints["cisco_ios"]
+	reg.aruba, reg.devices, reg.esa, reg.ise = reg.hints["aruba"], reg.hints["devices"], reg.hints["cisco_esa"], reg.hints["cisco_ise"]
 	reg.f5, reg.sonicWall, reg.sophos = reg.hints["f5_bigip"], reg.hints["sonicwall"], reg.hints["sophos"]
 	reg.checkPoint, reg.paloAlto, reg.mikroTik = reg.hints["checkpoint"], reg.hints["paloalto"], reg.hints["mikrotik"]
 	reg.mssql, reg.mysql, reg.postgres = reg.hints["mssql"], reg.hints["mysql"], reg.hints["postgresql"]
@@ -232,10 +240,13 @@ func (l *line) pamLine() bool {
 // sniff chooses a content parser by the text alone.
 func (l *line) sniff() (*content, string) {
 	s := l.text
+	reg := &l.p.registry
 	if s == "" {
+		if l.program != "" && l.device() != nil {
+			return reg.devices, "its program is that of an appliance"
+		}
 		return nil, ""
 	}
-	reg := &l.p.registry
 	if c, why := l.appliance(); c != nil {
 		return c, why
 	}

@@ -155,7 +155,7 @@ func (l *line) endpoint(src bool, s string) {
 	if i := strings.IndexByte(s, '('); i > 0 {
 		who := strings.TrimSuffix(s[i+1:], ")")
 		s = strings.TrimSpace(s[:i])
-		if j := strings.LastIndexByte(who, '\\'); j >= 0 && src {
+		if strings.Contains(who, `\`) && src {
 			l.account(strings.TrimPrefix(who, `LOCAL\`))
 		}
 	}

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/kyra-mdr/kyra/internal/event"
@@ -43,7 +44,7 @@ func parseSonicWall(l *line) bool {
 	if !parseKV(l) {
 		return false
 	}
-	own := l.e.Fields[:len(l.e.Fields):len(l.e.Fields)]
+	own := slices.Clip(l.e.Fields)
 	l.source = "sonicwall"
 	l.knownAs("sonicwall", "SonicWall", "SonicOS")
 	var code, action string

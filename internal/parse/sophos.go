@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/kyra-mdr/kyra/internal/event"
@@ -66,7 +67,7 @@ func parseSophos(l *line) bool {
 }
 
 func (l *line) sophosXG() {
-	own := l.e.Fields[:len(l.e.Fields):len(l.e.Fields)]
+	own := slices.Clip(l.e.Fields)
 	l.source = "sophos_xg"
 	l.once(event.Vendor, "Sophos")
 	l.once(event.Product, "Firewall")
@@ -188,7 +189,7 @@ func (l *line) sophosEvent(component, sub, status, text string) {
 }
 
 func (l *line) sophosUTM() {
-	own := l.e.Fields[:len(l.e.Fields):len(l.e.Fields)]
+	own := slices.Clip(l.e.Fields)
 	l.source = "sophos_utm"
 	l.once(event.Vendor, "Sophos")
 	l.once(event.Product, "UTM")
