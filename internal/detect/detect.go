@@ -50,6 +50,7 @@ type ProblemKind string
 // The kinds of problems.
 const (
 	NeedsList   ProblemKind = "needs_list"  // a placeholder has no list
+	Toothless   ProblemKind = "toothless"   // an exception that cannot be used: the rule runs without it
 	Unsupported ProblemKind = "unsupported" // it can mean nothing: a filter for everything
 	Unresolved  ProblemKind = "unresolved"  // a correlation names a rule that is not there
 	Duplicate   ProblemKind = "duplicate"   // another rule has its id

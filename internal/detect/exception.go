@@ -83,7 +83,7 @@ func (c *compiler) collectExceptions(own [][]Exception, filters []filterDocument
 				continue
 			}
 			if filled, err := x.Filter.Fill(c.options.Lists); err != nil {
-				c.problem(c.index[i], r.document, NeedsList, "its exception %s does nothing: %s", x.ID, err.Error())
+				c.problem(c.index[i], r.document, Toothless, "its exception %s does nothing: %s", x.ID, err.Error())
 			} else {
 				r.exceptions = append(r.exceptions, &exception{id: x.ID, filter: filled, until: x.Until})
 			}
