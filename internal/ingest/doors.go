@@ -33,6 +33,7 @@ func NewDoors(g *Gate, authenticate Authenticate) *Doors {
 	d := &Doors{gate: g, authenticate: authenticate, mux: http.NewServeMux()}
 	d.splunk()
 	d.webhook()
+	d.loki()
 	return d
 }
 
@@ -56,7 +57,7 @@ func (d *Doors) Handler(next http.Handler) http.Handler {
 }
 
 // serve mounts a handler at a path below a door's own, and at the root.
-func (d *Doors) serve(method, door, path string, h http.HandlerFunc) { //nolint:unparam // Splunk's is the first of several
+func (d *Doors) serve(method, door, path string, h http.HandlerFunc) {
 	d.mux.HandleFunc(method+" /ingest/"+door+path, h)
 	d.mux.HandleFunc(method+" "+path, h)
 }

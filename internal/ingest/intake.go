@@ -24,6 +24,7 @@ type Intake struct {
 	from     origin
 	batch    *batch
 	added    int
+	size     int64 // bytes of the records added
 	accepted int
 	stopped  error
 }
@@ -40,13 +41,15 @@ func (x *Intake) end() { x.gate.pool.put(x.batch) }
 
 // Add takes a record in, cut at framing.MaxRecord. It fails once the intake has
 // stopped.
-func (x *Intake) Add(ctx context.Context, record []byte) error {
+func (x *Intake) Add(ctx context.Context, record []byte) error { return x.add(ctx, record, false) }
+
+// add is Add of a record that may have been cut already.
+func (x *Intake) add(ctx context.Context, record []byte, cut bool) error {
 	if x.stopped != nil {
 		return x.stopped
 	}
-	cut := len(record) > framing.MaxRecord
-	if cut {
-		record = record[:framing.MaxRecord]
+	if len(record) > framing.MaxRecord {
+		record, cut = record[:framing.MaxRecord], true
 	}
 	if !x.batch.fits(len(record)) {
 		if err := x.Flush(ctx); err != nil {
@@ -55,6 +58,7 @@ func (x *Intake) Add(ctx context.Context, record []byte) error {
 	}
 	x.batch.add(record, cut)
 	x.added++
+	x.size += int64(len(record))
 	return nil
 }
 
@@ -116,6 +120,10 @@ func (g *Gate) refusal(ctx context.Context, c *Caller, err error) Refusal {
 		return Refusal{http.StatusServiceUnavailable, retryFull, text, "queue"}
 	case errors.Is(err, fault.Unauthenticated):
 		return Refusal{http.StatusUnauthorized, 0, "missing or invalid ingest token", "unauthenticated"}
+	case errors.Is(err, errLongMessage):
+		return Refusal{http.StatusRequestEntityTooLarge, 0, errLongMessage.Message, "too_large"}
+	case errors.Is(err, errSpread):
+		return Refusal{http.StatusRequestEntityTooLarge, 0, errSpread.Message, "too_large"}
 	case errors.Is(err, fault.TooLarge), errors.Is(err, errTooLarge):
 		return Refusal{http.StatusRequestEntityTooLarge, 0, fmt.Sprintf("the body is larger than %d bytes, decompressed", g.cfg.MaxBody), "too_large"}
 	case errors.Is(err, framing.UnknownEncoding):
