@@ -500,7 +500,10 @@ func (s *Store) byID(ctx context.Context, tenant uint32, places []eventstore.Pos
 		return nil, err
 	}
 	slices.SortFunc(events, func(a, b event.Event) int {
-		return cmp.Or(cmp.Compare(b.Time, a.Time), strings.Compare(b.ID.String(), a.ID.String()))
+		if c := cmp.Compare(b.Time, a.Time); c != 0 {
+			return c
+		}
+		return strings.Compare(b.ID.String(), a.ID.String())
 	})
 	return events, nil
 }
