@@ -23,5 +23,5 @@ func TestIngestTokens(t *testing.T) {
 	s.post("/api/v1/ingest-tokens", `{"name":"x","source":"a b"}`).problem(400, "Invalid source value", "Allowed: one name of at most 64 letters, digits, and the characters - _ .")
 	s.post("/api/v1/ingest-tokens", `{"name":""}`).want(400)
 	s.do(s.rw, "DELETE", "/api/v1/ingest-tokens/"+id, "").want(204)
-	s.get("/api/v1/ingest-tokens/" + id).is("status", "revoked")
+	s.get("/api/v1/ingest-tokens/"+id).is("status", "revoked")
 }
