@@ -38,6 +38,8 @@ type Parser struct {
 	registry registry
 	future   int64
 	repeats  repeats
+	tables   memory // headers of tables
+	audits   memory // what the first records of audit events said
 	years    yearGuess
 	minute   lastMinute
 	names    interner // lower-cased program names and joined JSON keys
@@ -65,6 +67,7 @@ func New(o Options) *Parser {
 		products: products(),
 	}
 	p.json.p = p
+	p.forget()
 	return p
 }
 

@@ -45,8 +45,9 @@ type content struct {
 }
 
 func contents() []content {
-	return []content{
+	return append(hostContents(), []content{
 		apacheParser(),
+		applicationsParser(),
 		arubaParser(),
 		asaParser(),
 		awsParser(),
@@ -66,6 +67,7 @@ func contents() []content {
 		gcpParser(),
 		gitHubParser(),
 		gitLabParser(),
+		haproxyParser(),
 		jsonParser(),
 		juniperParser(),
 		kubernetesParser(),
@@ -94,7 +96,7 @@ func contents() []content {
 		systemdParser(),
 		workspaceParser(),
 		zscalerParser(),
-	}
+	}...)
 }
 
 // registry finds content parsers without trying them in turn.
@@ -103,7 +105,7 @@ type registry struct {
 	hints    map[string]*content
 	index    *deviceIndex
 
-	apache, aruba, asa, cef, checkPoint, devices, esa, f5, ise, ios, mikroTik, paloAlto, sonicWall, sophos, json, kv, leef, mssql, mysql, netfilter, nginx, pam, postgres *content
+	apache, applications, aruba, asa, cef, checkPoint, devices, esa, f5, haproxy, ise, ios, mikroTik, paloAlto, sonicWall, sophos, json, kv, leef, mssql, mysql, netfilter, nginx, pam, postgres *content
 }
 
 func newRegistry() registry {
@@ -123,6 +125,8 @@ func newRegistry() registry {
 	reg.apache, reg.cef, reg.json, reg.kv = reg.hints["apache"], reg.hints["cef"], reg.hints["json"], reg.hints["kv"]
 	reg.leef, reg.netfilter, reg.nginx, reg.pam = reg.hints["leef"], reg.hints["iptables"], reg.hints["nginx"], reg.hints["pam"]
 	reg.asa, reg.ios = reg.hints["cisco_asa"], reg.hints["cisco_ios"]
+	reg.haproxy = reg.hints["haproxy"]
+	reg.applications = reg.hints["applications"]
 	reg.aruba, reg.devices, reg.esa, reg.ise = reg.hints["aruba"], reg.hints["devices"], reg.hints["cisco_esa"], reg.hints["cisco_ise"]
 	reg.f5, reg.sonicWall, reg.sophos = reg.hints["f5_bigip"], reg.hints["sonicwall"], reg.hints["sophos"]
 	reg.checkPoint, reg.paloAlto, reg.mikroTik = reg.hints["checkpoint"], reg.hints["paloalto"], reg.hints["mikrotik"]
@@ -247,6 +251,9 @@ func (l *line) sniff() (*content, string) {
 		}
 		return nil, ""
 	}
+	if c, why := l.hostLog(); c != nil {
+		return c, why
+	}
 	if c, why := l.appliance(); c != nil {
 		return c, why
 	}
@@ -277,6 +284,9 @@ func (l *line) sniff() (*content, string) {
 			return reg.nginx, "the text begins with nginx's date and time"
 		}
 	}
+	if isHAProxy(s) {
+		return reg.haproxy, "an address with its port and HAProxy's time begin the text"
+	}
 	if i := strings.IndexByte(s, '['); i > 4 && len(s) > i+28 && s[i+3] == '/' && s[i+7] == '/' && s[i-1] == ' ' {
 		return reg.nginx, "an access log's bracketed time stands in it"
 	}
@@ -289,6 +299,9 @@ func (l *line) sniff() (*content, string) {
 			l.text = s[i-2:]
 			return reg.leef, "LEEF: stands in it"
 		}
+	}
+	if application(s) != "" {
+		return reg.applications, "the module of an application stands in it"
 	}
 	if i := strings.Index(s, "IN="); i >= 0 && strings.Contains(s[i:], " OUT=") {
 		return reg.netfilter, "IN= and OUT= stand in it"

@@ -150,12 +150,14 @@ func (rs *repeats) recall(l *line) bool {
 	return true
 }
 
-const stateVersion = 1
+// stateVersion 1 had the repetitions alone.
+const stateVersion = 2
 
 var errState = errors.New("parser state is damaged")
 
 // State returns what the parser has to remember over a restart: the last message
-// of each syslog sender. Its size is bounded by Options.RepeatSources.
+// of each syslog sender, headers of tables, begun audit events. Its size is bounded
+// by Options.RepeatSources and the bounds of memory.
 func (p *Parser) State() ([]byte, error) {
 	rs := &p.repeats
 	b := []byte{stateVersion}
@@ -170,7 +172,7 @@ func (p *Parser) State() ([]byte, error) {
 			b = appendString(b, part)
 		}
 	}
-	return b, nil
+	return p.audits.state(p.tables.state(b)), nil
 }
 
 func appendString[T string | []byte](b []byte, s T) []byte {
@@ -182,10 +184,11 @@ func appendString[T string | []byte](b []byte, s T) []byte {
 func (p *Parser) Restore(state []byte) error {
 	rs := newRepeats(p.repeats.bound)
 	p.repeats = rs
+	p.forget()
 	if len(state) == 0 {
 		return nil
 	}
-	if state[0] != stateVersion {
+	if state[0] != stateVersion && state[0] != 1 {
 		return fmt.Errorf("restore parser state: version %d is not %d", state[0], stateVersion)
 	}
 	in := stateReader{b: state[1:]}
@@ -199,7 +202,12 @@ func (p *Parser) Restore(state []byte) error {
 		slot := &rs.slots[i]
 		slot.program, slot.pid, slot.tagged, slot.text = []byte(in.text()), []byte(in.text()), []byte(in.text()), []byte(in.text())
 	}
+	if state[0] > 1 {
+		p.tables.restore(&in)
+		p.audits.restore(&in)
+	}
 	if in.bad || len(in.b) != 0 {
+		p.forget()
 		return fmt.Errorf("restore parser state: %w", errState)
 	}
 	if len(rs.slots) == rs.bound && next < uint64(rs.bound) && n == uint64(rs.bound) {
@@ -207,6 +215,12 @@ func (p *Parser) Restore(state []byte) error {
 	}
 	p.repeats = rs
 	return nil
+}
+
+// forget empties what is remembered besides repetitions.
+func (p *Parser) forget() {
+	p.tables = newMemory(maxTables, maxTableHeader)
+	p.audits = newMemory(maxAudits, maxAuditNote)
 }
 
 type stateReader struct {

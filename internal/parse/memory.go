@@ -1,0 +1,96 @@
+package parse
+
+import (
+	"encoding/binary"
+	"strings"
+)
+
+// A memory keeps short notes on what came before a record: the header of a table,
+// the first records of an audit event. It is bounded in number and in size; when it
+// is full, the note that came first makes room, so that a replay gives the same
+// events.
+type memory struct {
+	bound, size int // how many notes, and how long one may be
+	at          map[noteKey]int
+	notes       []note
+	next        int // the note to reuse once all are taken
+}
+
+// A noteKey is the sender of a record and what the note is about.
+type noteKey struct {
+	tenant            uint32
+	peer, host, about string
+}
+
+type note struct {
+	key  noteKey
+	text []byte
+}
+
+func newMemory(bound, size int) memory {
+	return memory{bound: bound, size: size, at: make(map[noteKey]int)}
+}
+
+// about is the key of a note on what l's sender sends.
+func (l *line) about(what string) noteKey {
+	return noteKey{l.r.Tenant, l.r.Peer, l.host, what}
+}
+
+// of returns the note, nil without. It is good until the next change.
+func (m *memory) of(key noteKey) *note {
+	if i, ok := m.at[key]; ok {
+		return &m.notes[i]
+	}
+	return nil
+}
+
+// keep returns the note of that key, an empty one if it is new.
+func (m *memory) keep(key noteKey) *note {
+	if n := m.of(key); n != nil {
+		return n
+	}
+	key.peer, key.host, key.about = strings.Clone(key.peer), strings.Clone(key.host), strings.Clone(key.about)
+	i := len(m.notes)
+	if i < m.bound {
+		m.notes = append(m.notes, note{})
+	} else {
+		i = m.next
+		m.next = (m.next + 1) % m.bound
+		delete(m.at, m.notes[i].key)
+	}
+	n := &m.notes[i]
+	n.key, n.text = key, n.text[:0]
+	m.at[key] = i
+	return n
+}
+
+// state appends the memory's notes to b.
+func (m *memory) state(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(m.next))
+	b = binary.AppendUvarint(b, uint64(len(m.notes)))
+	for i := range m.notes {
+		n := &m.notes[i]
+		b = binary.AppendUvarint(b, uint64(n.key.tenant))
+		b = appendString(b, n.key.peer)
+		b = appendString(b, n.key.host)
+		b = appendString(b, n.key.about)
+		b = appendString(b, n.text)
+	}
+	return b
+}
+
+// restore reads what state wrote.
+func (m *memory) restore(in *stateReader) {
+	next, count := in.number(), in.number()
+	for range count {
+		if in.bad {
+			return
+		}
+		key := noteKey{tenant: uint32(in.number()), peer: in.text(), host: in.text(), about: in.text()}
+		n := m.keep(key)
+		n.text = append(n.text[:0], in.text()...)
+	}
+	if len(m.notes) == m.bound && next < uint64(m.bound) && count == uint64(m.bound) {
+		m.next = int(next)
+	}
+}
