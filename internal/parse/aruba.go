@@ -32,11 +32,11 @@ func arubaParser() content {
 // name and three numbers.
 func clearPass(s string) int {
 	near := s[:min(len(s), 160)]
-	eq := strings.IndexByte(near, '=')
-	if eq < 0 {
+	before, _, ok := strings.Cut(near, "=")
+	if !ok {
 		return -1
 	}
-	i := strings.LastIndexByte(near[:eq], ' ')
+	i := strings.LastIndexByte(before, ' ')
 	if i < 6 {
 		return -1
 	}

@@ -154,8 +154,8 @@ func (l *line) spaced(s string) map[string]string {
 	for s != "" && len(found) < 64 {
 		var word string
 		word, s = cutWord(s)
-		if strings.HasSuffix(word, ":") { // "message:" and "pattern:" take the rest
-			found[strings.TrimSuffix(word, ":")] = s
+		if name, ok := strings.CutSuffix(word, ":"); ok { // "message:" and "pattern:" take the rest
+			found[name] = s
 			break
 		}
 		if key, value, ok := strings.Cut(word, "="); ok && key != "" && value != "" {
@@ -191,10 +191,6 @@ func (l *line) meraki() {
 	l.add(event.Proto, l.protocol(proto))
 	l.once(event.SrcMAC, v["mac"])
 	l.once(event.UserAgent, v["agent"])
-	word := v["pattern"]
-	if word == "" {
-		word = rest
-	}
 	switch kind {
 	case "flows", "firewall", "vpn_firewall", "cellular_firewall", "ip_flow_start", "ip_flow_end":
 		action, outcome := "allow", "success"

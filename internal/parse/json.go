@@ -130,7 +130,7 @@ func parseJSON(l *line) bool {
 	if l.source == "" {
 		l.source = "json"
 	}
-	if _, ok := l.e.Lookup(event.Category); !ok && found.hasMessage {
+	if _, ok := l.e.Lookup(event.Category); !ok && found.hasMessage && !l.loginSuccess(l.text) {
 		l.loginFailure(l.text)
 	}
 	return true

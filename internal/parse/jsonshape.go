@@ -114,6 +114,7 @@ func products() []product {
 		{markDuoFactor | markDuoDevice, duoLogin},
 		{markDuoTime | markDuoObject | markAction, duoAdmin},
 		{markCaddyLogger | markCaddyRequest, caddy},
+		{markCaddyLogger | markAction, authentik},
 		{markTraefikClient | markTraefikRequest, traefik},
 		{markAccessAddr | markAccessRequest, nginxJSON},
 		{shapeRequest, webRequest},

@@ -224,9 +224,22 @@ func (l *line) settleProgram() {
 		}
 		return
 	}
+	if l.program == "" && l.pri < 0 && ownFile(l.source) {
+		l.program = l.source
+		return
+	}
 	if l.program == "" && l.source == l.r.Source && !isFamily(l.source) && !isFormat(l.source) {
 		l.program = l.source
 	}
+}
+
+// ownFile tells the sources that are programs, whose own files name none.
+func ownFile(source string) bool {
+	switch source {
+	case "mysql", "mariadb", "mssql", "postgresql", "grafana":
+		return true
+	}
+	return false
 }
 
 var syslogLevels = [8]string{"emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"}

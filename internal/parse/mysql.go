@@ -54,6 +54,9 @@ func isMySQLLine(s string) bool {
 	if n == 8 && len(s) > 18 && s[8] == ' ' && s[11] == ':' && s[14] == ':' && s[17] == ',' {
 		return true
 	}
+	if n == 6 && len(s) > 20 && s[6] == ' ' && s[9] == ':' && s[12] == ':' { // "221128 14:49:17 [Warning] "
+		return strings.HasPrefix(s[15:], " [Warning] ") || strings.HasPrefix(s[15:], " [Note] ") || strings.HasPrefix(s[15:], " [ERROR] ")
+	}
 	if s[n] != ' ' || s[n+1] != '[' {
 		return false
 	}
@@ -77,6 +80,12 @@ func parseMySQL(l *line) bool {
 		s = rest
 	}
 	s = strings.TrimLeft(s, " \t")
+	if rest, ok := c.shortDate(s); ok { // the file's time up to MySQL 5.6
+		if t, quality, ok := l.resolve(&c); ok {
+			l.setTime(t, quality)
+		}
+		s = "0" + rest
+	}
 	n := digits(s)
 	if n == 0 || n > 19 || len(s) < n+4 || s[n] != ' ' && s[n] != '\t' {
 		return false

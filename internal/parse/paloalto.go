@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/kyra-mdr/kyra/internal/event"
@@ -87,10 +88,10 @@ var (
 		{30, "act"},
 	}
 	panColumns = map[string][]column{
-		"TRAFFIC": append(panHead[:len(panHead):len(panHead)], []column{
+		"TRAFFIC": append(slices.Clip(panHead), []column{
 			{31, "bytes"}, {32, event.SrcBytes}, {33, event.DstBytes}, {34, "packets"}, {36, "elapsed"}, {37, event.RuleCategory}, {41, "srcloc"}, {42, "dstloc"}, {46, "session_end_reason"}, {52, "device_name"}, {53, "action_source"},
 		}...),
-		"THREAT": append(panHead[:len(panHead):len(panHead)], []column{
+		"THREAT": append(slices.Clip(panHead), []column{
 			{31, "misc"},
 			{32, "threatid"},
 			{33, event.RuleCategory},
@@ -110,7 +111,7 @@ var (
 			{59, "device_name"},
 			{63, "method"},
 		}...),
-		"DECRYPTION":     append(panHead[:len(panHead):len(panHead)], []column{{39, "tls_version"}, {43, "policy_name"}, {60, "subject_cn"}, {61, "issuer_cn"}, {63, event.TLSSNI}}...),
+		"DECRYPTION":     append(slices.Clip(panHead), []column{{39, "tls_version"}, {43, "policy_name"}, {60, "subject_cn"}, {61, "issuer_cn"}, {63, event.TLSSNI}}...),
 		"SYSTEM":         {{7, "vsys"}, {8, event.EventCode}, {9, "object"}, {12, "module"}, {13, "sev"}, {14, "opaque"}, {22, "device_name"}},
 		"CONFIG":         {{7, event.SrcIP}, {8, "vsys"}, {9, event.EventCode}, {10, event.User}, {11, "client"}, {12, "result"}, {13, event.Cmdline}, {21, "device_name"}},
 		"USERID":         {{7, "vsys"}, {8, event.SrcIP}, {9, event.User}, {10, "datasourcename"}, {11, event.EventCode}, {16, "datasource"}, {17, "datasourcetype"}},

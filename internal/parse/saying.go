@@ -13,6 +13,7 @@ import (
 //	{_}        nothing to keep
 //	{src} {dst}  an endpoint: INTERFACE:ADDRESS/PORT(ACCOUNT), each part but the address optional
 //	{src2} {dst2} the same as INTERFACE/ADDRESS(PORT)
+//	{peer}       an initiator as ADDRESS:PORT
 //
 // and all others stand under their own name. What a name holds ends where the next
 // literal begins; an empty literal ends at the end of the text.
@@ -106,6 +107,10 @@ func (l *line) named(name, value string) {
 	case "_":
 	case "src", "dst":
 		l.endpoint(name == "src", value)
+	case "peer":
+		l.addSource(addressPort(value))
+	case event.PID:
+		l.pid = value
 	case "src2", "dst2":
 		l.endpoint2(name == "src2", value)
 	case event.SrcIP:

@@ -302,6 +302,18 @@ func (c *clock) isoTime(s string) (rest string, ok bool) {
 	return c.zone(rest), true
 }
 
+// shortDate reads "060102 15:04:05".
+func (c *clock) shortDate(s string) (rest string, ok bool) {
+	if len(s) < 16 || digits(s) != 6 || s[6] != ' ' {
+		return s, false
+	}
+	c.year, c.month, c.day = 2000+two(s, 0), two(s, 2), two(s, 4)
+	if c.month < 1 || c.day < 1 {
+		return s, false
+	}
+	return c.timeOfDay(s[7:])
+}
+
 // colonTime reads "2006:01:02-15:04:05".
 func (c *clock) colonTime(s string) (rest string, ok bool) {
 	c.year, c.month, c.day = number(s[:4]), two(s, 5), two(s, 8)
