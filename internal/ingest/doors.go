@@ -34,6 +34,7 @@ func NewDoors(g *Gate, authenticate Authenticate) *Doors {
 	d.splunk()
 	d.webhook()
 	d.loki()
+	d.otlp()
 	return d
 }
 

@@ -95,11 +95,11 @@ type faults struct {
 	first string // where and why
 }
 
-func (f *faults) add(n int, format string, args ...any) {
-	if f.n == 0 && n > 0 {
+func (f *faults) add(format string, args ...any) {
+	if f.n == 0 {
 		f.first = fmt.Sprintf(format, args...)
 	}
-	f.n += n
+	f.n++
 }
 
 // A lokiPush is one request of Loki's on its way in.

@@ -109,7 +109,7 @@ func (p *lokiPush) json(ctx context.Context, body []byte) error {
 func (p *lokiPush) jsonStream(ctx context.Context, n int, stream []byte) error {
 	values := member(stream, "values")
 	if !opens(values, '[') && !isNull(values) || !opens(stream, '{') {
-		p.faults.add(1, `streams[%d]: want {"stream":{…},"values":[…]}`, n)
+		p.faults.add(`streams[%d]: want {"stream":{…},"values":[…]}`, n)
 		return nil
 	}
 	e := lokiEntry{labels: &lokiLabels{}}
@@ -125,7 +125,7 @@ func (p *lokiPush) jsonStream(ctx context.Context, n int, stream []byte) error {
 	}
 	for i, value := range elements(values) {
 		if wrong != nil {
-			p.faults.add(1, "streams[%d].stream: %s", n, wrong.Error())
+			p.faults.add("streams[%d].stream: %s", n, wrong.Error())
 			continue
 		}
 		e.time, e.quoted, e.metadata = time.Time{}, nil, e.metadata[:0]
@@ -146,7 +146,7 @@ func (p *lokiPush) jsonStream(ctx context.Context, n int, stream []byte) error {
 			}
 		}
 		if e.quoted == nil {
-			p.faults.add(1, `streams[%d].values[%d]: want ["<nanoseconds since 1970>","<line>"]`, n, i)
+			p.faults.add(`streams[%d].values[%d]: want ["<nanoseconds since 1970>","<line>"]`, n, i)
 			continue
 		}
 		if err := p.add(ctx, &e); err != nil {
@@ -177,29 +177,24 @@ func (p *lokiPush) proto(ctx context.Context, message []byte) error {
 
 func (p *lokiPush) protoStream(ctx context.Context, n int, stream []byte) error {
 	e := lokiEntry{labels: &lokiLabels{}}
-	var wrong error
-	for f, err := range fields(stream) { // the labels may stand behind the entries
+	wrong := e.labels.read(string(lastMessage(stream, 1))) // they may stand behind the entries
+	i := -1
+	for f, err := range fields(stream) {
 		if err != nil {
-			p.faults.add(1, "streams[%d]: %s", n, err.Error())
+			p.faults.add("streams[%d]: %s behind entries[%d]", n, err.Error(), i)
 			return nil
 		}
-		if text, ok := f.Bytes(); ok && f.FieldNum == 1 {
-			wrong = e.labels.read(string(text))
-		}
-	}
-	i := -1
-	for f := range fields(stream) {
 		entry, ok := f.MessageData()
 		if f.FieldNum != 2 || !ok {
 			continue
 		}
 		i++
 		if wrong != nil {
-			p.faults.add(1, "streams[%d].labels: %s", n, wrong.Error())
+			p.faults.add("streams[%d].labels: %s", n, wrong.Error())
 			continue
 		}
 		if err := e.proto(entry); err != nil {
-			p.faults.add(1, "streams[%d].entries[%d]: %s", n, i, err.Error())
+			p.faults.add("streams[%d].entries[%d]: %s", n, i, err.Error())
 			continue
 		}
 		if err := p.add(ctx, &e); err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"strings"
@@ -42,9 +43,7 @@ func snap(message string) string { return string(snappy.Encode(nil, []byte(messa
 
 func with(header map[string]string, more ...string) map[string]string {
 	out := map[string]string{}
-	for k, v := range header {
-		out[k] = v
-	}
+	maps.Copy(out, header)
 	for i := 0; i < len(more); i += 2 {
 		out[more[i]] = more[i+1]
 	}
@@ -62,20 +61,34 @@ func TestLoki(t *testing.T) {
 		answer string
 		kept   string
 	}{
-		{"JSON", asked{"POST", "/loki/api/v1/push", `{"streams":[{"stream":{"level":"error","job":"x"},"values":[["1795421812594000001","a \"b\"\u00e9",{"level":"error","trace":"1"}],["1795421812594000001","c"]]}]}`, js}, 204, "",
-			`{"timestamp":"` + at + `","line":"a \"b\"\u00e9","labels":{"level":"error","job":"x","trace":"1"}}|{"timestamp":"` + at + `","line":"c","labels":{"level":"error","job":"x"}}`},
-		{"the labels behind the values, a tenant, no content type", asked{"POST", "/ingest/loki/loki/api/v1/push", ` { "streams" : [ { "values" : [ [ 1795421812594000001 , "a" , { "job" : "y" } ] ] , "stream" : { "job" : "x" } } ] } `, with(auth("Basic", "dXNlcjpnb29k"), "X-Scope-OrgID", "other")}, 204, "",
-			`{"timestamp":"` + at + `","line":"a","labels":{"job":"x","job_extracted":"y"}}`},
+		{"JSON", asked{"POST", "/loki/api/v1/push", `{"streams":[{"stream":{"level":"error","job":"x"},"values":[["1795421812594000001","a \"b\"\u00e9",{"level":"error","trace":"1"}],["1795421812594000001","c"]]}]}`, js}, 204, "", `{"timestamp":"` + at + `","line":"a \"b\"\u00e9","labels":{"level":"error","job":"x","trace":"1"}}|{"timestamp":"` + at + `","line":"c","labels":{"level":"error","job":"x"}}`},
+		{
+			"the labels behind the values, a tenant, no content type",
+			asked{"POST", "/ingest/loki/loki/api/v1/push", ` { "streams" : [ { "values" : [ [ 1795421812594000001 , "a" , { "job" : "y" } ] ] , "stream" : { "job" : "x" } } ] } `, with(auth("Basic", "dXNlcjpnb29k"), "X-Scope-OrgID", "other")},
+			204, "",
+			`{"timestamp":"` + at + `","line":"a","labels":{"job":"x","job_extracted":"y"}}`,
+		},
 		{"a time that is none", asked{"POST", "/loki/api/v1/push", `{"streams":[{"stream":{},"values":[["now","a"]]}]}`, js}, 204, "", `{"line":"a","labels":{}}`},
 		{"no stream", asked{"POST", "/loki/api/v1/push", `{"streams":[]}`, js}, 204, "", ``},
-		{"protobuf", asked{"POST", "/loki/api/v1/push", snap(pbLen(1, pbLen(1, `{job="a\"b", host="w"}`)+lokiProtoEntry(ns, "x\ny\xff", "pod", "p", "host", "w")+lokiProtoEntry(ns, "z")+pbInt(3, math.MaxUint64))), pb}, 204, "",
-			`{"timestamp":"` + at + `","line":"x\ny` + "\xff" + `","labels":{"job":"a\"b","host":"w","pod":"p"}}|{"timestamp":"` + at + `","line":"z","labels":{"job":"a\"b","host":"w"}}`},
-		{"protobuf, labels last, encoding named", asked{"POST", "/loki/api/v1/push", snap(pbLen(1, lokiProtoEntry(ns, "x")+pbLen(1, `{}`))), with(pb, "Content-Encoding", "snappy")}, 204, "",
-			`{"timestamp":"` + at + `","line":"x","labels":{}}`},
-		{"some wrong", asked{"POST", "/loki/api/v1/push", `{"streams":[{"stream":{},"values":[["1","a"],["1",7],[],"x"]},{"stream":[],"values":[["1","b"]]},{"values":7}]}`, js}, 400,
-			"1 entries are kept, 5 are not: streams[0].values[1]: want [\"<nanoseconds since 1970>\",\"<line>\"]\n", `{"timestamp":"1970-01-01T00:00:00.000000001Z","line":"a","labels":{}}`},
-		{"wrong labels", asked{"POST", "/loki/api/v1/push", snap(pbLen(1, pbLen(1, `{job=x}`)+lokiProtoEntry(ns, "x")) + pbLen(1, lokiProtoEntry(ns, "y"))), pb}, 400,
-			"1 entries are kept, 1 are not: streams[0].labels: want {name=\"value\", …} at \"job=x}\"\n", `{"timestamp":"` + at + `","line":"y","labels":{}}`},
+		{"protobuf", asked{"POST", "/loki/api/v1/push", snap(pbLen(1, pbLen(1, `{job="a\"b", host="w"}`)+lokiProtoEntry(ns, "x\ny\xff", "pod", "p", "host", "w")+lokiProtoEntry(ns, "z")+pbInt(3, math.MaxUint64))), pb}, 204, "", `{"timestamp":"` + at + `","line":"x\ny` + "\xff" + `","labels":{"job":"a\"b","host":"w","pod":"p"}}|{"timestamp":"` + at + `","line":"z","labels":{"job":"a\"b","host":"w"}}`},
+		{
+			"protobuf, labels last, encoding named",
+			asked{"POST", "/loki/api/v1/push", snap(pbLen(1, lokiProtoEntry(ns, "x")+pbLen(1, `{}`))), with(pb, "Content-Encoding", "snappy")},
+			204, "",
+			`{"timestamp":"` + at + `","line":"x","labels":{}}`,
+		},
+		{
+			"some wrong",
+			asked{"POST", "/loki/api/v1/push", `{"streams":[{"stream":{},"values":[["1","a"],["1",7],[],"x"]},{"stream":[],"values":[["1","b"]]},{"values":7}]}`, js},
+			400,
+			"1 entries are kept, 5 are not: streams[0].values[1]: want [\"<nanoseconds since 1970>\",\"<line>\"]\n", `{"timestamp":"1970-01-01T00:00:00.000000001Z","line":"a","labels":{}}`,
+		},
+		{
+			"wrong labels",
+			asked{"POST", "/loki/api/v1/push", snap(pbLen(1, pbLen(1, `{job=x}`)+lokiProtoEntry(ns, "x")) + pbLen(1, lokiProtoEntry(ns, "y"))), pb},
+			400,
+			"1 entries are kept, 1 are not: streams[0].labels: want {name=\"value\", …} at \"job=x}\"\n", `{"timestamp":"` + at + `","line":"y","labels":{}}`,
+		},
 		{"broken JSON", asked{"POST", "/loki/api/v1/push", `{"streams":[{]`, js}, 400, "body it is no JSON from byte 14 on: invalid character ']' looking for beginning of object key string\n", ""},
 		{"other JSON", asked{"POST", "/loki/api/v1/push", `[]`, js}, 400, "body want {\"streams\":[…]}\n", ""},
 		{"nothing", asked{"POST", "/loki/api/v1/push", ``, pb}, 400, "body it holds no event\n", ""},
@@ -152,12 +165,14 @@ func TestLokiLimits(t *testing.T) {
 }
 
 func TestDoorsOfMessagesWhenFull(t *testing.T) {
-	var loki strings.Builder
+	var loki, otlp strings.Builder
 	for i := range 6 {
 		fmt.Fprintf(&loki, `["%d","x"],`, i+1)
+		fmt.Fprintf(&otlp, `{"timeUnixNano":"%d"},`, i+1)
 	}
 	body := map[string]string{
 		"/loki/api/v1/push": `{"streams":[{"stream":{},"values":[` + strings.TrimSuffix(loki.String(), ",") + `]}]}`,
+		"/v1/logs":          `{"resourceLogs":[{"scopeLogs":[{"logRecords":[` + strings.TrimSuffix(otlp.String(), ",") + `]}]}]}`,
 	}
 	for path, body := range body {
 		a := asked{http.MethodPost, path, body, with(auth("Bearer", "good"), "Content-Type", "application/json")}
