@@ -26,15 +26,17 @@ type Doors struct {
 	authenticate Authenticate
 	mux          *http.ServeMux
 	hec          hecChannels
+	journals     chan struct{} // places for streams of journald
 }
 
 // NewDoors returns the doors of g.
 func NewDoors(g *Gate, authenticate Authenticate) *Doors {
-	d := &Doors{gate: g, authenticate: authenticate, mux: http.NewServeMux()}
+	d := &Doors{gate: g, authenticate: authenticate, mux: http.NewServeMux(), journals: make(chan struct{}, maxJournals)}
 	d.splunk()
 	d.webhook()
 	d.loki()
 	d.otlp()
+	d.journald()
 	return d
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/framing"
+	"github.com/kyra-mdr/kyra/internal/queue"
 )
 
 // An Intake takes the records of one request of a door in, in order: chunk by chunk
@@ -27,6 +28,8 @@ type Intake struct {
 	size     int64 // bytes of the records added
 	accepted int
 	stopped  error
+
+	patience time.Duration // how long a flush waits for quota and for room in the queue
 }
 
 // newIntake returns an Intake; end gives back what it holds.
@@ -62,33 +65,55 @@ func (x *Intake) add(ctx context.Context, record []byte, cut bool) error {
 	return nil
 }
 
-// Flush waits until all that was added is synced.
+// Flush waits until all that was added is synced. What quota or queue do not take
+// stops the intake, once its patience is over.
 func (x *Intake) Flush(ctx context.Context) error {
-	n := x.batch.len()
-	if x.stopped != nil || n == 0 {
+	if x.stopped != nil || x.batch.len() == 0 {
 		return x.stopped
 	}
-	granted, wait := x.gate.quotas.take(x.caller.Tenant, n)
-	if granted > 0 {
-		chunk := first(x.batch.chunk(x.caller.Number, x.from), granted)
-		// A sender that hangs up must not leave it open whether its records are kept.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
-		took, err := x.gate.offer(ctx, x.in, chunk)
-		cancel()
-		x.accepted += took
-		if err != nil {
-			x.gate.quotas.refund(x.caller.Tenant, granted-took)
-			if errors.Is(err, context.DeadlineExceeded) {
-				err = fault.New(fault.Unavailable, "the queue does not answer").Because(err)
-			}
-			x.stopped = fmt.Errorf("append to queue: %w", err)
+	chunk := x.batch.chunk(x.caller.Number, x.from)
+	x.batch.reset()
+	for start := time.Now(); len(chunk.Records) > 0; {
+		took, wait, err := x.offer(ctx, chunk)
+		if err == nil {
+			return nil
+		}
+		chunk = rest(chunk, took)
+		if wait == 0 || time.Since(start)+wait > x.patience || !sleep(ctx, wait) {
+			x.stopped = err
+			return err
 		}
 	}
-	x.batch.reset()
-	if granted < n && x.stopped == nil {
-		x.stopped = overQuota{wait}
+	return nil
+}
+
+// offer gives the queue as much of chunk as quota allows. It fails if that is not
+// all, and says when to go on with the rest; 0: never.
+func (x *Intake) offer(ctx context.Context, chunk *queue.Chunk) (took int, wait time.Duration, err error) {
+	n := len(chunk.Records)
+	granted, wait := x.gate.quotas.take(x.caller.Tenant, n)
+	if granted > 0 {
+		// A sender that hangs up must not leave it open whether its records are kept.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
+		took, err = x.gate.offer(ctx, x.in, first(chunk, granted))
+		cancel()
+		x.accepted += took
 	}
-	return x.stopped
+	switch {
+	case err != nil:
+		x.gate.quotas.refund(x.caller.Tenant, granted-took)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fault.New(fault.Unavailable, "the queue does not answer").Because(err)
+		}
+		wait = 0
+		if errors.Is(err, fault.Unavailable) {
+			wait = time.Second
+		}
+		return took, wait, fmt.Errorf("append to queue: %w", err)
+	case granted < n:
+		return took, wait, overQuota{wait}
+	}
+	return took, 0, nil
 }
 
 // Accepted is how many records, from the first on, are synced.
