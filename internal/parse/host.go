@@ -6,6 +6,11 @@ import "strings"
 func hostContents() []content {
 	return []content{
 		auditdParser(),
+		dovecotParser(),
+		eximParser(),
+		postfixParser(),
+		squidParser(),
+		w3cParser(),
 	}
 }
 
@@ -26,6 +31,21 @@ func (l *line) hostLog() (*content, string) {
 		if isAudit(s) {
 			return reg.hints["auditd"], "the text begins as a record of Linux audit"
 		}
+	case '#':
+		if l.isW3C() {
+			return reg.hints["iis"], "the text begins as a W3C log's header"
+		}
+	}
+	if l.header == "time" {
+		if isExim(s) {
+			return reg.hints["exim"], "the text is Exim's"
+		}
+		if l.isW3C() {
+			return reg.hints["iis"], "the columns are those of a W3C log"
+		}
+	}
+	if isDigit(s[0]) && isSquid(s) {
+		return reg.hints["squid"], "the text begins with Squid's time and result"
 	}
 	return nil, ""
 }

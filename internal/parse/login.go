@@ -16,8 +16,8 @@ func loginParser() content {
 				{"2026-03-04 05:06:07 ERROR shop.accounts: Login failed for user 'carol' from 203.0.113.77", []string{
 					"category=authentication", "action=login", "outcome=failure", "user=carol", "src_ip=203.0.113.77", "severity=medium", "level=ERROR", "source=text",
 				}},
-				{"Mar  4 05:06:07 mx postfix/smtpd[26897]: warning: unknown[203.0.113.42]: SASL LOGIN authentication failed: UGFzc3dvcmQ6", []string{
-					"source=postfix/smtpd", "outcome=failure", "src_ip=203.0.113.42", "user=",
+				{"Mar  4 05:06:07 mx relayd[26897]: warning: unknown[203.0.113.42]: SASL LOGIN authentication failed: UGFzc3dvcmQ6", []string{
+					"source=relayd", "outcome=failure", "src_ip=203.0.113.42", "user=",
 				}},
 				{`time=2026-03-04T05:06:07Z level=WARN msg="Incorrect username or password" client_ip=203.0.113.79 username=dave`, []string{
 					"source=kv", "category=authentication", "outcome=failure", "user=dave", "src_ip=203.0.113.79", "severity=medium",
