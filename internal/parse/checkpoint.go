@@ -67,6 +67,9 @@ func parseCheckPoint(l *line) bool {
 			}
 			key := s[:i]
 			s = strings.TrimLeft(s[i:], ":")
+			if s == "" || s[0] != '"' {
+				break
+			}
 			value, n := quoted(l, s)
 			if n == 0 {
 				break

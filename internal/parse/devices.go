@@ -154,7 +154,7 @@ func (l *line) spaced(s string) map[string]string {
 	for s != "" && len(found) < 64 {
 		var word string
 		word, s = cutWord(s)
-		if name, ok := strings.CutSuffix(word, ":"); ok { // "message:" and "pattern:" take the rest
+		if name, ok := strings.CutSuffix(word, ":"); ok && name != "" { // "message:" and "pattern:" take the rest
 			found[name] = s
 			break
 		}

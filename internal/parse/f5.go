@@ -130,6 +130,9 @@ func (l *line) f5ASM(s string) {
 			break
 		}
 		key := s[:i]
+		if i+1 == len(s) || s[i+1] != '"' {
+			break
+		}
 		value, n := quoted(l, s[i+1:])
 		if n == 0 {
 			break

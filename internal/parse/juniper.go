@@ -95,7 +95,7 @@ func (l *line) junosFields(own []event.Field) {
 		}
 		name := f.Name[strings.LastIndexByte(f.Name, '.')+1:]
 		value := f.Value
-		if value == "" || value == "N/A" || value == "UNKNOWN" || value == "None" {
+		if name == "" || value == "" || value == "N/A" || value == "UNKNOWN" || value == "None" {
 			continue
 		}
 		l.native("", name, value)

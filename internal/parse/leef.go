@@ -2,6 +2,7 @@ package parse
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/kyra-mdr/kyra/internal/event"
 )
@@ -84,5 +85,6 @@ func leefDelimiter(s string) string {
 	if s == "" {
 		return "\t"
 	}
-	return s[:1]
+	_, n := utf8.DecodeRuneInString(s)
+	return s[:n]
 }

@@ -128,7 +128,7 @@ func parsePaloAlto(l *line) bool {
 	}
 	var columns [maxColumns]string
 	n := csvColumns(l.text, columns[:])
-	if n < 8 {
+	if n < 8 || !isUpperWord(columns[3]) {
 		return false
 	}
 	kind := columns[3]
