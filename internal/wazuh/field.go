@@ -22,7 +22,7 @@ func (s source) selection() selection {
 	case s.product == "windows":
 		out.items = [][]item{{{"Channel", "exists", []string{"true"}}}}
 	case s.service != "":
-		out.items = [][]item{{{"program", "", []string{s.service}}}, {{"source", "", []string{s.service}}}}
+		out.items = [][]item{{{"program", "startswith", []string{s.service}}}, {{"source", "startswith", []string{s.service}}}}
 	default:
 		out.items = [][]item{{{"source", "", []string{s.product}}}}
 	}

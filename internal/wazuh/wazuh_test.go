@@ -82,6 +82,11 @@ const local = `<!-- Our own rules -- do not edit -->
     <description>Web: admin refused</description>
   </rule>
 </group>
+<group name="virus,">
+  <rule id="100050" level="0"><decoded_as>scanner-x</decoded_as><description>ours</description></rule>
+  <rule id="100051" level="0"><category>windows</category><field name="win.system.providerName">^Scanner$</field><description>its events</description></rule>
+  <rule id="100052" level="9"><if_sid>100050, 100051</if_sid><match>virus</match><description>Virus</description></rule>
+</group>
 <group name="lists,">
   <rule id="100040" level="7">
     <decoded_as>json</decoded_as>
@@ -169,12 +174,16 @@ func TestConvertedRulesFind(t *testing.T) {
 		`203.0.113.5 - - [25/Nov/2026:10:00:00 +0000] "GET /admin HTTP/1.1" 200 12 "-" "curl"`,
 		`{"EventID":4720,"Channel":"Security","Provider_Name":"Microsoft-Windows-Security-Auditing","Keywords":"0x8020000000000000","TargetUserName":"mallory","SubjectUserName":"adm"}`,
 		`{"EventID":4720,"Channel":"Security","Provider_Name":"Microsoft-Windows-Security-Auditing","Keywords":"0x8020000000000000","TargetUserName":"HOST$","SubjectUserName":"adm"}`,
+		"Nov 25 10:00:00 web1 scanner[1]: a virus",
+		"Nov 25 10:00:00 web1 mail[1]: a virus",
+		`{"EventID":5,"Channel":"Application","Provider_Name":"Scanner","Message":"a virus"}`,
+		`{"EventID":5,"Channel":"Application","Provider_Name":"Other","Message":"a virus"}`,
 		`{"src_ip":"192.0.2.200","what":"ever"}`,
 	)
 	want := map[string]int64{
 		"wazuh-100001": 4, // not that of monitor: level 0 takes it away
 		"wazuh-100003": 4, "wazuh-100004": 4, "wazuh-100005": 1, "wazuh-100006": 1, "wazuh-100007": 1,
-		"wazuh-100020": 1, "wazuh-100030": 1, "wazuh-100040": 1,
+		"wazuh-100020": 1, "wazuh-100030": 1, "wazuh-100040": 1, "wazuh-100052": 2,
 	}
 	for id, n := range want {
 		if got[id] != n {

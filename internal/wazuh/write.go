@@ -81,7 +81,7 @@ func (d *detection) chain(c *chain) string {
 	for _, roads := range c.any {
 		var alternatives []string
 		for _, road := range roads {
-			text := d.chain(road)
+			text := d.road(road, len(c.sources) > 1)
 			if text == "" {
 				alternatives = nil // this road asks for nothing: neither do all together
 				break
@@ -107,6 +107,20 @@ func (d *detection) chain(c *chain) string {
 	return "(" + strings.Join(terms, " and ") + ")"
 }
 
+// road returns the condition of one of several chains; where these are about
+// different log sources, each says which is its own.
+func (d *detection) road(c *chain, mixed bool) string {
+	text := d.chain(c)
+	if !mixed || len(c.sources) != 1 { // several say so themselves
+		return text
+	}
+	from := d.term([]selection{c.sources[0].selection()})[0]
+	if text == "" {
+		return from
+	}
+	return "(" + from + " and " + text + ")"
+}
+
 // convert writes r as Sigma.
 func (c *converter) convert(r *rule) (string, error) {
 	if r.foreign != "" {
@@ -130,25 +144,11 @@ func (c *converter) detection(r *rule, exclude bool) (string, error) {
 		return "", err
 	}
 	d := detection{names: map[string]bool{}}
-	var from []string
 	var logsource source
-	switch {
-	case len(road.sources) == 1:
+	if len(road.sources) == 1 {
 		logsource = road.sources[0]
-	case len(road.sources) > 1:
-		for _, s := range road.sources {
-			from = append(from, d.term([]selection{s.selection()})...)
-		}
 	}
 	condition := d.chain(road)
-	if len(from) > 0 {
-		any := "(" + strings.Join(slices.Compact(from), " or ") + ")"
-		if condition == "" {
-			condition = any
-		} else {
-			condition = any + " and " + condition
-		}
-	}
 	if condition == "" { // every record of the log source
 		condition = d.term([]selection{{name: "every", items: [][]item{{{"message", "exists", []string{"true"}}}}}})[0]
 	}
