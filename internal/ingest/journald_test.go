@@ -28,8 +28,10 @@ func TestJournald(t *testing.T) {
 		answer string
 		kept   string
 	}{
-		{"entries", "__CURSOR=s=1\n__REALTIME_TIMESTAMP=1795421812594000\n_HOSTNAME=h\nMESSAGE=a=b \"c\"\n\n" + "__CURSOR=s=2\n" + journalBinary("MESSAGE", "two\nlines\x00\xff") + "_TRANSPORT=\n\n", 202, "OK.\n",
-			`{"MESSAGE":"a=b \"c\"","__CURSOR":"s=1","__REALTIME_TIMESTAMP":"1795421812594000","_HOSTNAME":"h"}|{"MESSAGE":"two\nlines\u0000` + "\xff" + `","__CURSOR":"s=2","_TRANSPORT":""}`},
+		{
+			"entries", "__CURSOR=s=1\n__REALTIME_TIMESTAMP=1795421812594000\n_HOSTNAME=h\nMESSAGE=a=b \"c\"\n\n" + "__CURSOR=s=2\n" + journalBinary("MESSAGE", "two\nlines\x00\xff") + "_TRANSPORT=\n\n", 202, "OK.\n",
+			`{"MESSAGE":"a=b \"c\"","__CURSOR":"s=1","__REALTIME_TIMESTAMP":"1795421812594000","_HOSTNAME":"h"}|{"MESSAGE":"two\nlines\u0000` + "\xff" + `","__CURSOR":"s=2","_TRANSPORT":""}`,
+		},
 		{"a field twice", "A=1\nB=2\nA=3\n\n", 202, "OK.\n", `{"A":["1","3"],"B":"2"}`},
 		{"more empty lines, none at the end", "\n\nA=1\n\n\nB=2\n", 202, "OK.\n", `{"A":"1"}|{"B":"2"}`},
 		{"an empty value of bytes", journalBinary("A", "") + "\n", 202, "OK.\n", `{"A":""}`},
