@@ -94,9 +94,9 @@ func parseASA(l *line) bool {
 	l.level = syslogLevels[n]
 	l.atLeast(syslogSeverity(n))
 	switch code {
-	case "302013", "302015", "302303", "805001", "805002":
+	case "302013", "302015":
 		l.asaBuilt(text)
-	case "302014", "302016", "302304":
+	case "302014", "302016":
 		l.asaTeardown(text)
 	case "430001", "430002", "430003", "430004", "430005":
 		l.ftdEvent(code, text)

@@ -26,10 +26,10 @@ var asaSayings = func() map[string][]saying {
 	}
 	icmp := func(s, action string) []saying {
 		return []saying{
-			{form: form(s + "inbound ICMP connection for faddr {src} gaddr {_} laddr {dst} type {icmp_type} code {icmp_code}"), category: "network", action: action, outcome: "success"},
-			{form: form(s + "outbound ICMP connection for faddr {dst} gaddr {_} laddr {src} type {icmp_type} code {icmp_code}"), category: "network", action: action, outcome: "success"},
-			{form: form(s + "outbound ICMP connection for faddr {dst} gaddr {_} laddr {src}"), category: "network", action: action, outcome: "success"},
-			{form: form(s + "{_}ICMP connection for faddr {src} gaddr {_} laddr {dst}"), category: "network", action: action, outcome: "success"},
+			{form: form(s + "inbound ICMP connection for faddr {src} gaddr {_} laddr {dst} type {icmp_type} code {icmp_code}"), category: "network", action: action, outcome: "success", also: icmpProto},
+			{form: form(s + "outbound ICMP connection for faddr {dst} gaddr {_} laddr {src} type {icmp_type} code {icmp_code}"), category: "network", action: action, outcome: "success", also: icmpProto},
+			{form: form(s + "outbound ICMP connection for faddr {dst} gaddr {_} laddr {src}"), category: "network", action: action, outcome: "success", also: icmpProto},
+			{form: form(s + "{_}ICMP connection for faddr {src} gaddr {_} laddr {dst}"), category: "network", action: action, outcome: "success", also: icmpProto},
 		}
 	}
 	stub := []saying{{form: form("Built {_} stub {proto} connection for {src} ({_}) to {dst} ({_})"), category: "network", action: "allow", outcome: "success"}}
@@ -41,6 +41,12 @@ var asaSayings = func() map[string][]saying {
 	}
 	ike := []saying{{form: form("Local:{_} Remote:{src_ip}:{src_port} Username:{user} {vpn_message}"), category: "network"}}
 	return map[string][]saying{
+		"805001": {{form: form("Offloaded {proto} Flow for connection {session_id} from {src} ({_}) to {dst} ({_})"), category: "network"}},
+		"805002": {{form: form("{proto} Flow is no longer offloaded for connection {session_id} from {src} ({_}) to {dst} ({_})"), category: "network"}},
+		"302303": {{form: form("Built {proto} state-bypass connection {session_id} from {src} ({_}) to {dst} ({_})"), category: "network", action: "allow", outcome: "success"}},
+		"302304": {{form: form("Teardown {proto} state-bypass connection {session_id} from {src} to {dst} duration {duration} bytes {bytes} {reason}"), category: "network", action: "session_close", outcome: "success"}},
+		"602303": {{form: form("IPSEC: An {direction} {vpn_type} SA (SPI= {_}) between {src_ip} and {dst_ip} (user= {user}) has been created."), category: "session", action: "session_open", outcome: "success"}},
+		"602304": {{form: form("IPSEC: An {direction} {vpn_type} SA (SPI= {_}) between {src_ip} and {dst_ip} (user= {user}) has been deleted."), category: "session", action: "session_close", outcome: "success"}},
 		"106001": {deny("Inbound {proto} connection denied from {src} to {dst} flags {tcp_flags} on interface {in_iface}")},
 		"106002": {deny("{proto} Connection denied by outbound list {rule_name} src {src} dest {dst}")},
 		"106006": {deny("Deny inbound {proto} from {src} to {dst} on interface {in_iface}")},
@@ -107,6 +113,7 @@ var asaSayings = func() map[string][]saying {
 		"302027": stubEnd,
 		"303002": {{form: form("{_} connection from {src} to {dst}, user {user} {ftp_command} file {file_path}"), category: "file", action: "transfer", outcome: "success"}},
 		"304001": {
+			{form: form("{src_ip} Accessed URL {user}@{dst_ip}:{url}"), category: "web", action: "request", outcome: "success"},
 			{form: form("{src_ip} Accessed URL {dst_ip}:{url}"), category: "web", action: "request", outcome: "success"},
 			{form: form("{src_ip} Accessed JAVA URL {dst_ip}:{url}"), category: "web", action: "request", outcome: "success"},
 		},
@@ -174,6 +181,8 @@ var asaSayings = func() map[string][]saying {
 		"751025": {opened("Local:{_} Remote:{src_ip}:{src_port} Username:{user} Group:{group} IPv4 Address={assigned_ip} {_}")},
 	}
 }()
+
+func icmpProto(l *line) { l.once(event.Proto, "icmp") }
 
 // over makes a saying tell the protocol that its form does not name.
 func (s saying) over(proto string) saying {

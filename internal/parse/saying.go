@@ -127,6 +127,8 @@ func (l *line) named(name, value string) {
 			l.addInt(name, value)
 		case event.Address(name):
 			l.addPeer(name, "", value)
+		case event.IsCanonical(name):
+			l.once(name, value)
 		default:
 			l.addNonDash(name, value)
 		}
@@ -172,7 +174,26 @@ func (l *line) endpoint(src bool, s string) {
 		}
 	}
 	l.addPeer(ip, host, s)
-	l.addInt(port, p)
+	l.addInt(port, portNumber(p))
+}
+
+// portNumber returns the number of a port that stands by the name of its service.
+func portNumber(s string) string {
+	switch s {
+	case "ssh":
+		return "22"
+	case "telnet":
+		return "23"
+	case "domain":
+		return "53"
+	case "http", "www":
+		return "80"
+	case "snmp":
+		return "161"
+	case "https":
+		return "443"
+	}
+	return s
 }
 
 // endpoint2 reads INTERFACE/ADDRESS(PORT).
