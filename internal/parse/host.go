@@ -6,10 +6,16 @@ import "strings"
 func hostContents() []content {
 	return []content{
 		auditdParser(),
+		bindParser(),
+		dhcpParser(),
+		dnsmasqParser(),
 		dovecotParser(),
 		eximParser(),
 		postfixParser(),
+		snortParser(),
 		squidParser(),
+		unboundParser(),
+		vpcFlowParser(),
 		w3cParser(),
 	}
 }
@@ -31,6 +37,18 @@ func (l *line) hostLog() (*content, string) {
 		if isAudit(s) {
 			return reg.hints["auditd"], "the text begins as a record of Linux audit"
 		}
+	case 'c':
+		if isBind(s) {
+			return reg.hints["bind"], "the text begins with a client of BIND"
+		}
+	case '[':
+		if isUnbound(s) {
+			return reg.hints["unbound"], "the text begins as Unbound's own log"
+		}
+	case 'v':
+		if isVPCFlow(s) {
+			return reg.hints["aws_vpcflow"], "the text names the columns of a flow log"
+		}
 	case '#':
 		if l.isW3C() {
 			return reg.hints["iis"], "the text begins as a W3C log's header"
@@ -44,8 +62,17 @@ func (l *line) hostLog() (*content, string) {
 			return reg.hints["iis"], "the columns are those of a W3C log"
 		}
 	}
-	if isDigit(s[0]) && isSquid(s) {
-		return reg.hints["squid"], "the text begins with Squid's time and result"
+	if isDigit(s[0]) {
+		switch {
+		case isSquid(s):
+			return reg.hints["squid"], "the text begins with Squid's time and result"
+		case isVPCFlow(s):
+			return reg.hints["aws_vpcflow"], "a network interface of Amazon EC2 stands in the third column"
+		case isSnort(s):
+			return reg.hints["snort"], "the text begins as an alert of Snort"
+		case isBind(s):
+			return reg.hints["bind"], "the text begins with BIND's time"
+		}
 	}
 	return nil, ""
 }
