@@ -21,6 +21,9 @@ func cefParser() content {
 				{`CEF:0|Fortinet|Fortigate|v7.0|00013|traffic:forward accept|3|deviceExternalId=FG1 dvchost=fg1 src=10.1.1.1 outcome=success duser=eve in=10 out=20`, []string{
 					"source=fortinet_fortigate", "host=fg1", "target_user=eve", "outcome=success", "severity=low", "dst_bytes=10", "src_bytes=20", "deviceExternalId=FG1",
 				}},
+				{`CEF:0|Fortinet|Fortigate|v7.2.0|32002|event:system login failed|7|FTNTFGTlogid=0100032002 cat=event:system FTNTFGTlevel=alert duser=admin FTNTFGTui=ssh(203.0.113.9) act=login outcome=failed`, []string{
+					"source=fortinet_fortigate", "dataset=event.system", "event_code=0100032002", "category=authentication", "action=login", "outcome=failure", "user=admin", "src_ip=203.0.113.9", "FTNTFGTlogid=0100032002",
+				}},
 				{`CEF:0|V|P|broken`, []string{"source=cef", "tags=parse_error", "message=CEF:0|V|P|broken"}},
 			},
 		},

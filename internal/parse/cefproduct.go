@@ -61,7 +61,7 @@ func (l *line) cefProduct(vendor, product, name string) {
 	case vendor == "Cyber-Ark", vendor == "CyberArk":
 		l.once(event.Category, "authentication")
 	}
-	if action := l.e.Get(event.Action); action != "" {
+	if action := l.e.Get(event.Action); action != "" && vendor != "Fortinet" { // whose words are the same in its other form
 		if ours := firewallAction(action); ours != "" && ours != action {
 			l.put(event.Action, ours)
 			l.put(event.Outcome, firewallOutcome(action))

@@ -2,6 +2,7 @@ package parse
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -85,7 +86,7 @@ func TestEnvelopes(t *testing.T) {
 		var e event.Event
 		how := New(Options{}).ParseExplain(&Record{Raw: c.line, Arrived: arrival, Peer: "192.0.2.1"}, &e)
 		checkInvariants(t, c.line, &e)
-		for _, want := range append(login[:len(login):len(login)], c.fields...) {
+		for _, want := range append(slices.Clip(login), c.fields...) {
 			name, value, _ := strings.Cut(want, "=")
 			if !hasValue(&e, name, value) {
 				t.Errorf("%s: %s is %q, want %q (%v)\n  %s", c.name, name, e.Get(name), value, how, c.line)

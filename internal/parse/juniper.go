@@ -26,6 +26,9 @@ func juniperParser() content {
 					"source=juniper_srx", "action=allow", "outcome=success", "src_ip=10.0.0.8", "src_port=40022", "dst_ip=198.51.100.7", "dst_port=443", "event_code=RT_FLOW_SESSION_CREATE",
 				}},
 				{`<14>Mar  4 05:06:07 srx1 RT_FLOW_SESSION_DENY: session denied 203.0.113.9/4000->10.0.0.5/22 junos-ssh 6(0) deny-all untrust trust UNKNOWN UNKNOWN N/A(N/A) ge-0/0/0.0`, []string{"action=deny", "dst_port=22", "proto=tcp", "rule_name=deny-all"}},
+				{`<14>1 2026-03-04T05:06:07Z srx1 RT_UTM - WEBFILTER_URL_BLOCKED [junos@2636.1.1.1.2.129 source-address="10.0.0.8" source-port="5000" destination-address="198.51.100.7" destination-port="80" category="Gambling" reason="BY_SITE" url="example.com" obj="/bet" username="bob"] WebFilter: ACTION="URL Blocked"`, []string{
+					"category=web", "action=deny", "outcome=failure", "domain=example.com", "url_path=/bet", "rule_category=Gambling", "user=bob",
+				}},
 				{`<14>1 2026-03-04T05:06:07Z srx1 RT_IDP - IDP_ATTACK_LOG_EVENT [junos@2636.1.1.1.2.40 source-address="203.0.113.9" source-port="4000" destination-address="10.0.0.5" destination-port="80" protocol-name="TCP" attack-name="HTTP:DIR" action="DROP" threat-severity="HIGH" rule-name="7"]`, []string{
 					"category=intrusion_detection", "action=drop", "rule_name=HTTP:DIR", "severity=high", "proto=tcp",
 				}},
@@ -142,9 +145,15 @@ func (l *line) junosFields(own []event.Field) {
 			l.account(value)
 		case "command":
 			l.once(event.Cmdline, strings.TrimSpace(value))
-		case "url", "obj":
-			l.addURL(value)
-			l.bareURL(value)
+		case "url":
+			l.once(event.URL, value)
+			name, path, _ := strings.Cut(value, "/")
+			l.once(event.Domain, name)
+			if path != "" {
+				l.once(event.URLPath, "/"+path)
+			}
+		case "obj":
+			l.once(event.URLPath, value)
 		case "hostname":
 			l.once(event.SrcHost, value)
 		case "file-name", "filename":

@@ -22,6 +22,12 @@ func kvParser() content {
 					"source=fortinet_fortigate", "host=fw01", "src_ip=10.1.1.1", "src_port=4711", "dst_ip=203.0.113.5", "dst_port=443", "proto=tcp", "action=deny",
 					"rule_id=7", "event_code=0000000013", "in_iface=lan", "dataset=traffic.forward", "srcip=10.1.1.1", "outcome=failure",
 				}},
+				{`<189>date=2026-03-04 time=05:06:07 devname="fw01" devid="FGT60" tz="+0100" logid="0419016384" type="utm" subtype="ips" level="alert" severity="high" srcip=203.0.113.9 dstip=10.0.0.5 action="dropped" proto=6 service="HTTP" attack="Web.Server" srcport=4000 dstport=80 hostname="example.com" url="/etc/passwd?a"`, []string{
+					"category=intrusion_detection", "outcome=failure", "severity=high", "rule_name=Web.Server", "domain=example.com", "url_path=/etc/passwd", "url_query=a", "app_proto=http",
+				}},
+				{`<189>date=2026-03-04 time=05:06:07 devname="fw01" devid="FGT60" tz="+0100" logid="0100032002" type="event" subtype="system" level="alert" user="admin" ui="ssh(203.0.113.9)" action="login" status="failed" reason="name_invalid"`, []string{
+					"category=authentication", "action=login", "outcome=failure", "user=admin", "src_ip=203.0.113.9", "ui=ssh(203.0.113.9)",
+				}},
 				{"reason=Allowed\tevent_id=77\tuser=bob smith\tserverip=192.0.2.1", []string{"source=kv", "reason=Allowed", "user=bob smith", "serverip=192.0.2.1"}},
 				{`logger=context t=2025-07-17T13:08:44.734245376Z level=info msg="Request Completed" method=POST path=/login?a=b status=401 remote_addr=192.168.1.1 size=94`, []string{
 					"category=web", "action=request", "outcome=failure", "http_method=POST", "url_path=/login", "http_status=401", "src_ip=192.168.1.1", "time_quality=exact",
@@ -232,6 +238,8 @@ func (l *line) fortiGateOwn() {
 			l.addPeer(event.SrcNATIP, "", f.Value)
 		case "service":
 			l.once(event.AppProto, l.p.lower(f.Value))
+		case event.URL:
+			l.splitURL(f.Value)
 		case "sessionid":
 			l.once(event.SessionID, f.Value)
 		}

@@ -19,6 +19,7 @@ func mikroTikParser() content {
 					"in_iface=ether1", "src_mac=00:00:5e:00:53:01", "rule_name=drop-in", "chain=input", "dataset=firewall",
 				}},
 				{`<30>Mar  4 05:06:07 r1 firewall,info forward: in:bridge out:ether1, connection-state:new,snat proto UDP, 10.0.0.8:40022->198.51.100.7:53, NAT (10.0.0.8:40022->192.0.2.1:40022)->198.51.100.7:53, len 70`, []string{"action=log", "src_ip=10.0.0.8", "dst_port=53", "src_nat_ip=192.0.2.1", "proto=udp", "out_iface=ether1"}},
+				{`<30>Mar  4 05:06:07 r1 firewall,info input: in:ether1 out:(unknown 0), src-mac 00:00:5e:00:53:01, proto ICMP (type 8, code 0), 203.0.113.9->192.0.2.1, len 60`, []string{"proto=icmp", "src_ip=203.0.113.9", "dst_ip=192.0.2.1", "icmp=type 8, code 0", "length=60"}},
 				{`<27>Mar  4 05:06:07 r1 system,error,critical login failure for user root from 203.0.113.9 via ssh`, []string{"category=authentication", "action=login", "outcome=failure", "user=root", "src_ip=203.0.113.9", "app_proto=ssh", "severity=medium"}},
 				{`system,info,account user carol logged in from 10.0.0.9 via winbox`, []string{"source=mikrotik", "action=login", "outcome=success", "user=carol", "src_ip=10.0.0.9"}},
 				{`<30>Mar  4 05:06:07 r1 system,info filter rule added by carol`, []string{"category=configuration", "action=config_change", "user=carol"}},
@@ -113,10 +114,18 @@ func (l *line) mikroTikPacket(s string) {
 		l.add(event.SrcMAC, mac)
 	}
 	if i := strings.Index(rest, "proto "); i >= 0 {
-		proto, after, _ := strings.Cut(rest[i+6:], ",")
-		proto, flags, _ := strings.Cut(proto, " (")
+		proto, after, _ := strings.Cut(rest[i+6:], ", ")
+		if name, flags, ok := strings.Cut(proto, " ("); ok { // "TCP (SYN)", "ICMP (type 8, code 0)"
+			if !strings.HasSuffix(flags, ")") {
+				var more string
+				more, after, _ = strings.Cut(after, "), ")
+				l.add("icmp", flags+", "+more)
+			} else {
+				l.add(event.TCPFlags, flags[:len(flags)-1])
+			}
+			proto = name
+		}
 		l.add(event.Proto, l.protocol(proto))
-		l.add(event.TCPFlags, strings.TrimSuffix(flags, ")"))
 		rest = after
 	}
 	flow, rest, _ := strings.Cut(strings.TrimSpace(rest), ",")
