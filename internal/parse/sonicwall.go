@@ -100,22 +100,13 @@ func parseSonicWall(l *line) bool {
 // sonicWallEnd reads ADDRESS:PORT:INTERFACE:NAME.
 func (l *line) sonicWallEnd(src bool, s string) {
 	ip, host, port, iface := side(src)
-	parts := strings.SplitN(s, ":", 4)
-	if len(parts) > 4 || len(parts) == 0 {
-		return
-	}
-	if a, ok := address(parts[0]); ok {
-		l.once(ip, a)
-	}
-	if len(parts) > 1 {
-		l.onceInt(port, parts[1])
-	}
-	if len(parts) > 2 {
-		l.once(iface, parts[2])
-	}
-	if len(parts) > 3 {
-		l.once(host, parts[3])
-	}
+	addr, s, _ := strings.Cut(s, ":")
+	number, s, _ := strings.Cut(s, ":")
+	name, s, _ := strings.Cut(s, ":")
+	l.once(ip, ipOrNone(addr))
+	l.onceInt(port, number)
+	l.once(iface, name)
+	l.once(host, s)
 }
 
 func (l *line) sonicWallMeaning(code, action string) {
