@@ -3,6 +3,8 @@ package parse
 import (
 	"cmp"
 	"strings"
+
+	"github.com/kyra-mdr/kyra/internal/event"
 )
 
 // A collector puts what it read into an envelope: Beats, rsyslog and syslog-ng for
@@ -32,8 +34,25 @@ func envelopeRole(name string) (jsonName, bool) {
 		return jsonName{role: roleShipperProgram}, true
 	case "labels.level", "labels.detected_level", "labels.severity", "attributes.level", "attributes.log.level":
 		return jsonName{role: roleLevel, rank: 2}, true
+	case "severityNumber":
+		return jsonName{role: roleLevel, rank: 1}, true
 	}
 	return jsonName{}, false
+}
+
+// otlpLevel names OpenTelemetry's number for how grave a record is.
+func otlpLevel(number string) string {
+	switch number {
+	case "9", "10", "11", "12":
+		return "info"
+	case "13", "14", "15", "16":
+		return "warning"
+	case "17", "18", "19", "20":
+		return "error"
+	case "21", "22", "23", "24":
+		return "critical"
+	}
+	return "debug"
 }
 
 // isLogName tells what may name a program from a collector's other words.
@@ -51,6 +70,10 @@ func outOfShipment(name string) string {
 	switch name[0] {
 	case 'e':
 		if rest, ok := strings.CutPrefix(name, "event."); ok && !isEventSet(rest) {
+			return rest
+		}
+	case 'b':
+		if rest, ok := strings.CutPrefix(name, "body."); ok && rest != "stringValue" { // OTLP, of records that are maps
 			return rest
 		}
 	case 'a':
@@ -142,6 +165,7 @@ func (l *line) inner() {
 	}
 	l.source = ""
 	own, forced := reg.programs[l.p.lower(l.program)], reg.hints[l.r.Source]
+	mark := len(l.e.Fields)
 	switch {
 	case l.pamLine() && l.try(reg.pam, ""):
 		l.source = "pam"
@@ -158,10 +182,38 @@ func (l *line) inner() {
 			l.source = l.p.lower(l.program)
 		}
 	}
+	l.lineFirst(mark)
 	if before != "" {
 		l.source = before
 	}
 	l.know("json", "the text begins as a JSON object")
+}
+
+// lineFirst lets what the line says happened stand before what the envelope says,
+// which keeps its own name. The line's fields begin at mark.
+func (l *line) lineFirst(mark int) {
+	for _, f := range l.e.Fields[mark:] {
+		switch f.Name {
+		case event.Category, event.Action, event.Outcome:
+			for i := range l.e.Fields[:mark] {
+				if old := &l.e.Fields[i]; old.Name == f.Name {
+					old.Name = nativeOf(f.Name)
+				}
+			}
+		}
+	}
+}
+
+// nativeOf is the name of a record's own field beside one of the three that say
+// what happened.
+func nativeOf(name string) string {
+	switch name {
+	case event.Category:
+		return event.NativePrefix + event.Category
+	case event.Action:
+		return event.NativePrefix + event.Action
+	}
+	return event.NativePrefix + event.Outcome
 }
 
 // innerHeader reads a header of the line inside, and tells whether it has one; if

@@ -238,6 +238,9 @@ func (l *line) takeRole(n *jsonNode, value string, kind jsonKind) bool {
 	case roleLevel:
 		if n.rank > found.levelRank {
 			found.levelRank = n.rank
+			if name == "severityNumber" {
+				value = otlpLevel(value)
+			}
 			l.jsonLevel(value, kind)
 		}
 	case roleSeverity:
