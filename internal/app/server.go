@@ -253,8 +253,13 @@ func (s *Server) openHTTP(apiHandler http.Handler) {
 	mux.HandleFunc("GET /readyz", s.health.Ready)
 	mux.Handle("GET /metrics", s.metricsPage())
 	mux.Handle("/", apiHandler)
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true) // OpenTelemetry's exporters call with gRPC, without TLS on a host of their own
 	s.http = &http.Server{
-		Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Protocols: &protocols,
+		Handler:   mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }

@@ -15,6 +15,7 @@ const InputOTLP = "otlp"
 
 func (d *Doors) otlp() {
 	d.serve(http.MethodPost, "otlp", "/v1/logs", d.otlpTake)
+	d.mux.HandleFunc("POST "+otlpExport, d.otlpCall)
 }
 
 func (d *Doors) otlpTake(w http.ResponseWriter, r *http.Request) {
@@ -101,6 +102,8 @@ func (r *Refusal) code() uint64 {
 		return 14 // UNAVAILABLE, which clients try again
 	case http.StatusRequestEntityTooLarge:
 		return 8 // RESOURCE_EXHAUSTED
+	case http.StatusUnsupportedMediaType:
+		return 12 // UNIMPLEMENTED
 	case http.StatusRequestTimeout:
 		return 4 // DEADLINE_EXCEEDED
 	}
