@@ -7,6 +7,7 @@ func hostContents() []content {
 	return []content{
 		auditdParser(),
 		bindParser(),
+		csvParser(),
 		dhcpParser(),
 		dnsmasqParser(),
 		dovecotParser(),
@@ -17,6 +18,8 @@ func hostContents() []content {
 		unboundParser(),
 		vpcFlowParser(),
 		w3cParser(),
+		windowsXMLParser(),
+		zeekTableParser(),
 	}
 }
 
@@ -45,11 +48,18 @@ func (l *line) hostLog() (*content, string) {
 		if isUnbound(s) {
 			return reg.hints["unbound"], "the text begins as Unbound's own log"
 		}
+	case '<', 'M':
+		if isWindowsText(s) {
+			return reg.hints["windows"], "the text begins as a Windows event"
+		}
 	case 'v':
 		if isVPCFlow(s) {
 			return reg.hints["aws_vpcflow"], "the text names the columns of a flow log"
 		}
 	case '#':
+		if l.isZeekTable() {
+			return reg.hints["zeek"], "the text begins as the header of a Zeek log"
+		}
 		if l.isW3C() {
 			return reg.hints["iis"], "the text begins as a W3C log's header"
 		}
@@ -64,6 +74,8 @@ func (l *line) hostLog() (*content, string) {
 	}
 	if isDigit(s[0]) {
 		switch {
+		case l.isZeekTable():
+			return reg.hints["zeek"], "the text has the time of a Zeek log, whose header came before"
 		case isSquid(s):
 			return reg.hints["squid"], "the text begins with Squid's time and result"
 		case isVPCFlow(s):

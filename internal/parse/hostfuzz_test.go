@@ -13,3 +13,5 @@ func FuzzDnsmasq(f *testing.F) { fuzzOne(f, "dnsmasq") }
 func FuzzSnort(f *testing.F)   { fuzzOne(f, "snort") }
 func FuzzUnbound(f *testing.F) { fuzzOne(f, "unbound") }
 func FuzzVPCFlow(f *testing.F) { fuzzOne(f, "aws_vpcflow") }
+func FuzzWindows(f *testing.F) { fuzzOne(f, "windows") }
+func FuzzZeek(f *testing.F)    { fuzzOne(f, "zeek") }
