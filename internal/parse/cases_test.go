@@ -74,6 +74,7 @@ func TestCrowdSecCases(t *testing.T) {
 	products := map[string]*tally{}
 	p := New(Options{})
 	var wrong []string
+	fields := 0
 	for _, c := range readCases(t, "crowdsec_parse.jsonl") {
 		var e event.Event
 		p.Parse(&Record{Raw: c.Raw, Arrived: arrival, Peer: "192.0.2.1", Source: c.LogType}, &e)
@@ -88,6 +89,7 @@ func TestCrowdSecCases(t *testing.T) {
 			if unscored[name] {
 				continue
 			}
+			fields++
 			got := e.Get(name)
 			if strings.HasPrefix(name, "timestamp") {
 				got = time.Unix(0, e.Time).UTC().Format(time.RFC3339Nano)
@@ -103,6 +105,10 @@ func TestCrowdSecCases(t *testing.T) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(products)) {
 		t.Logf("%-14s %3d of %3d", name, products[name].right, products[name].all)
+	}
+	t.Logf("%d of %d fields", fields-len(wrong), fields)
+	if len(wrong)*100 > fields {
+		t.Errorf("%d of %d fields are wrong, want one in a hundred at most", len(wrong), fields)
 	}
 	floors := map[string]int{
 		"sshd": 10, "nginx": 3, "bunkerweb": 12, "caddy": 11, "traefik": 14, "authentik": 3, "dropbear": 4, "grafana": 9, "haproxy": 5, "mariadb": 6, "pf": 3, "vsftpd": 3,

@@ -14,6 +14,10 @@
 // that claims a structured format (it begins as a JSON object, with "CEF:" or
 // with "LEEF:", or its sender's hint names a parser) and cannot be read as such.
 //
+// A collector's envelope (envelope.go) is read for what it knows of host, program,
+// time and level; the line inside is then chosen a parser for as if it had come
+// alone. Network products are told in appliance.go, by first bytes and programs.
+//
 // # Adding a content parser
 //
 //  1. Make a file NAME.go with a function NAMEParser() that returns a content:
@@ -21,6 +25,8 @@
 //     with the fields they must give.
 //  2. Write parseNAME(l *line) bool beside it: read l.text, call l.add for every
 //     field, set l.category and its kin; return false if the text is not yours.
+//     A product that writes prose is a table of sayings (saying.go): one line for
+//     each wording.
 //  3. Add NAMEParser() to contents in registry.go.
 //  4. If no program name leads to it, add one cheap test to sniff in registry.go.
 //  5. Run go test ./internal/parse: samples, fuzz seeds, allocation and listing

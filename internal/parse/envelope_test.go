@@ -123,8 +123,10 @@ func TestEnvelopeOfProduct(t *testing.T) {
 			`{"_EventID":4625,"_Channel":"Security","version":"1.1","host":"DC1","short_message":"An account failed to log on.","_TargetUserName":"bob","_IpAddress":"10.0.0.9"}`,
 			[]string{"source=windows_security", "user=bob", "src_ip=10.0.0.9", "outcome=failure", "host=DC1"},
 		},
-		{`{"timestamp":"2026-03-04T05:06:07Z","severityNumber":17,"body":{"action":"opened","message":"Failed password for root from 203.0.113.9 port 5 ssh2","program":"sshd"},"resource":{"host.name":"web1"}}`,
-			[]string{"source=sshd", "host=web1", "level=error", "user=root", "src_ip=203.0.113.9", "body.program=sshd", "severityNumber=17"}},
+		{
+			`{"timestamp":"2026-03-04T05:06:07Z","severityNumber":17,"body":{"action":"opened","message":"Failed password for root from 203.0.113.9 port 5 ssh2","program":"sshd"},"resource":{"host.name":"web1"}}`,
+			[]string{"source=sshd", "host=web1", "level=error", "user=root", "src_ip=203.0.113.9", "body.program=sshd", "severityNumber=17"},
+		},
 		{`{"event":"login","user":"bob","line":12}`, []string{"source=json", "user=bob", "message=login", "line=12"}},
 		{`{"short_message":"x","level":3}`, []string{"level=error", "severity=medium"}},
 		{`{"level":3,"message":"x"}`, []string{"level=3"}},
