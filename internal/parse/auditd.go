@@ -277,7 +277,7 @@ func (a *audit) join(id string) {
 	}
 	key := l.about(id)
 	if n := l.p.audits.of(key); n != nil {
-		a.recall(string(n.text))
+		a.recall(n.string())
 	}
 	if a.kind == "SYSCALL" || a.kind == "EXECVE" || a.kind == "CWD" {
 		n := l.p.audits.keep(key)

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/kyra-mdr/kyra/internal/event"
@@ -52,7 +53,7 @@ func parseCSV(l *line) bool {
 		return true
 	}
 	var names [maxCSVColumns]string
-	header := string(note.text)
+	header := note.string()
 	columns := csvColumns(header, names[:])
 	if names[0] == values[0] && len(s) <= maxTableHeader && csvHeader(values[:n]) { // another table begins
 		note.text = append(note.text[:0], s...)
@@ -86,10 +87,8 @@ func csvHeader(columns []string) bool {
 		if c == "" || len(c) > 64 || !isLetter(c[0]) && c[0] != '_' && c[0] != '@' || strings.ContainsAny(c, "=;/\\\t") {
 			return false
 		}
-		for _, other := range columns[:i] {
-			if other == c {
-				return false
-			}
+		if slices.Contains(columns[:i], c) {
+			return false
 		}
 	}
 	return true

@@ -114,14 +114,14 @@ func parseExim(l *line) bool {
 // eximHost reads "name (helo) [address]:port".
 func (l *line) eximHost(s string, src bool) {
 	ip, host, port, _ := side(src)
-	i := strings.IndexByte(s, '[')
-	if i < 0 {
+	names, s, ok := strings.Cut(s, "[")
+	if !ok {
 		return
 	}
-	if name, _ := cutWord(s[:i]); name != "" && name[0] != '(' {
+	if name, _ := cutWord(names); name != "" && name[0] != '(' {
 		l.add(host, name)
 	}
-	addr, rest, _ := strings.Cut(s[i+1:], "]")
+	addr, rest, _ := strings.Cut(s, "]")
 	l.addPeer(ip, "", addr)
 	if p, ok := strings.CutPrefix(rest, ":"); ok {
 		l.addInt(port, p[:digits(p)])

@@ -6,14 +6,15 @@ import (
 )
 
 // A memory keeps short notes on what came before a record: the header of a table,
-// the first records of an audit event. It is bounded in number and in size; when it
+// the first records of an audit event. It is bounded in number, and its users
+// bound the size; when it
 // is full, the note that came first makes room, so that a replay gives the same
 // events.
 type memory struct {
-	bound, size int // how many notes, and how long one may be
-	at          map[noteKey]int
-	notes       []note
-	next        int // the note to reuse once all are taken
+	bound int // how many notes
+	at    map[noteKey]int
+	notes []note
+	next  int // the note to reuse once all are taken
 }
 
 // A noteKey is the sender of a record and what the note is about.
@@ -25,10 +26,19 @@ type noteKey struct {
 type note struct {
 	key  noteKey
 	text []byte
+	copy string // the text as it was last asked for
 }
 
-func newMemory(bound, size int) memory {
-	return memory{bound: bound, size: size, at: make(map[noteKey]int)}
+// string returns the note's text, the same one until it changes.
+func (n *note) string() string {
+	if n.copy != string(n.text) {
+		n.copy = string(n.text)
+	}
+	return n.copy
+}
+
+func newMemory(bound int) memory {
+	return memory{bound: bound, at: make(map[noteKey]int)}
 }
 
 // about is the key of a note on what l's sender sends.
@@ -59,7 +69,7 @@ func (m *memory) keep(key noteKey) *note {
 		delete(m.at, m.notes[i].key)
 	}
 	n := &m.notes[i]
-	n.key, n.text = key, n.text[:0]
+	n.key, n.text, n.copy = key, n.text[:0], ""
 	m.at[key] = i
 	return n
 }

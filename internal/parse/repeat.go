@@ -219,8 +219,8 @@ func (p *Parser) Restore(state []byte) error {
 
 // forget empties what is remembered besides repetitions.
 func (p *Parser) forget() {
-	p.tables = newMemory(maxTables, maxTableHeader)
-	p.audits = newMemory(maxAudits, maxAuditNote)
+	p.tables = newMemory(maxTables)
+	p.audits = newMemory(maxAudits)
 }
 
 type stateReader struct {

@@ -45,7 +45,7 @@ func parseVPCFlow(l *line) bool {
 	}
 	columns := vpcFlowColumns
 	if n := l.p.tables.of(key); n != nil {
-		columns = string(n.text)
+		columns = n.string()
 	}
 	if strings.Count(columns, " ") != strings.Count(s, " ") {
 		columns = vpcFlowColumns

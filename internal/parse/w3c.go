@@ -27,7 +27,7 @@ func w3cParser() content {
 
 // iisColumns are those that IIS writes unless it is told otherwise, after date and
 // time.
-var iisColumns = strings.Fields("s-ip cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip cs(User-Agent) cs(Referer) sc-status sc-substatus sc-win32-status time-taken")
+const iisColumns = "s-ip cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip cs(User-Agent) cs(Referer) sc-status sc-substatus sc-win32-status time-taken"
 
 // isW3C tells a line of such a log. Only the time may stand before it.
 func (l *line) isW3C() bool {
@@ -38,13 +38,23 @@ func (l *line) isW3C() bool {
 	if l.header != "time" || !isDigit(s[0]) && !isLetter(s[0]) && s[0] != '-' {
 		return false
 	}
-	if n := l.p.tables.of(l.about("w3c")); n != nil && w3cCount(s) == w3cCount(w3cColumns(string(n.text))) {
+	if note := l.w3cNote(); note != "" && w3cCount(s) == w3cCount(w3cColumns(note)) {
 		return true
 	}
 	server, rest := cutField(s)
 	method, rest := cutField(rest)
 	_, ok := address(server)
-	return ok && isMethod(method) && rest != "" && rest[0] == '/' && w3cCount(s) == len(iisColumns)
+	return ok && isMethod(method) && rest != "" && rest[0] == '/' && w3cCount(s) == w3cCount(iisColumns)
+}
+
+// w3cNote returns the sender's header, "" without. It keeps one copy of each, since
+// fields point into it.
+func (l *line) w3cNote() string {
+	n := l.p.tables.of(l.about("w3c"))
+	if n == nil {
+		return ""
+	}
+	return n.string()
 }
 
 // w3cCount counts words, those in quotes as one.
@@ -82,9 +92,8 @@ func parseW3C(l *line) bool {
 		return false
 	}
 	l.source, l.web = "iis", true
-	columns := strings.Join(iisColumns, " ")
-	if n := l.p.tables.of(l.about("w3c")); n != nil && w3cCount(s) == w3cCount(w3cColumns(string(n.text))) {
-		note := string(n.text)
+	columns := iisColumns
+	if note := l.w3cNote(); note != "" && w3cCount(s) == w3cCount(w3cColumns(note)) {
 		columns = w3cColumns(note)
 		if strings.Contains(note, "SGOS") {
 			l.source, l.web = "bluecoat", false

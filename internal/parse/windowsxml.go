@@ -38,16 +38,17 @@ func parseWindowsText(l *line) bool {
 	if !isWindowsText(s) {
 		return false
 	}
-	known := false
+	read, source := l.snare, "windows_snare"
 	if s[0] == '<' {
-		known = l.windowsXML(s)
-	} else {
-		known = l.snare(s)
+		read, source = l.windowsXML, "windows_xml"
 	}
-	if known && l.source == "" {
-		l.source = "windows_xml"
+	if !read(s) {
+		return false
 	}
-	return known
+	if l.source == "" {
+		l.source = source
+	}
+	return true
 }
 
 // windowsXML reads the elements of System and the data, wherever they stand. It

@@ -116,7 +116,7 @@ func (l *line) zeekTable(tabs int) string {
 	if n == nil {
 		return ""
 	}
-	for rest := string(n.text); rest != ""; {
+	for rest := n.string(); rest != ""; {
 		var table string
 		table, rest, _ = strings.Cut(rest, "\n")
 		if strings.Count(table, "\t") == tabs+1 {
