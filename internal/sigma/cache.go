@@ -56,7 +56,7 @@ const (
 	maxSlots   = 8192
 	maxKeys    = 768 << 10
 	maxIDs     = 128 << 10
-	maxKey     = 512
+	maxKey     = 4096
 	trial      = 512  // look-ups after which a unit is judged
 	restPeriod = 8192 // values that one whose values do not recur is not asked for
 )
@@ -149,6 +149,28 @@ func (c *valueCache) forget() {
 		c.epoch = 1
 	}
 	c.used, c.keys, c.ids = 0, c.keys[:0], c.ids[:0]
+}
+
+// distinct drops repetitions from what was found.
+func (s *Scratch) distinct() {
+	ids := s.found.ids
+	if len(ids) < 2 {
+		return
+	}
+	if n := int(slices.Max(ids))/64 + 1; n > len(s.marks) {
+		s.marks = append(s.marks, make([]uint64, n-len(s.marks))...)
+	}
+	once := ids[:0]
+	for _, id := range ids {
+		if m := &s.marks[id>>6]; *m>>(id&63)&1 == 0 {
+			*m |= 1 << (id & 63)
+			once = append(once, id)
+		}
+	}
+	for _, id := range once {
+		s.marks[id>>6] = 0
+	}
+	s.found.ids = once
 }
 
 // distinct drops repetitions from ids.

@@ -41,7 +41,7 @@ type deepUse struct {
 // deeply returns the index for deep values, which is built when first needed.
 func (u *unit) deeply() *deepIndex {
 	u.deepOnce.Do(func() {
-		x := &deepIndex{}
+		x := &deepIndex{unit: unit{id: u.class.p.units.Add(1)}}
 		var atoms []indexed
 		known := map[atom]int32{}
 		use := func(a atom) *deepUse {
@@ -95,10 +95,20 @@ func (c *Class) predicates() []int32 {
 // fulfil, and which it does.
 func (s *Scratch) lookDeep(l *look) {
 	x := l.unit.deeply()
-	s.found.ids, s.found.steps = s.found.ids[:0], 0
-	x.find(s.in, l.value, &s.found)
+	v := s.in.raw(l.value)
+	hit, key := s.cache.find(&x.unit, v)
+	if hit != nil {
+		s.serials[l.value] = serial{s.epoch, hit.serial}
+		s.found.ids, s.found.steps = append(s.found.ids[:0], s.cache.ids[hit.lo:hit.hi]...), int(hit.steps)
+	} else {
+		s.found.ids, s.found.steps = s.found.ids[:0], 0
+		x.find(s.in, l.value, &s.found)
+		s.distinct()
+		if n := s.cache.keep(key, &x.unit, v, s.found.ids, s.found.steps); n != 0 {
+			s.serials[l.value] = serial{s.epoch, n}
+		}
+	}
 	s.work += s.found.steps
-	s.found.ids = distinct(s.found.ids)
 	fired := s.found.ids[:0]
 	for _, id := range s.found.ids {
 		use := &x.uses[id]

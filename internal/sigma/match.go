@@ -26,7 +26,8 @@ type Scratch struct {
 	ruleEpoch  []uint32
 	candidates []int32
 	found      scanned
-	searched   areas // for keywords
+	marks      []uint64 // bits by id, all 0 between uses
+	searched   areas    // for keywords
 	cache      valueCache
 	serials    []serial // by field of the event
 	automata   []*dfa
@@ -180,7 +181,7 @@ func (s *Scratch) look() {
 		}
 		s.found.ids, s.found.steps = s.found.ids[:0], 0
 		u.find(s.in, l.value, &s.found)
-		s.found.ids = distinct(s.found.ids)
+		s.distinct()
 		if n := s.cache.keep(key, u, v, s.found.ids, s.found.steps); n != 0 {
 			s.serials[l.value] = serial{s.epoch, n}
 		}
@@ -191,13 +192,18 @@ func (s *Scratch) look() {
 		l := &s.plan.looks[i]
 		u := l.unit.ready()
 		v := s.in.raw(l.value)
-		if 2*len(v) < u.shortest || u.contains.ascii && s.searched.within(v) {
+		if 2*len(v) < u.shortest || string(l.quiet) == v || u.contains.ascii && s.searched.within(v) {
 			continue
 		}
-		if !u.contains.absent(v) {
+		none := u.contains.absent(v)
+		if !none {
 			s.found.ids, s.found.steps = s.found.ids[:0], 0
 			u.contains.scan(s.in.fold(l.value), &s.found)
 			s.fire(s.found.ids)
+			none = len(s.found.ids) == 0
+		}
+		if none && len(v) <= maxQuiet && s.plan != &s.planner.loose {
+			l.quiet = append(l.quiet[:0], v...)
 		}
 		s.searched.add(v)
 	}

@@ -23,7 +23,13 @@ type look struct {
 	// partial: for some fields of the unit a better name is there; their atoms
 	// must not fire.
 	partial bool
+	// quiet is the last short value without keywords: many are the same in event
+	// after event. Only for looks for keywords only.
+	quiet []byte
 }
+
+// maxQuiet bounds the values that looks remember.
+const maxQuiet = 64
 
 // A planner is memory for making plans.
 type planner struct {
@@ -114,9 +120,9 @@ func (w *planner) make(p *plan, c *Class, names []int32) {
 			}
 			switch {
 			case active:
-				p.looks = append(p.looks, look{int32(i), n.unit, dropped})
+				p.looks = append(p.looks, look{value: int32(i), unit: n.unit, partial: dropped})
 			case n.unit.keywords:
-				p.looks = append(p.looks, look{int32(i), c.bare, false})
+				p.looks = append(p.looks, look{value: int32(i), unit: c.bare})
 			}
 		}
 		if pass == 0 {
