@@ -82,8 +82,17 @@ func proCurve(s string) bool {
 	if digits(s) != 5 || len(s) < 10 || s[5] != ' ' {
 		return false
 	}
-	i := strings.IndexByte(s[6:min(len(s), 24)], ':')
-	return i > 1 && strings.IndexByte(s[6:6+i], ' ') < 0
+	program, _, ok := strings.Cut(s[6:min(len(s), 24)], ":")
+	if !ok {
+		return false
+	}
+	switch program {
+	case "mgr", "ports", "port", "ssh", "telnet", "chassis", "snmp", "dhcp", "dhcp-snoop", "dhcpr", "auth", "FFI", "ip", "vlan", "system", "stp", "update", "SNTP", "timep", "crypto", "lacp", "ssl",
+		"sessions", "udpf", "usb", "tftp", "cos", "lldp", "ldbal", "garp", "loop-protect", "802.1x", "console", "radius", "tacacs", "maclock", "macauth", "arp-protect", "igmp", "pim", "ospf", "vrrp",
+		"HTTPS", "HTTP", "licensing", "dma", "fault-finder", "connfilt", "job", "dlptct", "mtm", "stack", "hpesp", "ACL", "QoS":
+		return true
+	}
+	return false
 }
 
 func isAruba(s string) bool {

@@ -45,9 +45,28 @@ func isESALevel(s string) bool {
 	return false
 }
 
+// asyncOSWords stand in the lines of AsyncOS that carry no time of their own.
+var asyncOSWords = [...]string{
+	"req:", "http connection", "SSL error with client", "SMTP", "alert was sent", "sending alert", "case ", "PF: ", "ISQ: ", "ESA ", "MID ", "ICID ", "DCID ", "TLS connection failed",
+	"The system time was changed", "Hostname is ", " SN: ", "authenticat", "logged on", "SenderBase", "Begin Logfile",
+}
+
+// esaLevel tells AsyncOS' lines under a tag that anything may have: those that begin
+// with a time and a level, or with a level and hold a word of AsyncOS.
 func esaLevel(s string) bool {
-	_, _, ok := esaText(s)
-	return ok
+	_, text, ok := esaText(s)
+	if !ok {
+		return false
+	}
+	if month, _ := monthOf(s); month > 0 || len(s) > 4 && isWeekday(s) {
+		return true
+	}
+	for _, word := range &asyncOSWords {
+		if strings.Contains(text, word) {
+			return true
+		}
+	}
+	return false
 }
 
 func parseESA(l *line) bool {

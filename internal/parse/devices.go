@@ -115,6 +115,9 @@ func (l *line) device() *device {
 		return nil
 	}
 	for _, d := range l.p.registry.index.starts[s[0]] {
+		if d.source == "cisco_meraki" && (l.header != "rfc5424" || l.program != "") { // its words are ordinary, its header is not
+			continue
+		}
 		if (d.programs == nil || l.program != "" && slices.Contains(d.programs, l.p.lower(l.program))) && d.writes(s) {
 			return d
 		}

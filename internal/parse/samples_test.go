@@ -34,6 +34,30 @@ func TestSamples(t *testing.T) {
 	}
 }
 
+// TestOrdinaryWords: lines that begin as an appliance's might are left to be text.
+func TestOrdinaryWords(t *testing.T) {
+	for _, line := range []string{
+		"Mar  4 05:06:07 web1 events processed=5 failed=0",
+		"Mar  4 05:06:07 web1 12345 worker: done in 5 s",
+		"12345 worker: done",
+		"Mar  4 05:06:07 web1 app[12]: Info: the disk is full",
+		"app: Error: no such file",
+		"<13>Mar  4 05:06:07 web1 app: Warning: the disk is full",
+		"system, info and all the rest",
+		"Mar  4 05:06:07 web1 worker: loaded 50 %A-1 plans",
+		"1,2026/03/04 05:06:07,not,a log of PAN-OS,at,all,1,2,3",
+		"Mar  4 05:06:07 web1 core: started",
+		"[action: none] id=\"7\" severity",
+		"All 4 1 0 are well",
+	} {
+		var e event.Event
+		New(Options{}).Parse(&Record{Raw: line, Arrived: arrival, Peer: "192.0.2.1"}, &e)
+		if vendor := e.Get(event.Vendor); vendor != "" {
+			t.Errorf("%s: taken for %s %s", line, vendor, e.Get(event.Source))
+		}
+	}
+}
+
 // TestProductHints: a sender's word for the product stands where the record does
 // not show what it is, and gives way where it does.
 func TestProductHints(t *testing.T) {
