@@ -132,7 +132,7 @@ func (d *Detector) watch(o *occurrence, set *Ruleset, k *correlation, f *feed, g
 		done = b.to
 		d.key = append(d.key[:0], g.key...)
 		if f.report.key != nil {
-			d.key = f.report.keyOf(o.event, d.key[:0])
+			d.key = f.report.keyOf(o.event, nil, d.key[:0])
 		}
 		n := d.report(o, set, k, f, r, b, at)
 		if !chains {
@@ -186,7 +186,7 @@ func (d *Detector) report(o *occurrence, set *Ruleset, k *correlation, f *feed, 
 			finding := d.pendingFor(o.event.Tenant, set, k.rule, &f.report, x.at)
 			switch {
 			case i == at && o.detail == nil:
-				finding.addEvent(o.event, x.count, &f.report)
+				finding.addEvent(o.event, nil, x.count, &f.report)
 			case kept != nil:
 				finding.addDetail(x.at, x.count, kept, &f.report)
 			default: // there were too many to keep

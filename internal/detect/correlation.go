@@ -38,11 +38,15 @@ type feed struct {
 
 // link resolves what rules report and which correlations they feed.
 func (c *compiler) link() {
+	names := make([]func(string) []string, len(c.set.groups))
+	for g := range names {
+		names[g] = sharedNames(c.set.groups[g].source.candidates)
+	}
 	for i := range c.set.rules {
 		r := &c.set.rules[i]
 		if r.group >= 0 {
-			source := &c.set.groups[r.group].source
-			r.report, r.exempting = newReport(r.document, source.candidates), r.exemptingFor(source.candidates)
+			names := names[r.group]
+			r.report, r.exempting = newReport(r.document, names), r.exemptingFor(names)
 		} else {
 			r.alerts = false
 		}

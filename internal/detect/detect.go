@@ -93,53 +93,6 @@ type rule struct {
 	evicted atomic.Uint64
 }
 
-// A fieldRef is a field with the names under which an event may have it.
-type fieldRef struct {
-	name       string
-	candidates []string
-}
-
-func (f *fieldRef) lookup(e *event.Event) (string, bool) {
-	if i := f.first(e); i >= 0 {
-		return e.Fields[i].Value, true
-	}
-	return "", false
-}
-
-// first returns the index of the first value that e has, or -1. Events have many
-// fields and a field many names: most are told apart by their length.
-func (f *fieldRef) first(e *event.Event) int {
-	lengths := uint64(0)
-	for _, name := range f.candidates {
-		lengths |= 1 << (len(name) & 63)
-	}
-	found, names := -1, f.candidates
-	for i := range e.Fields {
-		name := e.Fields[i].Name
-		if lengths>>(len(name)&63)&1 == 0 {
-			continue
-		}
-		if rank := slices.Index(names, name); rank >= 0 {
-			found, names = i, names[:rank] // only a better name counts from here on
-		}
-	}
-	return found
-}
-
-// each calls do with each value that e has.
-func (f *fieldRef) each(e *event.Event, do func(string)) {
-	first := f.first(e)
-	if first < 0 {
-		return
-	}
-	name := e.Fields[first].Name
-	for i := first; i < len(e.Fields); i++ {
-		if e.Fields[i].Name == name {
-			do(e.Fields[i].Value)
-		}
-	}
-}
-
 // Compile builds the rule set of rules. What cannot be used is left out and
 // reported.
 func Compile(rules []Rule) (*Ruleset, []Problem) { return Options{}.Compile(rules) }

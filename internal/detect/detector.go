@@ -39,6 +39,7 @@ type Detector struct {
 	key     []byte
 	values  []string
 	full    []byte // key with tenant and rule before it
+	at      finder
 }
 
 type tenantState struct {
@@ -87,6 +88,7 @@ func (d *Detector) Apply(e *event.Event, hits []Hit, _ func(*alert.Finding)) {
 		return
 	}
 	d.tick++
+	d.at.begin(e)
 	o := occurrence{event: e, tick: d.tick, weight: weightOf(e)}
 	o.count = o.weight
 	for _, h := range hits {
@@ -95,9 +97,9 @@ func (d *Detector) Apply(e *event.Event, hits []Hit, _ func(*alert.Finding)) {
 			continue
 		}
 		if r.alerts {
-			d.key = r.report.keyOf(e, d.key[:0])
+			d.key = r.report.keyOf(e, &d.at, d.key[:0])
 			f := d.pendingFor(e.Tenant, h.set, h.rule, &r.report, e.Time)
-			f.addEvent(e, o.count, &r.report)
+			f.addEvent(e, &d.at, o.count, &r.report)
 		}
 		for i := range r.feeds {
 			d.correlate(&o, h.set, &r.feeds[i])

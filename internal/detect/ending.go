@@ -203,7 +203,7 @@ func (d *Detector) conclude(s *correlationState, k *correlation, g *groupState, 
 	}
 	d.key = append(d.key[:0], g.key...)
 	if k.report.key != nil {
-		d.key = k.report.keyOf(k.stand(tenant, g, last, at), d.key[:0])
+		d.key = k.report.keyOf(k.stand(tenant, g, last, at), nil, d.key[:0])
 	}
 	n := news{entries: len(entries)}
 	for i := range entries {

@@ -58,9 +58,9 @@ func newReport(d *sigma.Document, names func(string) []string) report {
 }
 
 // keyOf appends the key that e has, such as "src_ip=10.0.1.55".
-func (r *report) keyOf(e *event.Event, dst []byte) []byte {
+func (r *report) keyOf(e *event.Event, at *finder, dst []byte) []byte {
 	for i := range r.key {
-		if v, ok := r.key[i].lookup(e); ok && v != "" {
+		if v, ok := at.lookup(&r.key[i], e); ok && v != "" {
 			dst = appendKey(dst, r.key[i].name, v)
 			if r.keyIsFirst {
 				break
@@ -196,7 +196,7 @@ func (r *report) shows(field string) bool {
 }
 
 // addEvent joins e; it copies only what f does not have yet.
-func (f *pendingFinding) addEvent(e *event.Event, n int64, r *report) {
+func (f *pendingFinding) addEvent(e *event.Event, at *finder, n int64, r *report) {
 	f.grow(e.Time, n)
 	f.Events = append(f.Events, e.ID)
 	if f.Source == "" {
@@ -207,14 +207,14 @@ func (f *pendingFinding) addEvent(e *event.Event, n int64, r *report) {
 	}
 	for i := range r.entities {
 		x := &r.entities[i]
-		x.each(e, func(v string) {
+		at.each(x, e, func(v string) {
 			if t := entityType(x.name, v); t != "" {
 				f.addEntity(t, event.Resolve(x.name), short(v))
 			}
 		})
 	}
 	for i := range r.values {
-		if v, ok := r.values[i].lookup(e); ok {
+		if v, ok := at.lookup(&r.values[i], e); ok {
 			f.addValue(r.values[i].name, short(v))
 		}
 	}
