@@ -101,3 +101,14 @@ func TestOTLPCall(t *testing.T) {
 		t.Errorf("over HTTP/1: %d %s", status, answer)
 	}
 }
+
+func FuzzOTLPCall(f *testing.F) {
+	f.Add(grpcFrame(0, otlpProto(pbLen(5, pbLen(1, "hello")))), "")
+	f.Add(grpcFrame(1, string(gzipped([]byte("hello")))), "gzip")
+	f.Fuzz(func(t *testing.T, body, encoding string) {
+		message, err := readCall(strings.NewReader(body), encoding)
+		if err == nil && len(message) > maxMessage {
+			t.Fatalf("%d bytes", len(message))
+		}
+	})
+}
