@@ -295,14 +295,14 @@ func (a *audit) nameCall() {
 var (
 	callsOfX86 = map[string]string{
 		"2": "open", "41": "socket", "42": "connect", "43": "accept", "49": "bind", "50": "listen", "56": "clone", "57": "fork", "58": "vfork", "59": "execve", "62": "kill",
-		"63": "uname", "82": "rename", "83": "mkdir", "84": "rmdir", "87": "unlink", "90": "chmod", "91": "fchmod", "92": "chown", "101": "ptrace", "103": "syslog", "105": "setuid",
-		"106": "setgid", "133": "mknod", "159": "adjtimex", "161": "chroot", "165": "mount", "169": "reboot", "170": "sethostname", "175": "init_module", "176": "delete_module",
+		"63": "uname", "82": "rename", "83": "mkdir", "84": "rmdir", "87": "unlink", "90": "chmod", "91": "fchmod", "92": "chown", "99": "sysinfo", "101": "ptrace", "103": "syslog", "105": "setuid",
+		"106": "setgid", "133": "mknod", "135": "personality", "159": "adjtimex", "161": "chroot", "165": "mount", "169": "reboot", "170": "sethostname", "175": "init_module", "176": "delete_module",
 		"188": "setxattr", "257": "openat", "259": "mknodat", "263": "unlinkat", "264": "renameat", "268": "fchmodat", "288": "accept4", "313": "finit_module", "316": "renameat2",
 		"319": "memfd_create", "321": "bpf", "322": "execveat", "435": "clone3",
 	}
 	callsOfARM = map[string]string{
-		"33": "mknodat", "35": "unlinkat", "38": "renameat", "40": "mount", "51": "chroot", "52": "fchmod", "53": "fchmodat", "56": "openat", "104": "kexec_load", "105": "init_module",
-		"106": "delete_module", "116": "syslog", "117": "ptrace", "129": "kill", "142": "reboot", "144": "setgid", "146": "setuid", "160": "uname", "161": "sethostname", "171": "adjtimex",
+		"33": "mknodat", "35": "unlinkat", "38": "renameat", "40": "mount", "51": "chroot", "52": "fchmod", "53": "fchmodat", "56": "openat", "92": "personality", "104": "kexec_load", "105": "init_module",
+		"106": "delete_module", "116": "syslog", "117": "ptrace", "129": "kill", "142": "reboot", "144": "setgid", "146": "setuid", "160": "uname", "161": "sethostname", "171": "adjtimex", "179": "sysinfo",
 		"198": "socket", "200": "bind", "201": "listen", "202": "accept", "203": "connect", "220": "clone", "221": "execve", "273": "finit_module", "276": "renameat2",
 		"279": "memfd_create", "280": "bpf", "281": "execveat", "435": "clone3",
 	}
