@@ -39,6 +39,10 @@ func auditdParser() content {
 				{`Mar  4 05:06:07 web1 kernel: audit: type=1400 audit(1772600767.800:44): apparmor="DENIED" operation="open" profile="/usr/sbin/mysqld" name="/etc/shadow" pid=77 comm="mysqld" requested_mask="r"`, []string{
 					"type=AVC", "action=deny", "outcome=failure", "file_path=/etc/shadow", "program=mysqld", "source=auditd",
 				}},
+				{`Mar  4 05:06:07 web1 kernel: [12345.678901] audit: type=1130 audit(1772600767.850:45): pid=1 uid=0 auid=4294967295 ses=4294967295 msg='unit=cron comm="systemd" exe="/usr/lib/systemd/systemd" hostname=? addr=? terminal=? res=success'`, []string{
+					"type=SERVICE_START", "action=service_start", "unit=cron", "outcome=success", "user_id=0",
+				}},
+				{`Mar  4 05:06:07 web1 audit[1201]: USER_LOGIN pid=2201 uid=0 auid=4294967295 ses=4294967295 msg='op=login acct="eve" exe="/usr/sbin/sshd" addr=203.0.113.9 terminal=sshd res=failed'`, []string{"type=USER_LOGIN", "outcome=failure", "user=eve", "src_ip=203.0.113.9", "pid=2201"}},
 				{`type=CONFIG_CHANGE msg=audit(1772600767.900:4715): auid=0 ses=3 op=remove_rule key="passwd-read" list=4 res=1`, []string{"category=configuration", "action=config_change", "outcome=success", "op=remove_rule", "severity=low"}},
 			},
 		},
@@ -48,6 +52,7 @@ func auditdParser() content {
 
 // isAudit tells a record of audit.log, of audisp or of the kernel's ring.
 func isAudit(s string) bool {
+	s = sinceBoot(s)
 	switch {
 	case strings.HasPrefix(s, "type="):
 	case strings.HasPrefix(s, "node="):
@@ -63,14 +68,49 @@ func isAudit(s string) bool {
 	return before(s, "audit(", 64)
 }
 
+// sinceBoot takes away the kernel's own clock: "[12345.678901] ".
+func sinceBoot(s string) string {
+	if s != "" && s[0] == '[' {
+		if i := strings.IndexByte(s, ']'); i > 0 && i < 24 && strings.HasPrefix(s[i:], "] audit: ") {
+			return s[i+2:]
+		}
+	}
+	return s
+}
+
+// auditJournal reads "TYPE PAIRS", which journald makes of a record: the header has
+// its time, and nothing says to which event it belongs.
+func (l *line) auditJournal(s string) bool {
+	kind, rest := cutWord(s)
+	if !isUpperWord(kind) || keyLen(rest) == 0 {
+		return false
+	}
+	l.source, l.program, l.pid = "auditd", "", ""
+	l.add("type", kind)
+	l.add(event.EventCode, kind)
+	a := audit{l: l, kind: kind, from: len(l.e.Fields)}
+	a.pairs(rest)
+	switch kind {
+	case "SYSCALL":
+		a.nameCall()
+	case "EXECVE":
+		a.commandLine()
+	}
+	a.meaning()
+	return true
+}
+
 // parseAudit reads "[node=N ]type=T msg=audit(TIME:SERIAL): PAIRS".
 func parseAudit(l *line) bool {
 	s := l.text
-	if s == "" || !isAudit(s) {
+	if s == "" {
 		return false
 	}
+	if !isAudit(s) {
+		return l.program == "audit" && l.auditJournal(s)
+	}
 	l.source = "auditd"
-	s = strings.TrimPrefix(s, "audit: ")
+	s = strings.TrimPrefix(sinceBoot(s), "audit: ")
 	if rest, ok := strings.CutPrefix(s, "node="); ok {
 		var node string
 		node, s = cutWord(rest)

@@ -45,6 +45,9 @@ func (l *line) hostLog() (*content, string) {
 			return reg.hints["bind"], "the text begins with a client of BIND"
 		}
 	case '[':
+		if isAudit(s) {
+			return reg.hints["auditd"], "the text begins as a record of Linux audit"
+		}
 		if isUnbound(s) {
 			return reg.hints["unbound"], "the text begins as Unbound's own log"
 		}
