@@ -35,6 +35,13 @@ func (s *Scratch) costOf(r int32) int {
 // ones first, and puts the others aside.
 func (s *Scratch) afford() {
 	s.skipped = s.skipped[:0]
+	most := s.work
+	for _, r := range s.candidates {
+		most += int(s.p.mostOf[r]) * s.in.pieces
+	}
+	if most <= budget { // nearly always, and soon told
+		return
+	}
 	total := s.work
 	for _, r := range s.candidates {
 		if total += s.costOf(r); total > budget {

@@ -54,9 +54,9 @@ type unitUse struct{ hits, misses, rest uint16 }
 const (
 	minSlots   = 256
 	maxSlots   = 8192
-	maxKeys    = 768 << 10
+	maxKeys    = 1 << 20
 	maxIDs     = 128 << 10
-	maxKey     = 4096
+	maxKey     = 16384
 	trial      = 512  // look-ups after which a unit is judged
 	restPeriod = 8192 // values that one whose values do not recur is not asked for
 )

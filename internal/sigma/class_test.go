@@ -137,6 +137,7 @@ func TestGramsAgree(t *testing.T) {
 		if g == nil {
 			return
 		}
+		g.prepareAbsent()
 		v := strings.Join(rapid.SliceOfN(rapid.OneOf(
 			rapid.SampledFrom(words), rapid.SampledFrom([]string{" ", "-", "A", "\u212a", "\u0130", "®", "\xe2", "\x84", "SEKURLSA::", "ISTANBUL", "\u0130stanbul", "\u212aelvin Kelvin", "\u212a\u0130wi", "xxxxxxxxxxxxx"})), 0, 8).Draw(t, "pieces"), "")
 		folded := fold(v)

@@ -63,6 +63,7 @@ type Program struct {
 	steps     []step
 	rules     []rootStep
 	costs     [][]fieldCost // by rule
+	mostOf    []int32       // by rule: no piece of the event costs more
 	ruleAtoms [][]int32     // of each rule: one of them fires where it matches; none: it is always a candidate
 	atoms     []atom
 	decides   []int32 // by atom: the predicate that is true exactly if it fires, or -1
@@ -279,6 +280,7 @@ func (b *builder) build() {
 		p.rules = append(p.rules, rootStep(len(p.steps)))
 		b.flatten(root)
 		p.costs = append(p.costs, b.costOf(root))
+		p.mostOf = append(p.mostOf, most(p.costs[len(p.costs)-1]))
 		necessary, _, ok := b.necessary(root, false)
 		var atoms []int32
 		if ok {

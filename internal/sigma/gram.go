@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -22,6 +21,8 @@ type gramIndex struct {
 	signs   bool           // they have no letters: folding does not matter to them
 	entries []gramEntry
 	ascii   bool // every literal is ASCII
+	quick   *quickSet
+	last    int32 // the highest id
 }
 
 // A gramTable leads from grams to entries.
@@ -80,7 +81,7 @@ func newGramIndex(literals []string, ids []int32, model *gramModel) *gramIndex {
 	}
 	g := &gramIndex{ascii: true, signs: true}
 	shortest, short := 0, 0
-	for _, l := range literals {
+	for i, l := range literals {
 		switch {
 		case len(l) < 4:
 			short++
@@ -88,6 +89,7 @@ func newGramIndex(literals []string, ids []int32, model *gramModel) *gramIndex {
 			shortest = len(l)
 		}
 		g.ascii = g.ascii && asciiOnly(l)
+		g.last = max(g.last, ids[i])
 	}
 	switch {
 	case shortest >= 7:
@@ -215,10 +217,27 @@ func (t *gramTable) first(w uint32) uint32 { return w * 0x85EBCA6B >> t.slot }
 type scanned struct {
 	ids   []int32
 	steps int
+	seen  []uint64 // bits by id, while a gram index scans
 }
 
 // scan adds the literals that occur in v to out.
 func (g *gramIndex) scan(v []byte, out *scanned) {
+	if n := int(g.last)/64 + 1; n > len(out.seen) {
+		out.seen = append(out.seen, make([]uint64, n-len(out.seen))...)
+	}
+	first := len(out.ids)
+	g.scanGrams(v, out)
+	for _, id := range out.ids[first:] {
+		out.seen[id>>6] = 0
+	}
+	for i := range g.few {
+		if bytes.Contains(v, []byte(g.few[i].text)) {
+			out.ids = append(out.ids, g.few[i].id)
+		}
+	}
+}
+
+func (g *gramIndex) scanGrams(v []byte, out *scanned) {
 	if len(v) >= 4 {
 		switch g.stride {
 		case 1:
@@ -240,68 +259,6 @@ func (g *gramIndex) scan(v []byte, out *scanned) {
 			}
 		}
 	}
-	for i := range g.few {
-		if bytes.Contains(v, []byte(g.few[i].text)) {
-			out.ids = append(out.ids, g.few[i].id)
-		}
-	}
-}
-
-// absent tells that no literal occurs in v, which is not folded yet; false means
-// that it is not known. Where all literals are ASCII, what is not ASCII in v matters
-// only if it folds to ASCII: see plainWord.
-func (g *gramIndex) absent(v string) bool {
-	if len(v) < 8 || g.stride == 0 || !g.signs || len(g.two.bits) > 0 {
-		return false
-	}
-	for i := range g.few {
-		if strings.Contains(v, g.few[i].text) {
-			return false
-		}
-	}
-	tail := load64(v, len(v)-8)
-	if tail&highBits != 0 && (!g.ascii || !plainWord(tail)) {
-		return false
-	}
-	t := &g.four
-	set, shift, mask := t.bits, t.shift, uint32(len(t.bits)-1)
-	step, i := max(g.stride, 2)&4+4, 0 // 8 for a stride of 4, else 4
-	for ; i+8 <= len(v); i += step {
-		w := load64(v, i)
-		if w&highBits != 0 && (!g.ascii || !plainWord(w)) {
-			return false
-		}
-		w = foldWord(w)
-		if step == 8 {
-			w0, w4 := uint32(w), uint32(w>>32)
-			h0, h4 := w0*gramFactor>>shift, w4*gramFactor>>shift
-			if (set[h0>>6&mask]>>(h0&63)|set[h4>>6&mask]>>(h4&63))&1 != 0 && (t.has(w0) || t.has(w4)) {
-				return false
-			}
-			continue
-		}
-		w0, w1, w2, w3 := uint32(w), uint32(w>>8), uint32(w>>16), uint32(w>>24)
-		h0, h1, h2, h3 := w0*gramFactor>>shift, w1*gramFactor>>shift, w2*gramFactor>>shift, w3*gramFactor>>shift
-		if (set[h0>>6&mask]>>(h0&63)|set[h1>>6&mask]>>(h1&63)|set[h2>>6&mask]>>(h2&63)|set[h3>>6&mask]>>(h3&63))&1 != 0 &&
-			(t.has(w0) || t.has(w1) || t.has(w2) || t.has(w3)) {
-			return false
-		}
-	}
-	left := len(v) - i // less than eight
-	for w := foldWord(tail >> (8 * (8 - left))); left >= 4; left-- {
-		if t.has(uint32(w)) {
-			return false
-		}
-		w >>= 8
-	}
-	return true
-}
-
-// plainWord tells that none of eight bytes begins one of the two runes that are not
-// ASCII and fold to ASCII: the Kelvin sign (0xe2…) and the dotted capital I (0xc4…).
-func plainWord(w uint64) bool {
-	kelvin, dotted := w^0xe2*ones, w^0xc4*ones
-	return ((kelvin-ones)&^kelvin|(dotted-ones)&^dotted)&highBits == 0
 }
 
 // scan1 looks at every position.
@@ -410,8 +367,13 @@ func (g *gramIndex) hit(t *gramTable, v []byte, i int, w uint32, out *scanned) {
 		out.steps += int(s.hi - s.lo)
 		for k := s.lo; k < s.hi; k++ {
 			e := &g.entries[k]
+			seen := &out.seen[e.id>>6]
+			if *seen>>(e.id&63)&1 != 0 {
+				continue
+			}
 			start := i - int(e.offset)
 			if start >= 0 && start+len(e.literal) <= len(v) && string(v[start:start+len(e.literal)]) == e.literal {
+				*seen |= 1 << (e.id & 63)
 				out.ids = append(out.ids, e.id)
 			}
 		}

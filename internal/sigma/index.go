@@ -84,6 +84,9 @@ func (u *unit) build(atoms []indexed, model *gramModel) {
 	}
 	u.prefix, u.suffix = newTrie(prefix, false), newTrie(suffix, true)
 	u.contains = newGramIndex(literals, ids, model)
+	if u.keywords && len(u.fields) == 0 && u.contains != nil { // other values are looked at in any case
+		u.contains.prepareAbsent()
+	}
 	if u.numbers != nil {
 		u.numbers.sort()
 	}

@@ -19,6 +19,7 @@ type Input struct {
 	folded    []span // by field
 	epoch     uint32
 	truncated bool
+	pieces    int // of sixteen bytes or less, of all values
 }
 
 // A span is a piece of the arena, if it is of this epoch.
@@ -36,7 +37,7 @@ func NewInput(names *Names) *Input {
 // Set makes e the event. It stays in use until the next Set.
 func (in *Input) Set(e *event.Event) {
 	in.event = e
-	in.truncated = false
+	in.truncated, in.pieces = false, 0
 	if in.epoch++; in.epoch == 0 {
 		clear(in.folded)
 		in.epoch = 1
@@ -51,6 +52,7 @@ func (in *Input) Set(e *event.Event) {
 		in.before = append(in.before, numberedName{id: -1})
 	}
 	for i := range e.Fields {
+		in.pieces += len(e.Fields[i].Value)/16 + 1
 		name := e.Fields[i].Name
 		id := in.before[i].id
 		if in.before[i].name != name {

@@ -188,9 +188,18 @@ func (s *Scratch) look() {
 		s.work += s.found.steps
 		s.fireFor(l, s.found.ids)
 	}
-	for i := s.plan.bare; i < len(s.plan.looks); i++ {
-		l := &s.plan.looks[i]
-		u := l.unit.ready()
+	s.lookForKeywords()
+}
+
+// lookForKeywords fires what the values say that are no field.
+func (s *Scratch) lookForKeywords() {
+	looks := s.plan.looks[s.plan.bare:]
+	if len(looks) == 0 {
+		return
+	}
+	u := looks[0].unit.ready() // that of all
+	for i := range looks {
+		l := &looks[i]
 		v := s.in.raw(l.value)
 		if 2*len(v) < u.shortest || string(l.quiet) == v || u.contains.ascii && s.searched.within(v) {
 			continue

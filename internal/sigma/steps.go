@@ -64,6 +64,15 @@ func (b *builder) costOf(x *expr) []fieldCost {
 	return out
 }
 
+// most returns what costs add up to at most for each sixteen bytes of an event.
+func most(costs []fieldCost) int32 {
+	n := int32(0)
+	for _, c := range costs {
+		n += max(c.weight, c.fixed+c.heavy)
+	}
+	return n
+}
+
 // weight estimates the work for each sixteen bytes of a value.
 func (p *compiledPredicate) weight() int32 {
 	switch p.op {
