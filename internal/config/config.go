@@ -24,6 +24,7 @@ type Config struct {
 	TLS          TLS        `yaml:"tls"`           // certificate of Listen; plain HTTP where empty
 	Tenant       string     `yaml:"tenant"`        // name of the tenant that the first start makes and that plain syslog belongs to
 	Syslog       Syslog     `yaml:"syslog"`        // listeners for plain syslog
+	GELF         GELF       `yaml:"gelf"`          // listeners for GELF
 	Database     Database   `yaml:"database"`      // alerts, incidents, rules, keys
 	Queue        Queue      `yaml:"queue"`         // what was acknowledged and is not yet processed
 	EventStore   EventStore `yaml:"eventstore"`    // the index of events
@@ -44,10 +45,17 @@ type Syslog struct {
 	UDP      string `yaml:"udp"`
 	TCP      string `yaml:"tcp"`
 	TLS      string `yaml:"tls"`       // RFC 5425
+	RELP     string `yaml:"relp"`      // syslog that is acknowledged
 	Cert     string `yaml:"cert"`      // for TLS, PEM
 	Key      string `yaml:"key"`       // for TLS, PEM
 	ClientCA string `yaml:"client_ca"` // if set, senders must show a certificate of this authority
 	TimeZone string `yaml:"time_zone"` // of times that carry none: "UTC", "Asia/Seoul"
+}
+
+// GELF says where Graylog's format is taken in. An empty address is off.
+type GELF struct {
+	UDP string `yaml:"udp"`
+	TCP string `yaml:"tcp"`
 }
 
 // Database is the control database.
@@ -147,6 +155,9 @@ func (c *Config) Validate() error {
 	address("syslog.udp", c.Syslog.UDP, false)
 	address("syslog.tcp", c.Syslog.TCP, false)
 	address("syslog.tls", c.Syslog.TLS, false)
+	address("syslog.relp", c.Syslog.RELP, false)
+	address("gelf.udp", c.GELF.UDP, false)
+	address("gelf.tcp", c.GELF.TCP, false)
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		fault("tls", "needs both cert and key")
 	}

@@ -72,6 +72,14 @@ type origin struct {
 // quota and for room in the queue, and returns early only when ctx is done. What
 // is not delivered then is counted as dropped. b is empty afterwards.
 func (g *Gate) push(ctx context.Context, tenant func() Tenant, from origin, b *batch) {
+	if left := g.deliver(ctx, tenant, from, b); left > 0 {
+		g.stats.of(from.input).drop("shutdown", left)
+	}
+}
+
+// deliver is push that returns how many records, the last ones, were not
+// delivered when ctx was done, and leaves it to the caller what becomes of them.
+func (g *Gate) deliver(ctx context.Context, tenant func() Tenant, from origin, b *batch) int {
 	t := tenant()
 	c := b.chunk(t.Number, from)
 	b.reset()
@@ -81,18 +89,17 @@ func (g *Gate) push(ctx context.Context, tenant func() Tenant, from origin, b *b
 		if n == 0 {
 			in.waited("quota")
 			if !sleep(ctx, wait) {
-				in.drop("shutdown", len(c.Records))
-				return
+				return len(c.Records)
 			}
 			t = tenant()
 			continue
 		}
 		if left := g.append(ctx, in, first(c, n)); left > 0 {
-			in.drop("shutdown", left+len(c.Records)-n)
-			return
+			return left + len(c.Records) - n
 		}
 		c = rest(c, n)
 	}
+	return 0
 }
 
 // offer gives c to the queue once, in parts if the queue cannot hold it in one

@@ -16,9 +16,10 @@ import (
 // SyslogConfig says where to listen for syslog. An empty address is not listened
 // on; a zero limit means its documented default.
 type SyslogConfig struct {
-	UDP string // "host:port"
-	TCP string
-	TLS string
+	UDP  string // "host:port"
+	TCP  string
+	TLS  string
+	RELP string
 
 	// TLSConfig holds the certificate, and the client CAs if senders must show one.
 	TLSConfig *tls.Config
@@ -28,7 +29,7 @@ type SyslogConfig struct {
 	Tenant func() Tenant
 	Source string // source hint for all messages, "" for automatic
 
-	MaxConnections int           // TCP and TLS together; default 1,024
+	MaxConnections int           // TCP, TLS and RELP together; default 1,024
 	MaxBuffered    int64         // bytes held for unfinished long messages of all connections; default 64 MiB
 	IdleTimeout    time.Duration // a connection without a byte; default 1 h, as some senders do not notice the end
 	MessageTimeout time.Duration // from the first byte of a message to its last; default 60 s
@@ -57,7 +58,7 @@ func (d *drain) next() (time.Time, bool) {
 	return now.Add(drainPause), now.Before(d.last)
 }
 
-// Syslog listens for syslog over UDP, TCP and TLS. TCP and TLS senders are held
+// Syslog listens for syslog over UDP, TCP, TLS and RELP. TCP and TLS senders are held
 // back by not reading when the queue is full or the quota is used up. UDP senders
 // cannot be: what the queue cannot take waits, up to a bound, and what is lost is
 // counted, in the kernel's buffer too.
@@ -66,6 +67,7 @@ type Syslog struct {
 	cfg       SyslogConfig
 	udp       *net.UDPConn
 	tcp, tls  net.Listener
+	relp      net.Listener
 	open      atomic.Int64
 	buffered  atomic.Int64 // memory of connections that hold long messages
 	connected errgroup.Group
@@ -115,6 +117,13 @@ func (s *Syslog) listen(ctx context.Context) error {
 		}
 		s.tls = ln
 	}
+	if s.cfg.RELP != "" {
+		ln, err := lc.Listen(ctx, "tcp", s.cfg.RELP)
+		if err != nil {
+			return fmt.Errorf("listen for RELP: %w", err)
+		}
+		s.relp = ln
+	}
 	return nil
 }
 
@@ -123,7 +132,7 @@ func (s *Syslog) Close() {
 	if s.udp != nil {
 		_ = s.udp.Close()
 	}
-	for _, ln := range []net.Listener{s.tcp, s.tls} {
+	for _, ln := range []net.Listener{s.tcp, s.tls, s.relp} {
 		if ln != nil {
 			_ = ln.Close()
 		}
@@ -143,6 +152,9 @@ func (s *Syslog) TCPAddr() net.Addr { return addrOf(s.tcp) }
 
 // TLSAddr is the bound address, nil if there is none.
 func (s *Syslog) TLSAddr() net.Addr { return addrOf(s.tls) }
+
+// RELPAddr is the bound address, nil if there is none.
+func (s *Syslog) RELPAddr() net.Addr { return addrOf(s.relp) }
 
 func addrOf(ln net.Listener) net.Addr {
 	if ln == nil {
@@ -165,10 +177,19 @@ func (s *Syslog) Run(ctx context.Context) error {
 		all.Go(func() error { return s.runUDP(ctx, deliver) })
 	}
 	if s.tcp != nil {
-		all.Go(func() error { return s.accept(ctx, deliver, s.tcp, InputSyslogTCP, nil) })
+		all.Go(func() error { return s.accept(ctx, s.tcp, InputSyslogTCP, s.stream(ctx, deliver, nil, syslogFramer)) })
 	}
 	if s.tls != nil {
-		all.Go(func() error { return s.accept(ctx, deliver, s.tls, InputSyslogTLS, s.cfg.TLSConfig) })
+		all.Go(func() error {
+			return s.accept(ctx, s.tls, InputSyslogTLS, s.stream(ctx, deliver, s.cfg.TLSConfig, syslogFramer))
+		})
+	}
+	if s.relp != nil {
+		all.Go(func() error {
+			return s.accept(ctx, s.relp, InputRELP, func(conn net.Conn, in *counters, from origin) string {
+				return s.serveRELP(ctx, deliver, conn, in, from)
+			})
+		})
 	}
 	err := all.Wait()
 	return errors.Join(err, s.connected.Wait())

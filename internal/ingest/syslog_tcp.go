@@ -23,8 +23,9 @@ const (
 	smallBuffer = 64 << 10
 )
 
-// accept serves the connections of ln until ctx is done.
-func (s *Syslog) accept(ctx, deliver context.Context, ln net.Listener, input string, secure *tls.Config) error {
+// accept serves the connections of ln until ctx is done. serve returns why its
+// connection ended, and has closed it.
+func (s *Syslog) accept(ctx context.Context, ln net.Listener, input string, serve func(conn net.Conn, in *counters, from origin) string) error {
 	defer context.AfterFunc(ctx, func() { _ = ln.Close() })()
 	in := s.gate.stats.of(input)
 	for pause := time.Millisecond; ; {
@@ -55,15 +56,32 @@ func (s *Syslog) accept(ctx, deliver context.Context, ln net.Listener, input str
 			defer s.open.Add(-1)
 			in.opened(1)
 			defer in.opened(-1)
-			c := &connection{
-				server: s, conn: conn, in: in,
-				from: origin{input: input, peer: host(conn.RemoteAddr()), source: s.cfg.Source},
-			}
-			in.closed(c.serve(ctx, deliver, secure))
+			in.closed(serve(conn, in, origin{input: input, peer: host(conn.RemoteAddr()), source: s.cfg.Source}))
 			return nil
 		})
 	}
 }
+
+// stream serves connections that carry one message after the other.
+func (s *Syslog) stream(ctx, deliver context.Context, secure *tls.Config, framer func() framer) func(net.Conn, *counters, origin) string {
+	return func(conn net.Conn, in *counters, from origin) string {
+		c := &connection{server: s, conn: conn, in: in, from: from, framer: framer(), held: share{server: s}}
+		return c.serve(ctx, deliver, secure)
+	}
+}
+
+// A framer cuts a stream into messages, as framing.Syslog does.
+type framer interface {
+	Space() []byte
+	Filled(n int)
+	Next() (message []byte, cut, ok bool)
+	Partial() bool
+	Size() int
+	Resyncs() int64
+	Close()
+}
+
+func syslogFramer() framer { return new(framing.Syslog) }
 
 func host(addr net.Addr) string {
 	if tcp, ok := addr.(*net.TCPAddr); ok {
@@ -80,17 +98,17 @@ type connection struct {
 	in     *counters
 	from   origin
 
-	framer   framing.Syslog
-	batch    *batch    // nil when there is nothing to deliver
-	began    time.Time // when the first byte of the unfinished message came
-	buffered int64     // of Syslog.buffered
-	resyncs  int64
+	framer  framer
+	batch   *batch    // nil when there is nothing to deliver
+	began   time.Time // when the first byte of the unfinished message came
+	held    share
+	resyncs int64
 }
 
 // serve returns why the connection ended.
 func (c *connection) serve(ctx, deliver context.Context, secure *tls.Config) string {
 	defer func() { _ = c.conn.Close() }()
-	defer func() { c.account(0) }()
+	defer func() { c.held.account(0) }()
 	// A stop wakes the reader up: it takes what is on the way and ends.
 	socket := c.conn
 	defer context.AfterFunc(ctx, func() { _ = socket.SetReadDeadline(time.Now().Add(drainPause)) })()
@@ -135,7 +153,7 @@ func (c *connection) read(ctx, deliver context.Context) string {
 			if c.gathered() {
 				c.flush(deliver)
 			}
-			if !c.account(int64(c.framer.Size())) {
+			if !c.held.account(int64(c.framer.Size())) {
 				return "memory"
 			}
 		case !errors.Is(err, os.ErrDeadlineExceeded):
@@ -210,17 +228,23 @@ func (c *connection) flush(deliver context.Context) {
 	}
 }
 
-// account tells the server how much this connection holds. It reports false if
+// A share is what one connection holds of Syslog.buffered.
+type share struct {
+	server *Syslog
+	bytes  int64
+}
+
+// account tells the server how much the connection holds now. It reports false if
 // all together hold too much and this one must go.
-func (c *connection) account(size int64) bool {
+func (h *share) account(size int64) bool {
 	if size <= smallBuffer {
 		size = 0
 	}
-	if size == c.buffered {
+	if size == h.bytes {
 		return true
 	}
-	total := c.server.buffered.Add(size - c.buffered)
-	grew := size > c.buffered
-	c.buffered = size
-	return !grew || total <= c.server.cfg.MaxBuffered
+	total := h.server.buffered.Add(size - h.bytes)
+	grew := size > h.bytes
+	h.bytes = size
+	return !grew || total <= h.server.cfg.MaxBuffered
 }
