@@ -46,6 +46,7 @@ type Server struct {
 	queue    *queue.Queue
 	gate     *ingest.Gate
 	syslog   *ingest.Syslog
+	gelf     *ingest.GELF
 	listener net.Listener
 	http     *http.Server
 	health   telemetry.Health
@@ -237,6 +238,13 @@ func (s *Server) openIngest(ctx context.Context, t *tenant.Tenant) error {
 	if err != nil {
 		return fmt.Errorf("listen for syslog: %w", err)
 	}
+	s.gelf, err = s.gate.ListenGELF(ctx, ingest.GELFConfig{
+		UDP: s.cfg.GELF.UDP, TCP: s.cfg.GELF.TCP,
+		Tenant: func() ingest.Tenant { return s.tenants.ingest(number) },
+	})
+	if err != nil {
+		return fmt.Errorf("listen for GELF: %w", err)
+	}
 	return nil
 }
 
@@ -319,7 +327,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 		store,
 		[]run.Service{s.pipeline.Run, s.detection.rulesets.run, s.detection.books.run, s.detection.sights.Run, s.detection.jobs.Run, s.keeper.Run, s.tenants.run, s.disk.run},
 		[]run.Service{s.queue.Run},
-		[]run.Service{s.serveHTTP, s.syslog.Run, s.heartbeat, func(ctx context.Context) error {
+		[]run.Service{s.serveHTTP, s.syslog.Run, s.gelf.Run, s.heartbeat, func(ctx context.Context) error {
 			if err := s.awaitStore(ctx); err != nil {
 				return err
 			}
@@ -389,6 +397,9 @@ func (s *Server) Close() error {
 	var errs []error
 	if s.syslog != nil {
 		s.syslog.Close()
+	}
+	if s.gelf != nil {
+		s.gelf.Close()
 	}
 	if s.listener != nil {
 		_ = s.listener.Close() // Run has closed it already

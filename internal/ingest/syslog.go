@@ -65,6 +65,7 @@ func (d *drain) next() (time.Time, bool) {
 type Syslog struct {
 	gate      *Gate
 	cfg       SyslogConfig
+	spoken    dialect
 	udp       *net.UDPConn
 	tcp, tls  net.Listener
 	relp      net.Listener
@@ -75,12 +76,7 @@ type Syslog struct {
 
 // ListenSyslog binds the addresses of cfg. Call Run to serve them.
 func (g *Gate) ListenSyslog(ctx context.Context, cfg SyslogConfig) (*Syslog, error) {
-	cfg.MaxConnections = cmp.Or(cfg.MaxConnections, 1024)
-	cfg.MaxBuffered = cmp.Or(cfg.MaxBuffered, 64<<20)
-	cfg.IdleTimeout = cmp.Or(cfg.IdleTimeout, time.Hour)
-	cfg.MessageTimeout = cmp.Or(cfg.MessageTimeout, time.Minute)
-	cfg.DrainTimeout = cmp.Or(cfg.DrainTimeout, 10*time.Second)
-	s := &Syslog{gate: g, cfg: cfg}
+	s := newSyslog(g, cfg)
 	if err := s.listen(ctx); err != nil {
 		s.Close()
 		return nil, err
@@ -88,12 +84,29 @@ func (g *Gate) ListenSyslog(ctx context.Context, cfg SyslogConfig) (*Syslog, err
 	return s, nil
 }
 
+// A dialect is what listeners for syslog do otherwise for another protocol.
+type dialect struct {
+	name     string
+	udp, tcp string // the inputs
+	framer   func() framer
+	joiner   *gelfJoiner // nil where each datagram is a message
+}
+
+func newSyslog(g *Gate, cfg SyslogConfig) *Syslog {
+	cfg.MaxConnections = cmp.Or(cfg.MaxConnections, 1024)
+	cfg.MaxBuffered = cmp.Or(cfg.MaxBuffered, 64<<20)
+	cfg.IdleTimeout = cmp.Or(cfg.IdleTimeout, time.Hour)
+	cfg.MessageTimeout = cmp.Or(cfg.MessageTimeout, time.Minute)
+	cfg.DrainTimeout = cmp.Or(cfg.DrainTimeout, 10*time.Second)
+	return &Syslog{gate: g, cfg: cfg, spoken: dialect{name: "syslog", udp: InputSyslogUDP, tcp: InputSyslogTCP, framer: syslogFramer}}
+}
+
 func (s *Syslog) listen(ctx context.Context) error {
 	lc := net.ListenConfig{KeepAlive: 30 * time.Second}
 	if s.cfg.UDP != "" {
 		conn, err := lc.ListenPacket(ctx, "udp", s.cfg.UDP)
 		if err != nil {
-			return fmt.Errorf("listen for syslog over UDP: %w", err)
+			return fmt.Errorf("listen for %s over UDP: %w", s.spoken.name, err)
 		}
 		s.udp = conn.(*net.UDPConn) //nolint:forcetypeassert // network "udp" gives no other
 		if err := prepareUDP(s.udp); err != nil {
@@ -103,7 +116,7 @@ func (s *Syslog) listen(ctx context.Context) error {
 	if s.cfg.TCP != "" {
 		ln, err := lc.Listen(ctx, "tcp", s.cfg.TCP)
 		if err != nil {
-			return fmt.Errorf("listen for syslog over TCP: %w", err)
+			return fmt.Errorf("listen for %s over TCP: %w", s.spoken.name, err)
 		}
 		s.tcp = ln
 	}
@@ -177,11 +190,11 @@ func (s *Syslog) Run(ctx context.Context) error {
 		all.Go(func() error { return s.runUDP(ctx, deliver) })
 	}
 	if s.tcp != nil {
-		all.Go(func() error { return s.accept(ctx, s.tcp, InputSyslogTCP, s.stream(ctx, deliver, nil, syslogFramer)) })
+		all.Go(func() error { return s.accept(ctx, s.tcp, s.spoken.tcp, s.stream(ctx, deliver, nil)) })
 	}
 	if s.tls != nil {
 		all.Go(func() error {
-			return s.accept(ctx, s.tls, InputSyslogTLS, s.stream(ctx, deliver, s.cfg.TLSConfig, syslogFramer))
+			return s.accept(ctx, s.tls, InputSyslogTLS, s.stream(ctx, deliver, s.cfg.TLSConfig))
 		})
 	}
 	if s.relp != nil {

@@ -63,9 +63,9 @@ func (s *Syslog) accept(ctx context.Context, ln net.Listener, input string, serv
 }
 
 // stream serves connections that carry one message after the other.
-func (s *Syslog) stream(ctx, deliver context.Context, secure *tls.Config, framer func() framer) func(net.Conn, *counters, origin) string {
+func (s *Syslog) stream(ctx, deliver context.Context, secure *tls.Config) func(net.Conn, *counters, origin) string {
 	return func(conn net.Conn, in *counters, from origin) string {
-		c := &connection{server: s, conn: conn, in: in, from: from, framer: framer(), held: share{server: s}}
+		c := &connection{server: s, conn: conn, in: in, from: from, framer: s.spoken.framer(), held: share{server: s}}
 		return c.serve(ctx, deliver, secure)
 	}
 }

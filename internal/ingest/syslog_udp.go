@@ -54,7 +54,10 @@ func (s *Syslog) runUDP(ctx, deliver context.Context) error {
 }
 
 func (s *Syslog) readUDP(ctx, deliver context.Context, g *udpGather) error {
-	in := s.gate.stats.of(InputSyslogUDP)
+	in := s.gate.stats.of(s.spoken.udp)
+	if s.spoken.joiner != nil {
+		defer s.spoken.joiner.drop()
+	}
 	buf := make([]byte, 64<<10)
 	control := make([]byte, 128)
 	var lost uint32 // as the kernel counts
@@ -87,11 +90,18 @@ func (s *Syslog) readUDP(ctx, deliver context.Context, g *udpGather) error {
 			in.drop("receive_buffer", int(total-lost))
 			lost = total
 		}
-		message := bytes.TrimRight(buf[:n], "\r\n\x00")
+		sender := from.Addr().Unmap()
+		var message []byte
+		var cut bool
+		if s.spoken.joiner != nil {
+			message, cut = s.spoken.joiner.join(sender, buf[:n], time.Now())
+		} else {
+			message = bytes.TrimRight(buf[:n], "\r\n\x00")
+		}
 		if len(message) == 0 {
 			continue
 		}
-		for !g.add(&s.gate.pool, from.Addr().Unmap(), message) {
+		for !g.add(&s.gate.pool, sender, message, cut) {
 			select {
 			case <-g.taken:
 			case <-deliver.Done():
@@ -103,7 +113,7 @@ func (s *Syslog) readUDP(ctx, deliver context.Context, g *udpGather) error {
 }
 
 // add reports false when the round is full.
-func (g *udpGather) add(pool *batchPool, from netip.Addr, message []byte) bool {
+func (g *udpGather) add(pool *batchPool, from netip.Addr, message []byte, cut bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.round.bytes+len(message) > maxRoundBytes {
@@ -118,7 +128,7 @@ func (g *udpGather) add(pool *batchPool, from netip.Addr, message []byte) bool {
 		g.round.batches[from] = list
 		g.round.bytes += 1 << 10 // many forged senders must not cost more than many bytes
 	}
-	list[len(list)-1].add(message, false)
+	list[len(list)-1].add(message, cut)
 	g.round.bytes += len(message)
 	wake(g.filled)
 	return true
@@ -160,8 +170,8 @@ func (s *Syslog) deliverRound(ctx context.Context, r round) {
 // is dropped and counted.
 func (s *Syslog) deliverUDP(ctx context.Context, peer string, b *batch) {
 	tenant := s.cfg.Tenant()
-	in := s.gate.stats.of(InputSyslogUDP)
-	c := b.chunk(tenant.Number, origin{input: InputSyslogUDP, peer: peer, source: s.cfg.Source})
+	in := s.gate.stats.of(s.spoken.udp)
+	c := b.chunk(tenant.Number, origin{input: s.spoken.udp, peer: peer, source: s.cfg.Source})
 	granted, _ := s.gate.quotas.take(tenant, len(c.Records))
 	if over := len(c.Records) - granted; over > 0 {
 		in.drop("quota", over)
