@@ -53,7 +53,7 @@ smoke: build ## start the built binary as a new user would, on real input
 	scripts/smoke bin/kyra
 
 .PHONY: crash
-crash: ## kill a loaded server ten times and count what is left (about three minutes)
+crash: ## kill a loaded server ten times and count what is left (about six minutes)
 	KYRA_TEST_CRASH=long $(GO) test -count=1 -v -run TestCrash -timeout 20m ./internal/app
 
 .PHONY: bench
