@@ -230,6 +230,7 @@ func TestHEC(t *testing.T) {
 		{"under its own path", asked{"POST", "/ingest/hec/services/collector", `{"event":"c"}`, auth("Splunk", "good")}, 200, `{"text":"Success","code":0}`},
 		{"a channel", asked{"POST", "/services/collector", `{"event":"d"}`, map[string]string{"Authorization": "Splunk good", "X-Splunk-Request-Channel": "x"}}, 200, `{"text":"Success","code":0,"ackId":0}`},
 		{"a channel again", asked{"POST", "/services/collector?channel=x", `{"event":"d"}`, auth("Splunk", "good")}, 200, `{"text":"Success","code":0,"ackId":1}`},
+		{"a channel without end", asked{"POST", "/services/collector?channel=" + strings.Repeat("x", 200), `{"event":"d"}`, auth("Splunk", "good")}, 400, `{"text":"Invalid data channel","code":11}`},
 		{"acknowledged", asked{"POST", "/services/collector/ack?channel=x", `{"acks":[0,1]}`, auth("Splunk", "good")}, 200, `{"acks":{"0":true,"1":true}}`},
 		{"lines", asked{"POST", "/services/collector/raw", "e\nf\n", auth("Splunk", "good")}, 200, `{"text":"Success","code":0}`},
 		{"lines with their host", asked{"POST", "/services/collector/raw?host=web1&sourcetype=syslog", "g\n", auth("Splunk", "good")}, 200, `{"text":"Success","code":0}`},

@@ -42,17 +42,27 @@ type hecAnswer struct {
 // events are synced, so that an id that was given is acknowledged by that alone.
 type hecChannels struct {
 	mu   sync.Mutex
-	next map[string]int64
+	next map[hecChannel]int64
+}
+
+// A hecChannel is a sender's name for itself, within its tenant.
+type hecChannel struct {
+	tenant uint32
+	name   string
 }
 
 // maxChannels bounds how many channels are counted: beyond it they begin anew.
-const maxChannels = 10_000
+// Their names are GUIDs; maxChannel leaves room.
+const (
+	maxChannels = 10_000
+	maxChannel  = 128
+)
 
-func (h *hecChannels) id(channel string) int64 {
+func (h *hecChannels) id(channel hecChannel) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.next == nil || len(h.next) > maxChannels {
-		h.next = map[string]int64{}
+		h.next = map[hecChannel]int64{}
 	}
 	n := h.next[channel]
 	h.next[channel] = n + 1
@@ -98,6 +108,11 @@ func (d *Doors) take(w http.ResponseWriter, r *http.Request, read func(*Intake, 
 		d.hecRefuse(w, r, &c, 0, err)
 		return
 	}
+	channel := channelOf(r)
+	if len(channel) > maxChannel {
+		d.answerJSON(w, r, http.StatusBadRequest, hecAnswer{"Invalid data channel", 11, nil})
+		return
+	}
 	x := d.gate.newIntake(c, InputHEC)
 	defer x.end()
 	err = d.read(w, r, r.Header.Get("Content-Encoding"), func(body io.Reader) error { return read(x, body) })
@@ -110,8 +125,8 @@ func (d *Doors) take(w http.ResponseWriter, r *http.Request, read func(*Intake, 
 		return
 	}
 	out := hecAnswer{"Success", 0, nil}
-	if channel := channelOf(r); channel != "" {
-		out.AckID = new(d.hec.id(channel))
+	if channel != "" {
+		out.AckID = new(d.hec.id(hecChannel{c.Number, channel}))
 	}
 	d.answerJSON(w, r, http.StatusOK, out)
 }
