@@ -63,6 +63,9 @@ func first(c *queue.Chunk, n int) *queue.Chunk {
 	}
 	part := *c
 	part.Records, part.Cut = c.Records[:n:n], nil
+	if c.IDs != nil {
+		part.IDs = c.IDs[:n:n]
+	}
 	for _, i := range c.Cut {
 		if int(i) < n {
 			part.Cut = append(part.Cut, i)
@@ -75,6 +78,9 @@ func first(c *queue.Chunk, n int) *queue.Chunk {
 func rest(c *queue.Chunk, n int) *queue.Chunk {
 	part := *c
 	part.Records, part.Cut = c.Records[n:], nil
+	if c.IDs != nil {
+		part.IDs = c.IDs[n:]
+	}
 	for _, i := range c.Cut {
 		if int(i) >= n {
 			part.Cut = append(part.Cut, i-uint32(n))

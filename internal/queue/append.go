@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -36,6 +37,9 @@ type appender struct {
 func (q *Queue) Append(ctx context.Context, c *Chunk) error {
 	if len(c.Records) == 0 {
 		return nil
+	}
+	if len(c.IDs) > 0 && len(c.IDs) != len(c.Records) {
+		return fmt.Errorf("chunk of %s holds %d records and %d ids", c.Input, len(c.Records), len(c.IDs))
 	}
 	return q.partitions[q.Partition(c.Tenant)].append(ctx, c)
 }

@@ -14,6 +14,17 @@ type Chunk struct {
 	// of those that were longer than the limit and were cut.
 	Records []string
 	Cut     []uint32
+
+	// Origin names a sender that numbers its chunks, and Number is this one's: what
+	// comes again under a number that is not above all before it makes no event. ""
+	// for all others.
+	Origin string
+	Number uint64
+
+	// IDs, where its door knows them, names each record among all of Tenant, Input and
+	// Key; "" names none. It is as long as Records, or nil. A second record of an id
+	// makes no event.
+	IDs []string
 }
 
 // Size returns about how many bytes c takes before compression.
@@ -21,6 +32,9 @@ func (c *Chunk) Size() int {
 	n := 64
 	for _, r := range c.Records {
 		n += len(r) + 3
+	}
+	for _, id := range c.IDs {
+		n += len(id) + 1
 	}
 	return n
 }

@@ -13,7 +13,17 @@ import (
 // lets in, so that only a damaged or foreign message meets it.
 const maxDecoded = 64 << 20
 
-const codecVersion = 1
+// Version 1, which older programs wrote, has neither marks nor what they stand for.
+const (
+	codecVersion      = 2
+	codecVersionPlain = 1
+)
+
+// Marks of a chunk: what else it holds.
+const (
+	hasOrigin = 1 << iota
+	hasIDs
+)
 
 // Codec packs chunks into the payload of one message and back. The archive uses
 // the same form, so that a batch is compressed once. One goroutine at a time.
@@ -21,8 +31,9 @@ const codecVersion = 1
 // Form: a version byte, then one zstd frame over
 //
 //	uvarint chunks, and for each: uvarint tenant, first, arrived; strings input,
-//	peer, source, key; uvarint cuts and each cut; uvarint records, the length of
-//	each, then their bytes
+//	peer, source, key; uvarint marks; with hasOrigin string origin and uvarint
+//	number; uvarint cuts and each cut; uvarint records, the length of each, then
+//	their bytes; with hasIDs the length of each id, then their bytes
 //
 // where a string is a uvarint length and its bytes.
 type Codec struct {
@@ -56,17 +67,26 @@ func (c *Codec) Encode(dst []byte, chunks []Placed) []byte {
 			b = binary.AppendUvarint(b, uint64(len(s)))
 			b = append(b, s...)
 		}
+		marks := uint64(0)
+		if ch.Origin != "" {
+			marks |= hasOrigin
+		}
+		if len(ch.IDs) > 0 {
+			marks |= hasIDs
+		}
+		b = binary.AppendUvarint(b, marks)
+		if ch.Origin != "" {
+			b = binary.AppendUvarint(b, uint64(len(ch.Origin)))
+			b = append(b, ch.Origin...)
+			b = binary.AppendUvarint(b, ch.Number)
+		}
 		b = binary.AppendUvarint(b, uint64(len(ch.Cut)))
 		for _, cut := range ch.Cut {
 			b = binary.AppendUvarint(b, uint64(cut))
 		}
 		b = binary.AppendUvarint(b, uint64(len(ch.Records)))
-		for _, r := range ch.Records {
-			b = binary.AppendUvarint(b, uint64(len(r)))
-		}
-		for _, r := range ch.Records {
-			b = append(b, r...)
-		}
+		b = appendTexts(b, ch.Records)
+		b = appendTexts(b, ch.IDs)
 	}
 	c.raw = b
 	if cap(c.raw) > 8<<20 {
@@ -75,12 +95,23 @@ func (c *Codec) Encode(dst []byte, chunks []Placed) []byte {
 	return c.enc.EncodeAll(b, append(dst, codecVersion))
 }
 
+// appendTexts appends the length of each text, then all of them.
+func appendTexts(b []byte, texts []string) []byte {
+	for _, t := range texts {
+		b = binary.AppendUvarint(b, uint64(len(t)))
+	}
+	for _, t := range texts {
+		b = append(b, t...)
+	}
+	return b
+}
+
 var errCorrupt = errors.New("batch is damaged")
 
 // Decode unpacks a payload. The chunks' strings share one buffer of their own:
 // they stay valid after the next call.
 func (c *Codec) Decode(payload []byte) ([]Placed, error) {
-	if len(payload) == 0 || payload[0] != codecVersion {
+	if len(payload) == 0 || payload[0] != codecVersion && payload[0] != codecVersionPlain {
 		return nil, fmt.Errorf("%w: unknown version", errCorrupt)
 	}
 	b, err := c.dec.DecodeAll(payload[1:], nil)
@@ -95,6 +126,13 @@ func (c *Codec) Decode(payload []byte) ([]Placed, error) {
 		first := uint32(r.uvarint())
 		ch.Arrived = int64(r.uvarint())
 		ch.Input, ch.Peer, ch.Source, ch.Key = r.text(), r.text(), r.text(), r.text()
+		marks := uint64(0)
+		if payload[0] != codecVersionPlain {
+			marks = r.uvarint()
+		}
+		if marks&hasOrigin != 0 {
+			ch.Origin, ch.Number = r.text(), r.uvarint()
+		}
 		if cuts := r.count(); cuts > 0 {
 			ch.Cut = make([]uint32, cuts)
 			for i := range ch.Cut {
@@ -102,14 +140,12 @@ func (c *Codec) Decode(payload []byte) ([]Placed, error) {
 			}
 		}
 		ch.Records = make([]string, r.count())
-		lengths := r
-		for range ch.Records {
-			r.uvarint()
+		r.texts(ch.Records)
+		if marks&hasIDs != 0 && !r.bad {
+			ch.IDs = make([]string, len(ch.Records))
+			r.texts(ch.IDs)
 		}
-		for i := range ch.Records {
-			ch.Records[i] = r.take(lengths.uvarint())
-		}
-		if r.bad {
+		if r.bad || marks&^(hasOrigin|hasIDs) != 0 {
 			return nil, errCorrupt
 		}
 		chunks = append(chunks, Placed{ch, first})
@@ -158,6 +194,17 @@ func (r *reader) take(n uint64) string {
 	v := r.s[:n]
 	r.s = r.s[n:]
 	return v
+}
+
+// texts fills a list that appendTexts wrote.
+func (r *reader) texts(list []string) {
+	lengths := *r
+	for range list {
+		r.uvarint()
+	}
+	for i := range list {
+		list[i] = r.take(lengths.uvarint())
+	}
 }
 
 func (r *reader) text() string { return r.take(r.uvarint()) }

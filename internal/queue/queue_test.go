@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -160,6 +161,12 @@ func TestCodecRoundTrip(t *testing.T) {
 			if rapid.Bool().Draw(t, "cut") {
 				c.Cut = []uint32{0}
 			}
+			if rapid.Bool().Draw(t, "numbered") {
+				c.Origin, c.Number = rapid.StringN(1, 40, -1).Draw(t, "origin"), rapid.Uint64().Draw(t, "number")
+			}
+			if rapid.Bool().Draw(t, "named") {
+				c.IDs = rapid.SliceOfN(rapid.String(), len(c.Records), len(c.Records)).Draw(t, "ids")
+			}
 			want = append(want, Placed{c, first})
 			first += uint32(len(c.Records))
 		}
@@ -176,12 +183,51 @@ func TestCodecRoundTrip(t *testing.T) {
 	})
 }
 
+// payloadV1 is what a program of version 1 of the codec wrote.
+func payloadV1(t testing.TB) []byte {
+	t.Helper()
+	payload, err := hex.DecodeString("0128b52ffd04006d030014060307008180a8bef694bfbd180a7379736c6f672d746370093139322e302e322e3400000102030700093c31333e6f6e653c31343e7468726565" +
+		"0903820468747435056e67696e78056b65792d31000105474554202f0004837469636b0000000000031005c432eacebc0928db26a7da")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return payload
+}
+
+func TestCodecReadsVersion1(t *testing.T) {
+	codec, err := NewCodec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := codec.Decode(payloadV1(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Placed{
+		{&Chunk{Tenant: 7, Input: "syslog-tcp", Peer: "192.0.2.4", Arrived: 1764000000000000001, Records: []string{"<13>one", "", "<14>three"}, Cut: []uint32{2}}, 0},
+		{&Chunk{Tenant: 9, Input: "http", Peer: "192.0.2.5", Source: "nginx", Key: "key-1", Arrived: 1764000000000000002, Records: []string{"GET /"}}, 3},
+		{&Chunk{Input: "tick", Arrived: 1764000000000000003, Records: []string{}}, 4},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestAppendRefusesIDsThatDoNotFit(t *testing.T) {
+	q, _ := open(t, Config{Dir: t.TempDir(), Partitions: 1, MaxBytes: 64 << 20}, nil)
+	if err := q.Append(t.Context(), &Chunk{Tenant: 1, Records: []string{"a", "b"}, IDs: []string{"1"}}); err == nil {
+		t.Error("a chunk of two records and one id was taken")
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	codec, err := NewCodec()
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(codec.Encode(nil, []Placed{{&Chunk{Tenant: 1, Input: "http", Records: []string{"a", "bc"}}, 0}}))
+	f.Add(codec.Encode(nil, []Placed{{&Chunk{Tenant: 1, Input: "collector", Origin: "c-1", Number: 1 << 20, Records: []string{"a", "bc"}, IDs: []string{"", "id"}}, 0}}))
+	f.Add(payloadV1(f))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		chunks, err := codec.Decode(b)
 		if err != nil {
