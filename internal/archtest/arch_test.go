@@ -22,7 +22,7 @@ var layers = []struct {
 }{
 	{"leaves", []string{"internal/fault", "internal/quiet", "internal/run", "internal/telemetry"}},
 	{"foundations", []string{
-		"internal/event", "internal/evtx", "internal/framing", "internal/query", "internal/sigma", "internal/wazuh", "internal/eventstore", "internal/eventstore/memory",
+		"internal/collector/protocol", "internal/event", "internal/evtx", "internal/framing", "internal/query", "internal/sigma", "internal/wazuh", "internal/eventstore", "internal/eventstore/memory",
 		"internal/eventstore/storetest", "internal/eventstore/victorialogs", "internal/queue", "internal/archive", "internal/sqldb", "internal/sqldb/sqldbtest",
 	}},
 	{"domain", []string{"internal/audit", "internal/job", "internal/outbox", "internal/tenant", "internal/identity", "internal/source", "internal/rule", "internal/alert", "internal/alert/alerttest", "internal/incident", "internal/retention"}},
