@@ -14,13 +14,14 @@ const (
 	MaxUnpacked = 8 << 20 // bytes
 	MaxPacked   = MaxUnpacked + 64<<10
 	MaxRecords  = 20_000
-	MaxChunks   = 1 << 12 // each has its number within the batch in 16 bits
+	MaxChunks   = 1 << 12   // each has its number within the batch in 16 bits
+	MaxSeq      = 1<<48 - 1 // so that a batch's and a chunk's number fit into 64 bits
 )
 
 // A Batch is what is sent, acknowledged and sent again as one. Its number and
 // content never change once it is on the collector's disk.
 type Batch struct {
-	Seq    uint64 // from 1, without gaps, never used twice by one identity
+	Seq    uint64 // at least 1, below 1<<48, rising with gaps, never used twice by one identity
 	Chunks []Chunk
 }
 
@@ -146,7 +147,7 @@ func (r *reader) fail() {
 
 func (r *reader) batch() *Batch {
 	b := &Batch{Seq: r.uvarint()}
-	if b.Seq == 0 {
+	if b.Seq == 0 || b.Seq > MaxSeq {
 		r.fail()
 	}
 	left := MaxRecords

@@ -85,7 +85,8 @@ type RenewResponse struct {
 	NotAfter    time.Time `json:"notAfter"`
 }
 
-// Ack says that the batch Acked and every one below it are on the server's disk.
+// Ack says that the batch Acked is on the server's disk. Batches are sent one after
+// the other, in the order of their numbers.
 type Ack struct {
 	Acked uint64 `json:"acked"`
 }
