@@ -29,7 +29,7 @@ func (f *serverFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.listen, "listen", d.Listen, "address of the REST API")
 	cmd.Flags().StringVar(&f.syslogUDP, "syslog-udp", d.Syslog.UDP, "address for syslog over UDP, empty for none")
 	cmd.Flags().StringVar(&f.syslogTCP, "syslog-tcp", d.Syslog.TCP, "address for syslog over TCP, empty for none")
-	cmd.Flags().StringArrayVar(&f.webhookAllow, "webhook-allow", nil, "internal network that outbound calls may reach, such as 10.0.0.0/8 (nothing calls out yet)")
+	cmd.Flags().StringArrayVar(&f.webhookAllow, "webhook-allow", nil, "internal network that webhooks and other outbound calls may reach, such as 10.0.0.0/8")
 }
 
 // load returns the checked settings in force.
@@ -43,7 +43,7 @@ func (f *serverFlags) load(cmd *cobra.Command) (config.Config, error) {
 		"listen":        func() { cfg.Listen = f.listen },
 		"syslog-udp":    func() { cfg.Syslog.UDP = f.syslogUDP },
 		"syslog-tcp":    func() { cfg.Syslog.TCP = f.syslogTCP },
-		"webhook-allow": func() { cfg.WebhookAllow = f.webhookAllow },
+		"webhook-allow": func() { cfg.Webhooks.Allow = f.webhookAllow },
 	} {
 		if cmd.Flags().Changed(name) {
 			set()

@@ -23,9 +23,9 @@ var layers = []struct {
 	{"leaves", []string{"internal/fault", "internal/quiet", "internal/run", "internal/telemetry"}},
 	{"foundations", []string{
 		"internal/collector/protocol", "internal/event", "internal/evtx", "internal/framing", "internal/query", "internal/sigma", "internal/wazuh", "internal/eventstore", "internal/eventstore/memory",
-		"internal/eventstore/storetest", "internal/eventstore/victorialogs", "internal/queue", "internal/archive", "internal/sqldb", "internal/sqldb/sqldbtest",
+		"internal/eventstore/storetest", "internal/eventstore/victorialogs", "internal/queue", "internal/archive", "internal/sqldb", "internal/sqldb/sqldbtest", "internal/outbound", "internal/seal",
 	}},
-	{"domain", []string{"internal/audit", "internal/job", "internal/outbox", "internal/tenant", "internal/identity", "internal/source", "internal/rule", "internal/alert", "internal/alert/alerttest", "internal/incident", "internal/retention"}},
+	{"domain", []string{"internal/audit", "internal/job", "internal/outbox", "internal/tenant", "internal/identity", "internal/source", "internal/fleet", "internal/rule", "internal/alert", "internal/alert/alerttest", "internal/incident", "internal/retention"}},
 	{"engines", []string{"internal/parse", "internal/detect", "internal/detect/ruletest", "internal/hunt", "internal/sight", "internal/content", "internal/exception", "rules", "internal/workbench", "internal/pipeline"}},
 	{"doors", []string{"internal/ingest", "internal/api", "client"}},
 	{"assembly", []string{"internal/config", "internal/demo", "internal/app"}},
@@ -38,6 +38,7 @@ var restricted = []struct{ prefix, only, reason string }{
 	{"github.com/nats-io", "internal/queue", "the queue is the only user of JetStream"},
 	{"modernc.org/sqlite", "internal/sqldb", "drivers are hidden behind sqldb"},
 	{"github.com/jackc/pgx", "internal/sqldb", "drivers are hidden behind sqldb"},
+	{"code.dny.dev/ssrf", "internal/outbound", "there is one way out"},
 	{"github.com/danielgtaylor/huma", "internal/api", "HTTP shapes stay in the REST door"},
 	{module + "internal/config", "internal/app", "packages get their own settings; only app and the commands know the file"},
 }

@@ -4,12 +4,14 @@
 package config
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,7 +33,9 @@ type Config struct {
 	Retention    Retention  `yaml:"retention"`     // when events go
 	Alerts       Alerts     `yaml:"alerts"`        // how they are raised
 	Log          Log        `yaml:"log"`           // KYRA's own log, on standard error
-	WebhookAllow []string   `yaml:"webhook_allow"` // networks that outbound calls may reach although they are internal; checked, nothing calls out yet
+	Webhooks     Webhooks   `yaml:"webhooks"`      // calls to addresses that users type in
+	Seal         Seal       `yaml:"seal"`          // how secrets are kept
+	WebhookAllow []string   `yaml:"webhook_allow"` // older name of webhooks.allow; both count
 }
 
 // TLS names a certificate and its key, PEM files.
@@ -90,6 +94,19 @@ type Retention struct {
 type Alerts struct {
 	StormAfter int `yaml:"storm_after"` // alerts of one rule and tenant in an hour, beyond which further ones fold into one; 0: never
 }
+
+// Webhooks bounds outbound calls.
+type Webhooks struct {
+	Allow []string `yaml:"allow"` // networks that outbound calls may reach although they are internal, and without TLS
+}
+
+// Seal says how secrets that must be read again are kept.
+type Seal struct {
+	Key Secret `yaml:"key"` // 32 bytes in base64, the same on all servers of a database; empty: the file seal-key in the data folder
+}
+
+// Allowed is every network that outbound calls may reach although it is internal.
+func (c *Config) Allowed() []string { return slices.Concat(c.Webhooks.Allow, c.WebhookAllow) }
 
 // Log is KYRA's own log.
 type Log struct {
@@ -208,9 +225,18 @@ func (c *Config) Validate() error {
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		fault("log.format", "is %q, allowed: text, json", c.Log.Format)
 	}
-	for i, n := range c.WebhookAllow {
-		if _, err := netip.ParsePrefix(n); err != nil {
-			fault(fmt.Sprintf("webhook_allow[%d]", i), "%q is not a network such as 10.0.0.0/8", n)
+	if key, err := base64.StdEncoding.DecodeString(string(c.Seal.Key)); c.Seal.Key != "" && (err != nil || len(key) != 32) {
+		fault("seal.key", "is not 32 bytes in base64: make one with openssl rand -base64 32")
+	}
+	for key, list := range map[string][]string{"webhooks.allow": c.Webhooks.Allow, "webhook_allow": c.WebhookAllow} {
+		for i, n := range list {
+			_, err := netip.ParseAddr(n)
+			if err != nil {
+				_, err = netip.ParsePrefix(n)
+			}
+			if err != nil {
+				fault(fmt.Sprintf("%s[%d]", key, i), "%q is not a network such as 10.0.0.0/8", n)
+			}
 		}
 	}
 	return errors.Join(faults...)

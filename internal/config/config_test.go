@@ -23,7 +23,7 @@ func TestDefaultIsValidAndRoundTrips(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, text)
 	}
-	got.EventStore.Nodes, got.WebhookAllow = nil, nil // empty list and no list mean the same
+	got.EventStore.Nodes, got.WebhookAllow, got.Webhooks.Allow = nil, nil, nil // empty list and no list mean the same
 	if d := cmp.Diff(cfg, got); d != "" {
 		t.Error(d)
 	}
