@@ -40,6 +40,9 @@ type line struct {
 	count                  string
 	depth                  int // records inside records
 	reading                int // where the fields begin that a product's reader adds
+
+	force *effect // of settings, nil without
+	broke bool    // the format that force names cannot read it
 }
 
 // severity ranks as event.SeverityRank does; 0 is "not said".
@@ -159,6 +162,9 @@ func (l *line) run() {
 		l.e.Tag(event.TagTruncated)
 	}
 	scanHeader(l)
+	if l.force != nil {
+		l.forceProgram()
+	}
 	l.content()
 }
 
@@ -175,7 +181,7 @@ func (l *line) finish() {
 	if l.invalid {
 		e.Tag(event.TagInvalidUTF8)
 	}
-	if l.failed {
+	if l.failed || l.broke && l.parser == "text" {
 		e.Tag(event.TagParseError)
 	}
 	if l.fieldsCut {

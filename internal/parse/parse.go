@@ -17,9 +17,11 @@ type Record struct {
 	Peer    string // address of the sender, "" where there is none
 	Source  string // hint: a name of Parsers (or one of its sources), "" or a family such as "linux" for automatic
 	Input   string // the door: "http", "syslog-udp", …
+	Key     string // id of the token, key or collector that it came with, "" for none
 
-	Zone *time.Location // of times without a zone; nil is UTC
-	Cut  bool           // the input was longer than the limit
+	Zone     *time.Location // of times without a zone; nil is UTC
+	Cut      bool           // the input was longer than the limit
+	Settings *Settings      // of the tenant; nil where there are none
 }
 
 // Options are the choices of a Parser. The zero value is good.
@@ -49,6 +51,7 @@ type Parser struct {
 	json     jsonScanner
 	flat     jsonTree // the keys of records that write key=value
 	products []product
+	chosen   chosen
 }
 
 // New returns a Parser with every content parser of this package.
@@ -76,6 +79,8 @@ type Explanation struct {
 	Header string // "rfc5424", "rfc3164", "time" or "none"
 	Parser string // a name of Parsers, or "text"
 	Why    string // what decided it, for people
+
+	Settings []string // ids of the settings that were applied
 }
 
 // Parse reads r into e, which it resets first. It never fails: what cannot be
@@ -86,11 +91,23 @@ func (p *Parser) Parse(r *Record, e *event.Event) { p.ParseExplain(r, e) }
 
 // ParseExplain does what Parse does and tells how it decided.
 func (p *Parser) ParseExplain(r *Record, e *event.Event) Explanation {
+	x := p.read(r, e, nil)
+	if r.Settings != nil {
+		return p.settle(r, e, x)
+	}
+	return x
+}
+
+// read reads r into e, as f says where it is not nil.
+func (p *Parser) read(r *Record, e *event.Event, f *effect) Explanation {
 	e.Reset()
 	e.Raw, e.Arrived, e.Tenant = r.Raw, r.Arrived, r.Tenant
 	p.record = *r // so that the caller's stays on its stack
 	l := &p.line
-	*l = line{p: p, r: &p.record, e: e, pri: -1}
+	*l = line{p: p, r: &p.record, e: e, pri: -1, force: f}
+	if f != nil && f.Zone != nil {
+		p.record.Zone = f.Zone
+	}
 	l.text = strings.TrimPrefix(trimTail(r.Raw), "\uFEFF")
 	if !utf8.ValidString(l.text) || strings.IndexByte(l.text, 0) >= 0 {
 		l.text = cleanText(l.text)

@@ -160,6 +160,9 @@ func (l *line) content() {
 	if l.container() {
 		l.innerHeader()
 	}
+	if l.force != nil && l.forced() {
+		return
+	}
 	reg := &l.p.registry
 	hint := l.r.Source
 	var own, forced *content
