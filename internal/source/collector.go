@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kyra-mdr/kyra/internal/collector/protocol"
 	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
@@ -19,8 +20,8 @@ const Server = "server"
 // A collector beats each BeatEvery and is offline when nothing was heard of it
 // for longer than OfflineAfter: two beats may be lost.
 const (
-	BeatEvery    = 30 * time.Second
-	OfflineAfter = 3 * BeatEvery
+	BeatEvery    = protocol.HeartbeatInterval
+	OfflineAfter = protocol.OfflineAfter
 )
 
 // Status tells whether a collector is there.
@@ -37,7 +38,7 @@ const (
 type Collector struct {
 	ID       string // UUIDv7, for ever the same
 	Tenant   uint32
-	Name     string // Server, or the agent's own name
+	Name     string // Server, or the agent's id
 	Hostname string
 	Version  string
 	OSFamily string // "linux", "windows", "darwin", …
@@ -53,8 +54,10 @@ type Collector struct {
 // A Beat is one sign of life.
 type Beat struct {
 	Tenant                      uint32
-	Name                        string // Server, or the agent's own name
+	ID                          string // that it has where it is new; "": one is made
+	Name                        string // Server, or the agent's id
 	Hostname, Version, OSFamily string
+	At                          time.Time // zero: now
 }
 
 // Service keeps collectors and ledger.
@@ -69,20 +72,25 @@ func New(db *sqldb.DB, now func() time.Time) *Service { return &Service{db: db, 
 // Heartbeat notes that a collector lives, and makes it when it is new. tx may be
 // the database itself or a transaction of the caller's.
 func (s *Service) Heartbeat(ctx context.Context, tx *sqldb.DB, b Beat) error {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return fmt.Errorf("heartbeat: %w", err)
+	if b.ID == "" {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return fmt.Errorf("heartbeat: %w", err)
+		}
+		b.ID = id.String()
 	}
-	now := s.now().UnixMicro()
+	if b.At.IsZero() {
+		b.At = s.now()
+	}
 	// A clock that went back, or an older beat that comes late, changes nothing.
-	_, err = sqldb.Exec(ctx, tx, `
+	_, err := sqldb.Exec(ctx, tx, `
 		INSERT INTO collector (id, tenant, name, hostname, version, os_family, created_at, last_heartbeat)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
 		ON CONFLICT (tenant, name) DO UPDATE SET
 			hostname = excluded.hostname, version = excluded.version, os_family = excluded.os_family,
 			last_heartbeat = excluded.last_heartbeat
 		WHERE collector.last_heartbeat <= excluded.last_heartbeat`,
-		id.String(), int64(b.Tenant), b.Name, b.Hostname, b.Version, b.OSFamily, now)
+		b.ID, int64(b.Tenant), b.Name, b.Hostname, b.Version, b.OSFamily, b.At.UnixMicro())
 	if err != nil {
 		return fmt.Errorf("heartbeat of %s: %w", b.Name, err)
 	}
@@ -93,10 +101,12 @@ const collectorColumns = `
 	SELECT c.id, c.tenant, c.name, c.hostname, c.version, c.os_family, c.created_at, c.last_heartbeat, COALESCE(t.received, 0)
 	FROM collector c LEFT JOIN collector_total t ON t.tenant = c.tenant AND t.collector = c.name`
 
-// List returns all collectors of a tenant, by host name.
+// List returns all collectors of a tenant, by host name, but for those that were
+// revoked.
 func (s *Service) List(ctx context.Context, tenant uint32) ([]Collector, error) {
 	all, err := sqldb.All(ctx, s.db, s.scan, collectorColumns+`
-		WHERE c.tenant = $1 ORDER BY c.hostname, c.id`, int64(tenant))
+		WHERE c.tenant = $1 AND NOT EXISTS (SELECT 1 FROM fleet_member m WHERE m.id = c.id AND m.revoked_at IS NOT NULL)
+		ORDER BY c.hostname, c.id`, int64(tenant))
 	if err != nil {
 		return nil, fmt.Errorf("list collectors: %w", err)
 	}
