@@ -64,7 +64,7 @@ func (s *Service) Patch(ctx context.Context, tenant uint32, actor, id string, p 
 	}
 	var d *Detail
 	err := s.db.Tx(ctx, func(tx *sqldb.DB) error {
-		if err := apply(ctx, tx, time.Now(), tenant, actor, id, p); err != nil {
+		if err := s.apply(ctx, tx, time.Now(), tenant, actor, id, p); err != nil {
 			return err
 		}
 		var err error
@@ -94,7 +94,7 @@ func (s *Service) Bulk(ctx context.Context, tenant uint32, actor string, ids []s
 	err := s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		now := time.Now()
 		for i, id := range ids {
-			err := apply(ctx, tx, now, tenant, actor, id, p)
+			err := s.apply(ctx, tx, now, tenant, actor, id, p)
 			if err != nil && !errors.Is(err, fault.NotFound) && !errors.Is(err, fault.Conflict) {
 				return err
 			}
@@ -109,7 +109,7 @@ func (s *Service) Bulk(ctx context.Context, tenant uint32, actor string, ids []s
 }
 
 // apply does one patch with its history and audit entry.
-func apply(ctx context.Context, tx *sqldb.DB, now time.Time, tenant uint32, actor, id string, p Patch) error {
+func (s *Service) apply(ctx context.Context, tx *sqldb.DB, now time.Time, tenant uint32, actor, id string, p Patch) error {
 	a, err := byID(ctx, tx, tenant, id)
 	if err != nil {
 		return err
@@ -117,6 +117,7 @@ func apply(ctx context.Context, tx *sqldb.DB, now time.Time, tenant uint32, acto
 	if p.Version != 0 && p.Version != a.Version {
 		return fault.New(fault.Conflict, "the alert was changed meanwhile: it is at version %d", a.Version).In("version")
 	}
+	before := a.Status
 	var changes []Change
 	change := func(action, from, to string) {
 		if from != to {
@@ -147,6 +148,11 @@ func apply(ctx context.Context, tx *sqldb.DB, now time.Time, tenant uint32, acto
 	if _, err := sqldb.Exec(ctx, tx, `UPDATE alert SET status = $1, assigned_to = $2, verdict = $3, updated_at = $4, version = version + 1 WHERE seq = $5`,
 		string(a.Status), a.AssignedTo, string(a.Verdict), now.UnixMicro(), a.seq); err != nil {
 		return err
+	}
+	if before != a.Status && s.tell != nil {
+		if err := s.tell(ctx, tx, a); err != nil {
+			return err
+		}
 	}
 	detail := map[string]any{}
 	for _, c := range changes {

@@ -24,6 +24,7 @@ type Service struct {
 	db         *sqldb.DB
 	limits     limits
 	stormLimit int64
+	tell       TellFunc
 
 	mu           sync.Mutex
 	vocabularies map[uint32]*cachedVocabulary
@@ -37,6 +38,14 @@ func New(db *sqldb.DB) *Service { return NewWithStorms(db, DefaultStormLimit) }
 func NewWithStorms(db *sqldb.DB, limit int) *Service {
 	return &Service{db: db, limits: defaultLimits(), stormLimit: int64(limit), vocabularies: map[uint32]*cachedVocabulary{}}
 }
+
+// A TellFunc notes, in the transaction tx, that others are to be told of an alert as it
+// now is.
+type TellFunc func(ctx context.Context, tx *sqldb.DB, a *Alert) error
+
+// SetTell sets what is called for every alert whose status a person changed; before
+// that nobody is told. It is for assembling a server, before the service is used.
+func (s *Service) SetTell(f TellFunc) { s.tell = f }
 
 var errNoAlert = fault.New(fault.NotFound, "no such alert")
 

@@ -36,6 +36,7 @@ func (s *Server) openDetection(ctx context.Context, now func() time.Time) error 
 	}
 	d.alerts = alert.NewWithStorms(s.db, s.cfg.Alerts.StormAfter)
 	d.incidents = incident.New(s.db, d.alerts, incident.DefaultSLA)
+	tellOf(d.alerts, d.incidents)
 	d.sights = sight.New(s.db, sight.Options{Log: s.log, Lists: d.rules.Lists, Active: d.rules.Active, Now: now})
 	d.books = newAccounts(d.rules, s.db, s.log, now)
 	d.rulesets = newRulesets(d.rules, d.rules.Lists, d.books, s.log, now)

@@ -17,6 +17,9 @@ func (d *detection) record(ctx context.Context, tx *sqldb.DB, now time.Time, fin
 	if err != nil {
 		return err
 	}
+	if err := tellCreated(ctx, tx, outcomes); err != nil {
+		return err
+	}
 	if err := d.incidents.FromAlerts(ctx, tx, now, outcomes); err != nil {
 		return err
 	}

@@ -227,6 +227,11 @@ func (s *Service) write(ctx context.Context, tx *sqldb.DB, now time.Time, actor 
 		in.Title, in.Severity, string(in.Status), in.AssignedTo, in.SLADueAt.UnixMicro(), sqldb.Nullable(in.ClosedAt), in.MergedInto, now.UnixMicro(), in.ID); err != nil {
 		return err
 	}
+	if s.tell != nil && slices.ContainsFunc(steps, changesStatus) {
+		if err := s.tell(ctx, tx, in, false); err != nil {
+			return err
+		}
+	}
 	detail := map[string]any{}
 	for _, st := range steps {
 		if err := step(ctx, tx, in.ID, st); err != nil {
@@ -238,6 +243,19 @@ func (s *Service) write(ctx context.Context, tx *sqldb.DB, now time.Time, actor 
 		}
 	}
 	return audit.Record(ctx, tx, audit.Entry{Tenant: in.Tenant, At: now, Actor: actor, Action: action, Object: in.ID, Detail: detail})
+}
+
+// changesStatus tells whether a step of write's leaves the incident with another status.
+func changesStatus(st Step) bool {
+	switch st.Action {
+	case "status":
+		return true
+	case "mergedInto": // closes it
+		return st.Old != string(Closed)
+	case "unmerged": // gives it back the status it had
+		return st.New != string(Closed)
+	}
+	return false
 }
 
 // writable returns an incident that takes changes: one that was merged into another

@@ -24,14 +24,24 @@ type Service struct {
 	db     *sqldb.DB
 	alerts *alert.Service
 	sla    SLA
+	tell   TellFunc
 }
+
+// A TellFunc notes, in the transaction tx, that others are to be told of an incident as
+// it now is: that it was created, or that its status changed.
+type TellFunc func(ctx context.Context, tx *sqldb.DB, in *Incident, created bool) error
+
+// SetTell sets what is called for every incident that is made and every change of a
+// status; before that nobody is told. It is for assembling a server, before the service
+// is used.
+func (s *Service) SetTell(f TellFunc) { s.tell = f }
 
 // New returns the use cases on db; the zero SLA means DefaultSLA.
 func New(db *sqldb.DB, alerts *alert.Service, sla SLA) *Service {
 	if sla == (SLA{}) {
 		sla = DefaultSLA
 	}
-	return &Service{db, alerts, sla}
+	return &Service{db: db, alerts: alerts, sla: sla}
 }
 
 const (
@@ -94,6 +104,11 @@ func (s *Service) insert(ctx context.Context, tx *sqldb.DB, now time.Time, actor
 	}
 	if err := step(ctx, tx, in.ID, Step{At: now, Actor: actor, Action: "created", New: string(Open)}); err != nil {
 		return err
+	}
+	if s.tell != nil {
+		if err := s.tell(ctx, tx, in, true); err != nil {
+			return err
+		}
 	}
 	return audit.Record(ctx, tx, audit.Entry{Tenant: in.Tenant, At: now, Actor: actor, Action: "incident.create", Object: in.ID, Detail: map[string]any{"title": in.Title, "origin": in.Origin}})
 }
