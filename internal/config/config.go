@@ -27,6 +27,7 @@ type Config struct {
 	Tenant       string     `yaml:"tenant"`        // name of the tenant that the first start makes and that plain syslog belongs to
 	Syslog       Syslog     `yaml:"syslog"`        // listeners for plain syslog
 	GELF         GELF       `yaml:"gelf"`          // listeners for GELF
+	Collectors   Collectors `yaml:"collectors"`    // where agents call
 	Database     Database   `yaml:"database"`      // alerts, incidents, rules, keys
 	Queue        Queue      `yaml:"queue"`         // what was acknowledged and is not yet processed
 	EventStore   EventStore `yaml:"eventstore"`    // the index of events
@@ -60,6 +61,12 @@ type Syslog struct {
 type GELF struct {
 	UDP string `yaml:"udp"`
 	TCP string `yaml:"tcp"`
+}
+
+// Collectors says where agents call. They may always call Listen.
+type Collectors struct {
+	Listen  string `yaml:"listen"`  // another address for them alone; empty: none
+	Address string `yaml:"address"` // host:port that they reach the server by; default from public_url or the addresses above
 }
 
 // Database is the control database.
@@ -175,6 +182,8 @@ func (c *Config) Validate() error {
 	address("syslog.relp", c.Syslog.RELP, false)
 	address("gelf.udp", c.GELF.UDP, false)
 	address("gelf.tcp", c.GELF.TCP, false)
+	address("collectors.listen", c.Collectors.Listen, false)
+	address("collectors.address", c.Collectors.Address, false)
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		fault("tls", "needs both cert and key")
 	}
