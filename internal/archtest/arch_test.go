@@ -22,10 +22,10 @@ var layers = []struct {
 }{
 	{"leaves", []string{"internal/fault", "internal/quiet", "internal/run", "internal/telemetry"}},
 	{"foundations", []string{
-		"internal/collector/protocol", "internal/event", "internal/evtx", "internal/framing", "internal/query", "internal/sigma", "internal/wazuh", "internal/eventstore", "internal/eventstore/memory",
+		"internal/collector/protocol", "internal/event", "internal/evtx", "internal/framing", "internal/query", "internal/sigma", "internal/wazuh", "internal/mask", "internal/eventstore", "internal/eventstore/memory",
 		"internal/eventstore/storetest", "internal/eventstore/victorialogs", "internal/queue", "internal/archive", "internal/sqldb", "internal/sqldb/sqldbtest", "internal/outbound", "internal/seal",
 	}},
-	{"domain", []string{"internal/audit", "internal/job", "internal/outbox", "internal/tenant", "internal/identity", "internal/source", "internal/fleet", "internal/rule", "internal/alert", "internal/alert/alerttest", "internal/incident", "internal/retention"}},
+	{"domain", []string{"internal/audit", "internal/job", "internal/outbox", "internal/tenant", "internal/identity", "internal/source", "internal/privacy", "internal/fleet", "internal/rule", "internal/alert", "internal/alert/alerttest", "internal/incident", "internal/retention"}},
 	{"engines", []string{"internal/parse", "internal/detect", "internal/detect/ruletest", "internal/hunt", "internal/sight", "internal/content", "internal/exception", "rules", "internal/workbench", "internal/pipeline"}},
 	{"doors", []string{"internal/ingest", "internal/api", "client"}},
 	{"assembly", []string{"internal/config", "internal/demo", "internal/app"}},
