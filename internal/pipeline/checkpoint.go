@@ -35,8 +35,9 @@ type mark struct {
 
 // snapshot is what a checkpoint writes beside the sequence.
 type snapshot struct {
-	state  state
-	counts *counts
+	state   state
+	resends *resendChanges // nil where nothing changed
+	counts  *counts
 }
 
 // counts gathers what happened since the last checkpoint.
@@ -58,21 +59,33 @@ func newCounts() *counts {
 }
 
 func (c *counts) add(e *event.Event, day retention.Day) {
-	at := sourceHour{e.Tenant, e.Get(event.Source), e.Arrived / int64(time.Hour)}
+	n := c.of(e.Tenant, e.Get(event.Source), e.Arrived)
+	n.Received++
+	n.Stored++
+	if c.days[day] < e.Arrived {
+		c.days[day] = e.Arrived
+	}
+}
+
+// drop counts records that make no event.
+func (c *counts) drop(tenant uint32, from string, arrived int64, records int) {
+	n := c.of(tenant, from, arrived)
+	n.Received += int64(records)
+	n.Dropped += int64(records)
+}
+
+func (c *counts) of(tenant uint32, from string, arrived int64) *source.Count {
+	at := sourceHour{tenant, from, arrived / int64(time.Hour)}
 	if c.last == nil || at != c.lastKey {
 		n := c.bySource[at]
 		if n == nil {
 			at.source = strings.Clone(at.source) // else it would hold its whole batch
-			n = &source.Count{Tenant: at.tenant, Source: at.source, Arrived: e.Arrived}
+			n = &source.Count{Tenant: at.tenant, Source: at.source, Arrived: arrived}
 			c.bySource[at] = n
 		}
 		c.last, c.lastKey = n, sourceHour{at.tenant, n.Source, at.hour}
 	}
-	c.last.Received++
-	c.last.Stored++
-	if c.days[day] < e.Arrived {
-		c.days[day] = e.Arrived
-	}
+	return c.last
 }
 
 func listMarks(ctx context.Context, db *sqldb.DB) ([]mark, error) {
@@ -155,6 +168,9 @@ func saveCheckpoint(ctx context.Context, tx *sqldb.DB, sources *source.Service, 
 		return err
 	}
 	if err := retention.Note(ctx, tx, s.counts.days); err != nil {
+		return err
+	}
+	if err := saveResends(ctx, tx, partition, s.resends); err != nil {
 		return err
 	}
 	return sources.Record(ctx, tx, s.counts.list())

@@ -8,6 +8,8 @@ type Metrics struct {
 	Stored            *metrics.Counter   // events that the store answered for
 	Replayed          *metrics.Counter   // events that a replay found stored already
 	Findings          *metrics.Counter   // events that findings count
+	Resent            *metrics.Counter   // records that came again and made no event
+	ForgottenIDs      *metrics.Counter   // ids of records that gave way to newer ones before their term
 	FindingsRefused   *metrics.Counter   // findings that the database refused: each is in the log
 	Unreadable        *metrics.Counter   // messages that no Append wrote
 	Moved             *metrics.Counter   // events kept under their arrival, since too many different days are stored
@@ -23,6 +25,8 @@ func NewMetrics(set *metrics.Set) *Metrics {
 		Stored:            set.NewCounter("kyra_pipeline_stored_events_total"),
 		Replayed:          set.NewCounter("kyra_pipeline_replayed_events_total"),
 		Findings:          set.NewCounter("kyra_pipeline_findings_total"),
+		Resent:            set.NewCounter(`kyra_pipeline_dropped_records_total{policy="` + policyResend + `"}`),
+		ForgottenIDs:      set.NewCounter("kyra_pipeline_forgotten_ids_total"),
 		FindingsRefused:   set.NewCounter("kyra_pipeline_findings_refused_total"),
 		Unreadable:        set.NewCounter("kyra_pipeline_unreadable_messages_total"),
 		Moved:             set.NewCounter("kyra_pipeline_moved_events_total"),

@@ -69,6 +69,7 @@ type bench struct {
 	t       *testing.T
 	q       *queue.Queue
 	archive *archive.Archive
+	dir     string // of the archive
 	db      *sqldb.DB
 	store   *lossy
 
@@ -128,11 +129,12 @@ func newBench(t *testing.T, db *sqldb.DB, after uint64) *bench {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- q.Run(ctx) }()
-	a, err := archive.Open(t.TempDir(), log)
+	dir := t.TempDir()
+	a, err := archive.Open(dir, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, q: q, archive: a, db: db, store: &lossy{Store: &memory.Store{}}, metrics: NewMetrics(metrics.NewSet())}
+	b := &bench{t: t, q: q, archive: a, dir: dir, db: db, store: &lossy{Store: &memory.Store{}}, metrics: NewMetrics(metrics.NewSet())}
 	set := ruleset(t)
 	b.rulesets = func(context.Context, uint32) (*detect.Ruleset, error) { return set, nil }
 	t.Cleanup(func() {

@@ -44,22 +44,30 @@ func Reindex(ctx context.Context, dir string, store eventstore.Store, zone *time
 		n := 0
 		from, to := int64(math.MaxInt64), int64(math.MinInt64)
 		for _, c := range chunks {
-			cut := c.Cut
+			cut, skip := c.Cut, c.Again // the archive says what came before
 			for i, raw := range c.Records {
+				r := parse.Record{Tenant: c.Tenant, Raw: raw, Arrived: c.Arrived, Peer: c.Peer, Source: c.Source, Input: c.Input, Zone: zone}
+				if len(cut) > 0 && cut[0] == uint32(i) {
+					r.Cut, cut = true, cut[1:]
+				}
+				if len(skip) > 0 && skip[0] == uint32(i) {
+					skip = skip[1:]
+					continue
+				}
 				if n == len(events) {
 					events = append(events, event.Event{})
 				}
 				e := &events[n]
 				n++
-				r := parse.Record{Tenant: c.Tenant, Raw: raw, Arrived: c.Arrived, Peer: c.Peer, Source: c.Source, Input: c.Input, Zone: zone}
-				if len(cut) > 0 && cut[0] == uint32(i) {
-					r.Cut, cut = true, cut[1:]
-				}
 				parser.Parse(&r, e)
 				e.ID = event.ID{Partition: b.Partition, Seq: b.Seq, Index: c.First + uint32(i)}
 				e.Tenant, e.Arrived = c.Tenant, c.Arrived
 				from, to = min(from, e.Time), max(to, e.Time)
 			}
+		}
+		if n == 0 { // all of it had come before
+			p.Blocks++
+			return nil
 		}
 		present, err := store.Present(ctx, b.Tenant, b.Partition, b.Seq, from, to)
 		if err != nil {

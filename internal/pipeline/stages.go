@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,7 @@ type stages struct {
 	rules    map[uint32]*tenantRules // of this batch
 	detector *detect.Detector
 	hits     []detect.Hit
+	resends  *resends
 	counts   *counts
 	lastDay  retention.Day // that was admitted
 	seen     uint64        // events
@@ -63,7 +65,7 @@ func newStages(ctx context.Context, w *worker, m mark) (*stages, error) {
 		return nil, err
 	}
 	s := &stages{
-		w: w, codec: codec, parser: parse.New(parse.Options{}), rules: map[uint32]*tenantRules{}, counts: newCounts(),
+		w: w, codec: codec, parser: parse.New(parse.Options{}), rules: map[uint32]*tenantRules{}, counts: newCounts(), resends: newResends(w.Metrics.ForgottenIDs),
 		lastDay: math.MinInt64, lastSeq: m.base, snapSeq: m.base, nextCheck: w.Now().Add(w.CheckpointEvery), saved: make(chan struct{}, 2),
 	}
 	var rulesErr error
@@ -77,6 +79,9 @@ func newStages(ctx context.Context, w *worker, m mark) (*stages, error) {
 		return nil
 	})
 	s.base.Store(m.base)
+	if err := s.resends.load(ctx, w.DB, w.partition); err != nil {
+		return nil, err
+	}
 	if m.state != nil {
 		if err := s.parser.Restore(m.state.Parser); err != nil {
 			return nil, fmt.Errorf("restore parser: %w", err)
@@ -119,8 +124,9 @@ func (s *stages) prepare(ctx context.Context, m queue.Message) (*batch, error) {
 	}
 	b.resize(total)
 	emit := func(f *alert.Finding) { b.findings = append(b.findings, *f) }
-	n := 0
-	for _, c := range chunks {
+	n, again := 0, 0
+	for i := range chunks {
+		c := &chunks[i]
 		if len(c.Records) == 0 { // time passes: see tickIfDue
 			s.detector.Advance(c.Arrived)
 			continue
@@ -129,14 +135,22 @@ func (s *stages) prepare(ctx context.Context, m queue.Message) (*batch, error) {
 			return nil, err
 		}
 		rules := s.rules[c.Tenant]
-		cut := c.Cut
+		if c.Again = s.resends.again(c.Chunk); len(c.Again) > 0 {
+			again += len(c.Again)
+			s.counts.drop(c.Tenant, cmp.Or(c.Source, c.Input), c.Arrived, len(c.Again))
+		}
+		cut, skip := c.Cut, c.Again
 		for i, raw := range c.Records {
-			e := &b.events[n]
-			n++
 			r := parse.Record{Tenant: c.Tenant, Raw: raw, Arrived: c.Arrived, Peer: c.Peer, Source: c.Source, Input: c.Input, Zone: s.w.Zone}
 			if len(cut) > 0 && cut[0] == uint32(i) {
 				r.Cut, cut = true, cut[1:]
 			}
+			if len(skip) > 0 && skip[0] == uint32(i) {
+				skip = skip[1:]
+				continue
+			}
+			e := &b.events[n]
+			n++
 			s.parse(ctx, &r, e)
 			e.ID = event.ID{Partition: uint16(s.w.partition), Seq: m.Seq, Index: c.First + uint32(i)}
 			e.Tenant, e.Arrived = c.Tenant, c.Arrived
@@ -144,6 +158,8 @@ func (s *stages) prepare(ctx context.Context, m queue.Message) (*batch, error) {
 			s.counts.add(e, s.place(e))
 		}
 	}
+	b.events = b.events[:n]
+	s.w.Metrics.Resent.Add(again)
 	s.detector.EndBatch(emit)
 	for i := range b.findings {
 		s.w.Metrics.Findings.Add(int(b.findings[i].Count))
@@ -284,7 +300,7 @@ func (s *stages) snapshot(b *batch) error {
 	if err != nil {
 		return fmt.Errorf("take the detector's state: %w", err)
 	}
-	b.snapshot = &snapshot{state: state{parser, detector}, counts: s.counts}
+	b.snapshot = &snapshot{state: state{parser, detector}, resends: s.resends.snapshot(), counts: s.counts}
 	s.counts = newCounts()
 	s.pending, s.snapSeq = true, b.seq
 	return nil

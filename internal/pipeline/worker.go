@@ -365,8 +365,8 @@ func blocksOf(codec *queue.Codec, partition int, m queue.Message, all []queue.Pl
 	var blocks []archive.Block
 	chunks := slices.DeleteFunc(slices.Clone(all), func(c queue.Placed) bool { return len(c.Records) == 0 })
 	single := len(chunks) == len(all)
-	for _, c := range chunks[1:] {
-		single = single && c.Tenant == chunks[0].Tenant
+	for _, c := range chunks {
+		single = single && c.Tenant == chunks[0].Tenant && c.Again == nil
 	}
 	if single { // the usual case: the batch as it came
 		return []archive.Block{blockOf(partition, m.Seq, chunks, m.Payload)}

@@ -137,7 +137,7 @@ func (a *appender) publish(ctx context.Context, batch []*request, payload []byte
 	placed := make([]Placed, len(batch))
 	first := uint32(0)
 	for i, r := range batch {
-		placed[i] = Placed{r.chunk, first}
+		placed[i] = Placed{Chunk: r.chunk, First: first}
 		first += uint32(len(r.chunk.Records))
 	}
 	payload = a.codec.Encode(payload, placed)

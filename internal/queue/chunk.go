@@ -15,9 +15,9 @@ type Chunk struct {
 	Records []string
 	Cut     []uint32
 
-	// Origin names a sender that numbers its chunks, and Number is this one's: what
-	// comes again under a number that is not above all before it makes no event. ""
-	// for all others.
+	// Origin names a sender that numbers its chunks, and Number is this one's: a chunk
+	// whose number is not above all before it makes no event. So they are appended in
+	// the order of their numbers, and none is cut in two. "" for all other senders.
 	Origin string
 	Number uint64
 
@@ -44,4 +44,8 @@ func (c *Chunk) Size() int {
 type Placed struct {
 	*Chunk
 	First uint32
+
+	// Again marks the indexes of records that had come before. Append knows nothing of
+	// it: the pipeline finds it out, and the archive keeps it.
+	Again []uint32
 }

@@ -23,6 +23,7 @@ const (
 const (
 	hasOrigin = 1 << iota
 	hasIDs
+	hasAgain
 )
 
 // Codec packs chunks into the payload of one message and back. The archive uses
@@ -33,7 +34,8 @@ const (
 //	uvarint chunks, and for each: uvarint tenant, first, arrived; strings input,
 //	peer, source, key; uvarint marks; with hasOrigin string origin and uvarint
 //	number; uvarint cuts and each cut; uvarint records, the length of each, then
-//	their bytes; with hasIDs the length of each id, then their bytes
+//	their bytes; with hasIDs the length of each id, then their bytes; with hasAgain
+//	uvarint how many came again and each
 //
 // where a string is a uvarint length and its bytes.
 type Codec struct {
@@ -74,25 +76,36 @@ func (c *Codec) Encode(dst []byte, chunks []Placed) []byte {
 		if len(ch.IDs) > 0 {
 			marks |= hasIDs
 		}
+		if len(chunks[i].Again) > 0 {
+			marks |= hasAgain
+		}
 		b = binary.AppendUvarint(b, marks)
 		if ch.Origin != "" {
 			b = binary.AppendUvarint(b, uint64(len(ch.Origin)))
 			b = append(b, ch.Origin...)
 			b = binary.AppendUvarint(b, ch.Number)
 		}
-		b = binary.AppendUvarint(b, uint64(len(ch.Cut)))
-		for _, cut := range ch.Cut {
-			b = binary.AppendUvarint(b, uint64(cut))
-		}
+		b = appendIndexes(b, ch.Cut)
 		b = binary.AppendUvarint(b, uint64(len(ch.Records)))
 		b = appendTexts(b, ch.Records)
 		b = appendTexts(b, ch.IDs)
+		if len(chunks[i].Again) > 0 {
+			b = appendIndexes(b, chunks[i].Again)
+		}
 	}
 	c.raw = b
 	if cap(c.raw) > 8<<20 {
 		c.raw = nil // one huge batch must not hold its memory for ever
 	}
 	return c.enc.EncodeAll(b, append(dst, codecVersion))
+}
+
+func appendIndexes(b []byte, list []uint32) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, i := range list {
+		b = binary.AppendUvarint(b, uint64(i))
+	}
+	return b
 }
 
 // appendTexts appends the length of each text, then all of them.
@@ -133,22 +146,21 @@ func (c *Codec) Decode(payload []byte) ([]Placed, error) {
 		if marks&hasOrigin != 0 {
 			ch.Origin, ch.Number = r.text(), r.uvarint()
 		}
-		if cuts := r.count(); cuts > 0 {
-			ch.Cut = make([]uint32, cuts)
-			for i := range ch.Cut {
-				ch.Cut[i] = uint32(r.uvarint())
-			}
-		}
+		ch.Cut = r.indexes()
 		ch.Records = make([]string, r.count())
 		r.texts(ch.Records)
 		if marks&hasIDs != 0 && !r.bad {
 			ch.IDs = make([]string, len(ch.Records))
 			r.texts(ch.IDs)
 		}
-		if r.bad || marks&^(hasOrigin|hasIDs) != 0 {
+		var again []uint32
+		if marks&hasAgain != 0 {
+			again = r.indexes()
+		}
+		if r.bad || marks&^(hasOrigin|hasIDs|hasAgain) != 0 {
 			return nil, errCorrupt
 		}
-		chunks = append(chunks, Placed{ch, first})
+		chunks = append(chunks, Placed{ch, first, again})
 	}
 	if r.bad || r.s != "" {
 		return nil, errCorrupt
@@ -194,6 +206,18 @@ func (r *reader) take(n uint64) string {
 	v := r.s[:n]
 	r.s = r.s[n:]
 	return v
+}
+
+func (r *reader) indexes() []uint32 {
+	n := r.count()
+	if n == 0 {
+		return nil
+	}
+	list := make([]uint32, n)
+	for i := range list {
+		list[i] = uint32(r.uvarint())
+	}
+	return list
 }
 
 // texts fills a list that appendTexts wrote.

@@ -167,7 +167,11 @@ func TestCodecRoundTrip(t *testing.T) {
 			if rapid.Bool().Draw(t, "named") {
 				c.IDs = rapid.SliceOfN(rapid.String(), len(c.Records), len(c.Records)).Draw(t, "ids")
 			}
-			want = append(want, Placed{c, first})
+			placed := Placed{Chunk: c, First: first}
+			if rapid.Bool().Draw(t, "again") {
+				placed.Again = rapid.SliceOfN(rapid.Uint32(), 1, 3).Draw(t, "indexes")
+			}
+			want = append(want, placed)
 			first += uint32(len(c.Records))
 		}
 		got, err := codec.Decode(codec.Encode(nil, want))
@@ -204,9 +208,9 @@ func TestCodecReadsVersion1(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Placed{
-		{&Chunk{Tenant: 7, Input: "syslog-tcp", Peer: "192.0.2.4", Arrived: 1764000000000000001, Records: []string{"<13>one", "", "<14>three"}, Cut: []uint32{2}}, 0},
-		{&Chunk{Tenant: 9, Input: "http", Peer: "192.0.2.5", Source: "nginx", Key: "key-1", Arrived: 1764000000000000002, Records: []string{"GET /"}}, 3},
-		{&Chunk{Input: "tick", Arrived: 1764000000000000003, Records: []string{}}, 4},
+		{Chunk: &Chunk{Tenant: 7, Input: "syslog-tcp", Peer: "192.0.2.4", Arrived: 1764000000000000001, Records: []string{"<13>one", "", "<14>three"}, Cut: []uint32{2}}, First: 0},
+		{Chunk: &Chunk{Tenant: 9, Input: "http", Peer: "192.0.2.5", Source: "nginx", Key: "key-1", Arrived: 1764000000000000002, Records: []string{"GET /"}}, First: 3},
+		{Chunk: &Chunk{Input: "tick", Arrived: 1764000000000000003, Records: []string{}}, First: 4},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -225,8 +229,8 @@ func FuzzDecode(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(codec.Encode(nil, []Placed{{&Chunk{Tenant: 1, Input: "http", Records: []string{"a", "bc"}}, 0}}))
-	f.Add(codec.Encode(nil, []Placed{{&Chunk{Tenant: 1, Input: "collector", Origin: "c-1", Number: 1 << 20, Records: []string{"a", "bc"}, IDs: []string{"", "id"}}, 0}}))
+	f.Add(codec.Encode(nil, []Placed{{Chunk: &Chunk{Tenant: 1, Input: "http", Records: []string{"a", "bc"}}, First: 0}}))
+	f.Add(codec.Encode(nil, []Placed{{Chunk: &Chunk{Tenant: 1, Input: "collector", Origin: "c-1", Number: 1 << 20, Records: []string{"a", "bc"}, IDs: []string{"", "id"}}, First: 0}}))
 	f.Add(payloadV1(f))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		chunks, err := codec.Decode(b)
