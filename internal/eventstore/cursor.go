@@ -54,6 +54,15 @@ func (r *WalkRequest) Check() error {
 	return nil
 }
 
+// CheckErase does what Check does for EraseMatching, which is never asked for
+// everything by leaving out the filter.
+func (r *WalkRequest) CheckErase() error {
+	if r.Filter == nil {
+		return fault.New(fault.Invalid, "say what to erase").In("filter")
+	}
+	return r.Check()
+}
+
 // Check refuses requests that no store takes, and sets the default limit.
 func (r *FieldsRequest) Check() error {
 	if r.Limit == 0 {

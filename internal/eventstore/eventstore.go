@@ -68,6 +68,13 @@ type Store interface {
 	// gone. It is dear: run it at night, for all at once.
 	Erase(ctx context.Context, tenant uint32, arrivedBefore int64) (int64, error)
 
+	// EraseMatching removes a tenant's events that match filter, which must not be nil,
+	// with times from ≤ t < to, and returns how many are proven gone: counted before
+	// and after. It sees all that Append answered for before it was called; after an
+	// error some may be gone, and it may be called again. As dear as Erase: name many
+	// events at once, though not more than some thousands by their ids.
+	EraseMatching(ctx context.Context, tenant uint32, filter query.Node, from, to int64) (int64, error)
+
 	// DropDay removes all events of all tenants whose time is in the UTC day,
 	// given as YYYYMMDD. A day that holds nothing is no error.
 	DropDay(ctx context.Context, day string) error

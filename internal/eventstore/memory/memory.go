@@ -198,6 +198,18 @@ func (s *Store) Erase(ctx context.Context, tenant uint32, arrivedBefore int64) (
 	return s.remove(ctx, func(e event.Event) bool { return e.Tenant == tenant && e.Arrived < arrivedBefore })
 }
 
+// EraseMatching implements eventstore.Store.
+func (s *Store) EraseMatching(ctx context.Context, tenant uint32, filter query.Node, from, to int64) (int64, error) {
+	r := eventstore.WalkRequest{Tenant: tenant, Filter: filter, From: from, To: to}
+	if err := r.CheckErase(); err != nil {
+		return 0, err
+	}
+	from, to = eventstore.Clamp(from, to)
+	return s.remove(ctx, func(e event.Event) bool {
+		return e.Tenant == tenant && e.Time >= from && e.Time < to && filter.Match(&e)
+	})
+}
+
 // DropDay implements eventstore.Store.
 func (s *Store) DropDay(ctx context.Context, day string) error {
 	if _, err := time.Parse("20060102", day); err != nil {

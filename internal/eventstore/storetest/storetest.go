@@ -47,6 +47,7 @@ func Run(t *testing.T, make func(t *testing.T) eventstore.Store) {
 		{"cancelled", testCancelled},
 		{"large", testLarge},
 		{"erase", testErase},
+		{"erase matching", testEraseMatching},
 		{"drop day", testDropDay},
 		{"sync", testSync},
 	} {

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
 
@@ -265,57 +264,4 @@ func (s *Store) values(ctx context.Context, r eventstore.FieldsRequest, from, to
 			return nil
 		})
 	})
-}
-
-// Erase implements eventstore.Store. The engine rewrites each part that holds
-// one of the rows, of all tenants.
-func (s *Store) Erase(ctx context.Context, tenant uint32, arrivedBefore int64) (int64, error) {
-	c, err := s.nodes()
-	if err != nil {
-		return 0, err
-	}
-	if err := s.eachNode(ctx, c, s.flushed); err != nil {
-		return 0, err
-	}
-	f := form(colAt, "<%q", strconv.FormatInt(ceilMicros(arrivedBefore), 10))
-	count := func() (uint64, error) {
-		return s.hits(ctx, tenant, eventstore.MinTime, eventstore.MaxTime+1, f)
-	}
-	before, err := count()
-	if err != nil || before == 0 {
-		return 0, err
-	}
-	condition, err := logstorage.ParseFilter(string(f))
-	if err != nil {
-		return 0, fmt.Errorf("translate the condition: %w", err)
-	}
-	now := time.Now().UnixNano()
-	task := "erase-" + strconv.FormatInt(now, 36)
-	if err := c.selects.DeleteRunTask(ctx, task, now, []logstorage.TenantID{{AccountID: tenant}}, condition); err != nil {
-		return 0, unavailable(err)
-	}
-	for {
-		tasks, err := c.selects.DeleteActiveTasks(ctx)
-		if err != nil {
-			return 0, unavailable(err)
-		}
-		active := false
-		for _, t := range tasks {
-			active = active || t.TaskID == task
-		}
-		if !active {
-			break
-		}
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
-			return 0, err
-		}
-	}
-	left, err := count()
-	if err != nil {
-		return 0, err
-	}
-	if left > 0 {
-		return int64(before) - int64(left), fault.New(fault.Unavailable, "%d of %d events could not be erased yet: try again", left, before)
-	}
-	return int64(before), nil
 }

@@ -53,7 +53,8 @@ func (s *Store) run(ctx context.Context, tenant uint32, from, to int64, f filter
 	if err != nil {
 		return err
 	}
-	text := string(f)
+	// The engine leaves a row without columns where it erased the first of a block.
+	text := string(and(present(colAt), f))
 	if pipes != "" {
 		text += " | " + pipes
 	}
