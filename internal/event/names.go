@@ -93,11 +93,14 @@ const (
 	CloudRegion    = "cloud_region"
 	CloudService   = "cloud_service"
 	Tags           = "tags" // see the Tag constants
+
+	ParseErrorReason = "parse_error_reason" // why an event is quarantined: one of package parse's Reasons
+	ParseErrorAt     = "parse_error_at"     // byte of the record where it broke, from 0
 )
 
 // Values of Tags.
 const (
-	TagParseError            = "parse_error"             // no parser knew it: kept whole
+	TagParseError            = "parse_error"             // it claims a format that it breaks: kept whole, see ParseErrorReason
 	TagTruncated             = "truncated"               // longer than the limit: cut
 	TagInvalidUTF8           = "invalid_utf8"            // bytes that are no UTF-8 were replaced
 	TagTimeMoved             = "time_moved"              // too many different days are stored: kept under its arrival, see OriginalTime
@@ -198,6 +201,9 @@ var canonical = map[string]bool{
 	CloudRegion:    true,
 	CloudService:   true,
 	Tags:           true,
+
+	ParseErrorReason: true,
+	ParseErrorAt:     true,
 }
 
 // IsCanonical tells whether name is one of KYRA's own field names.
@@ -213,6 +219,7 @@ var numeric = map[string]bool{
 	DstBytes:       true,
 	HTTPStatus:     true,
 	Count:          true,
+	ParseErrorAt:   true,
 }
 
 // Numeric tells whether the named canonical field holds integers, so that

@@ -24,7 +24,7 @@ func cefParser() content {
 				{`CEF:0|Fortinet|Fortigate|v7.2.0|32002|event:system login failed|7|FTNTFGTlogid=0100032002 cat=event:system FTNTFGTlevel=alert duser=admin FTNTFGTui=ssh(203.0.113.9) act=login outcome=failed`, []string{
 					"source=fortinet_fortigate", "dataset=event.system", "event_code=0100032002", "category=authentication", "action=login", "outcome=failure", "user=admin", "src_ip=203.0.113.9", "FTNTFGTlogid=0100032002",
 				}},
-				{`CEF:0|V|P|broken`, []string{"source=cef", "tags=parse_error", "message=CEF:0|V|P|broken"}},
+				{`CEF:0|V|P|broken`, []string{"source=cef", "tags=parse_error", "parse_error_reason=cef_header", "parse_error_at=16", "message=CEF:0|V|P|broken"}},
 			},
 		},
 		strict: true,
@@ -44,7 +44,8 @@ func parseCEF(l *line) bool {
 		head[i], n = cefPart(l, s)
 		if n < 0 {
 			if i < 6 {
-				l.failed, l.source = true, "cef"
+				l.fail(ReasonCEF, len(l.text))
+				l.source = "cef"
 				return true
 			}
 			head[i], n = s, len(s) // no extension and no last bar

@@ -14,7 +14,7 @@ func productContent(i Info) content {
 		if !parseJSON(l) {
 			return false
 		}
-		if l.source == "json" && !l.failed {
+		if l.source == "json" && l.failed == "" {
 			l.source = i.Name // the sender's word for what its names do not show
 			if slices.Contains(i.Sources, l.r.Source) {
 				l.source = l.r.Source

@@ -53,7 +53,7 @@ func jsonParser() content {
 				{`{"message":"x","event":{"severity_label":"HIGH","ingested":"1"},"log":{"source":{"address":"9.9.9.9"}},"agent":{"id":"a"},"peer_ip":"9.9.9.9","time_quality":"exact"}`, []string{
 					"severity=high", "peer_ip=192.0.2.1", "log.source.address=9.9.9.9", "fields.peer_ip=9.9.9.9", "time_quality=received", "collector_id=", "agent.id=a",
 				}},
-				{`{"host":"h9","level":"error","message":"cut in the mid`, []string{"tags=parse_error", "host=h9", "severity=medium", `message={"host":"h9","level":"error","message":"cut in the mid`}},
+				{`{"host":"h9","level":"error","message":"cut in the mid`, []string{"tags=parse_error", "parse_error_reason=json_cut", "parse_error_at=54", "host=h9", "severity=medium", `message={"host":"h9","level":"error","message":"cut in the mid`}},
 				{`{braces} are not all JSON`, []string{"source=text", "tags="}},
 				{`{"time":1772600767.5,"msg":"tab\there \u00e9","tags":["a","b"],"count":9}`, []string{"message=tab\there é", "tags=a", "fields.count=9"}},
 			},
@@ -102,11 +102,14 @@ func parseJSON(l *line) bool {
 		if claims && l.header == "none" && l.source == "" {
 			// Cut or broken: what was read before the break is kept, the text stays whole.
 			l.know("json", "the text begins as a JSON object but is none")
-			l.failed, l.source = true, "json"
+			l.fail(jsonBreak(l.text))
+			l.source = "json"
 			return true
 		}
 		*l = before
-		l.failed = l.failed || claims
+		if claims {
+			l.fail(jsonBreak(l.text))
+		}
 		return false
 	}
 	found := &j.found

@@ -20,7 +20,7 @@ func leefParser() content {
 				}},
 				{"LEEF:2.0|Lancope|StealthWatch|1.0|41|^|src=10.0.1.8^dst=10.0.0.5^sev=8^srcPort=81^proto=UDP", []string{"source=lancope_stealthwatch", "src_ip=10.0.1.8", "dst_ip=10.0.0.5", "proto=udp", "severity=high"}},
 				{"LEEF:2.0|V|P|1.0|41|x7C|src=10.0.1.8|msg=a b", []string{"source=v_p", "src_ip=10.0.1.8", "msg=a b"}},
-				{"LEEF:3|V", []string{"source=leef", "tags=parse_error"}},
+				{"LEEF:3|V", []string{"source=leef", "tags=parse_error", "parse_error_reason=leef_header"}},
 			},
 		},
 		strict: true,
@@ -38,7 +38,8 @@ func parseLEEF(l *line) bool {
 	var head [5]string
 	for i := range head {
 		if head[i], s, ok = strings.Cut(s, "|"); !ok {
-			l.failed, l.source = true, "leef"
+			l.fail(ReasonLEEF, len(l.text))
+			l.source = "leef"
 			return true
 		}
 	}

@@ -35,7 +35,8 @@ type line struct {
 	nested                 bool // a second header was looked for
 	web                    bool // a web server's line: the program is its source
 	invalid                bool
-	failed                 bool // claims a format that it breaks
+	failed                 Reason // why: it claims a format that it breaks; "" where it does not
+	failedAt               int    // where in text, -1 where that is not known
 	fieldsCut              bool
 	count                  string
 	depth                  int // records inside records
@@ -181,8 +182,11 @@ func (l *line) finish() {
 	if l.invalid {
 		e.Tag(event.TagInvalidUTF8)
 	}
-	if l.failed || l.broke && l.parser == "text" {
-		e.Tag(event.TagParseError)
+	if l.broke && l.parser == "text" {
+		l.fail(ReasonMismatch, -1)
+	}
+	if l.failed != "" {
+		l.quarantine()
 	}
 	if l.fieldsCut {
 		e.Tag(event.TagFieldsCut)

@@ -179,7 +179,9 @@ func (l *line) content() {
 			}
 			return
 		}
-		l.failed = l.failed || own == nil && forced.strict && l.text != "" && !l.pamLine()
+		if own == nil && forced.strict && l.text != "" && !l.pamLine() {
+			l.fail(ReasonMismatch, -1)
+		}
 	}
 	if l.pamLine() && l.try(reg.pam, "the text is PAM's") {
 		l.source = "pam"

@@ -43,7 +43,16 @@ func parseWindowsText(l *line) bool {
 		read, source = l.windowsXML, "windows_xml"
 	}
 	if !read(s) {
-		return false
+		if source != "windows_xml" {
+			return false
+		}
+		// Nothing was read: the text stays whole.
+		l.fail(xmlBreak(s))
+		l.source = source
+		return true
+	}
+	if source == "windows_xml" && !strings.HasSuffix(s, "</Event>") && !strings.Contains(s, "</Event>") {
+		l.fail(ReasonXMLCut, len(s))
 	}
 	if l.source == "" {
 		l.source = source

@@ -43,7 +43,9 @@ func testEraseMatching(t *testing.T, s *suite) {
 		}
 	}
 
-	id := func(i int) query.Node { return query.Equal{Field: query.NewField(event.EventID), Value: events[i].ID.String()} }
+	id := func(i int) query.Node {
+		return query.Equal{Field: query.NewField(event.EventID), Value: events[i].ID.String()}
+	}
 	byIDs := query.Or{Nodes: []query.Node{id(1), id(2), id(4), id(299)}}
 	erase("by ids, some out of the time", byIDs, base, base+200*second, 3)
 	check("by ids", 3)
