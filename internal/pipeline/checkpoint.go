@@ -13,6 +13,8 @@ import (
 
 	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/fault"
+	"github.com/kyra-mdr/kyra/internal/parse"
+	"github.com/kyra-mdr/kyra/internal/quarantine"
 	"github.com/kyra-mdr/kyra/internal/retention"
 	"github.com/kyra-mdr/kyra/internal/source"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
@@ -43,6 +45,7 @@ type snapshot struct {
 // counts gathers what happened since the last checkpoint.
 type counts struct {
 	bySource map[sourceHour]*source.Count
+	failures map[failure]*quarantine.Count
 	days     map[retention.Day]int64 // day of event time → newest arrival
 	last     *source.Count           // of the previous event: they come in runs
 	lastKey  sourceHour
@@ -50,40 +53,69 @@ type counts struct {
 
 type sourceHour struct {
 	tenant uint32
+	via    string // source.Count.Collector
 	source string
 	hour   int64
+	policy string // source.Count.Policy
+}
+
+type failure struct {
+	sourceHour
+	reason parse.Reason
 }
 
 func newCounts() *counts {
-	return &counts{bySource: map[sourceHour]*source.Count{}, days: map[retention.Day]int64{}}
+	return &counts{bySource: map[sourceHour]*source.Count{}, failures: map[failure]*quarantine.Count{}, days: map[retention.Day]int64{}}
 }
 
-func (c *counts) add(e *event.Event, day retention.Day) {
-	n := c.of(e.Tenant, e.Get(event.Source), e.Arrived)
+// add counts an event that came through via and goes into the store; reason says why it
+// is quarantined.
+func (c *counts) add(e *event.Event, via string, reason parse.Reason, day retention.Day) {
+	n := c.of(sourceHour{tenant: e.Tenant, via: via, source: e.Get(event.Source), hour: e.Arrived / int64(time.Hour)})
 	n.Received++
-	n.Stored++
+	if reason == "" {
+		n.Stored++
+	} else {
+		n.Quarantined++
+		c.fail(e, n.Source, reason)
+	}
 	if c.days[day] < e.Arrived {
 		c.days[day] = e.Arrived
 	}
 }
 
-// drop counts records that make no event.
-func (c *counts) drop(tenant uint32, from string, arrived int64, records int) {
-	n := c.of(tenant, from, arrived)
+// fail counts a quarantined event; from is kept.
+func (c *counts) fail(e *event.Event, from string, reason parse.Reason) {
+	at := failure{sourceHour{tenant: e.Tenant, source: from, hour: e.Arrived / int64(time.Hour)}, reason}
+	n := c.failures[at]
+	if n == nil {
+		n = &quarantine.Count{Tenant: e.Tenant, Source: from, Reason: reason, First: e.Arrived, Last: e.Arrived}
+		c.failures[at] = n
+	}
+	n.First = min(n.First, e.Arrived)
+	if e.Arrived >= n.Last {
+		n.Last, n.Sample = e.Arrived, e.ID
+	}
+	n.Records++
+}
+
+// drop counts records that make no event, by the policy that says so.
+func (c *counts) drop(tenant uint32, via, from string, arrived int64, records int, policy string) {
+	n := c.of(sourceHour{tenant: tenant, via: via, source: from, hour: arrived / int64(time.Hour), policy: policy})
 	n.Received += int64(records)
 	n.Dropped += int64(records)
 }
 
-func (c *counts) of(tenant uint32, from string, arrived int64) *source.Count {
-	at := sourceHour{tenant, from, arrived / int64(time.Hour)}
+func (c *counts) of(at sourceHour) *source.Count {
 	if c.last == nil || at != c.lastKey {
 		n := c.bySource[at]
 		if n == nil {
-			at.source = strings.Clone(at.source) // else it would hold its whole batch
-			n = &source.Count{Tenant: at.tenant, Source: at.source, Arrived: arrived}
+			at.source, at.via = strings.Clone(at.source), strings.Clone(at.via) // else they would hold their whole batch
+			n = &source.Count{Tenant: at.tenant, Collector: at.via, Source: at.source, Arrived: at.hour * int64(time.Hour), Policy: at.policy}
 			c.bySource[at] = n
 		}
-		c.last, c.lastKey = n, sourceHour{at.tenant, n.Source, at.hour}
+		at.source, at.via = n.Source, n.Collector
+		c.last, c.lastKey = n, at
 	}
 	return c.last
 }
@@ -173,7 +205,18 @@ func saveCheckpoint(ctx context.Context, tx *sqldb.DB, sources *source.Service, 
 	if err := saveResends(ctx, tx, partition, s.resends); err != nil {
 		return err
 	}
-	return sources.Record(ctx, tx, s.counts.list())
+	if err := sources.Record(ctx, tx, s.counts.list()); err != nil {
+		return err
+	}
+	return quarantine.Record(ctx, tx, s.counts.failed())
+}
+
+func (c *counts) failed() []quarantine.Count {
+	list := make([]quarantine.Count, 0, len(c.failures))
+	for _, n := range c.failures {
+		list = append(list, *n)
+	}
+	return list
 }
 
 func (c *counts) list() []source.Count {

@@ -12,6 +12,7 @@ type Metrics struct {
 	ForgottenIDs      *metrics.Counter   // ids of records that gave way to newer ones before their term
 	FindingsRefused   *metrics.Counter   // findings that the database refused: each is in the log
 	Unreadable        *metrics.Counter   // messages that no Append wrote
+	Quarantined       *metrics.Counter   // events that claim a format and break it
 	Moved             *metrics.Counter   // events kept under their arrival, since too many different days are stored
 	Panics            *metrics.Counter   // events that made a parser or the engine panic
 	Restarts          *metrics.Counter   // times that a worker began again from its checkpoint
@@ -29,6 +30,7 @@ func NewMetrics(set *metrics.Set) *Metrics {
 		ForgottenIDs:      set.NewCounter("kyra_pipeline_forgotten_ids_total"),
 		FindingsRefused:   set.NewCounter("kyra_pipeline_findings_refused_total"),
 		Unreadable:        set.NewCounter("kyra_pipeline_unreadable_messages_total"),
+		Quarantined:       set.NewCounter("kyra_pipeline_quarantined_events_total"),
 		Moved:             set.NewCounter("kyra_pipeline_moved_events_total"),
 		Panics:            set.NewCounter("kyra_pipeline_panics_total"),
 		Restarts:          set.NewCounter("kyra_pipeline_restarts_total"),

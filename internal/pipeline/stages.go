@@ -17,8 +17,10 @@ import (
 	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/parse"
+	"github.com/kyra-mdr/kyra/internal/quarantine"
 	"github.com/kyra-mdr/kyra/internal/queue"
 	"github.com/kyra-mdr/kyra/internal/retention"
+	"github.com/kyra-mdr/kyra/internal/source"
 )
 
 // A batch is one message of the queue on its way.
@@ -137,7 +139,7 @@ func (s *stages) prepare(ctx context.Context, m queue.Message) (*batch, error) {
 		rules := s.rules[c.Tenant]
 		if c.Again = s.resends.again(c.Chunk); len(c.Again) > 0 {
 			again += len(c.Again)
-			s.counts.drop(c.Tenant, cmp.Or(c.Source, c.Input), c.Arrived, len(c.Again))
+			s.counts.drop(c.Tenant, via(c.Chunk), cmp.Or(c.Source, c.Input), c.Arrived, len(c.Again), source.PolicyResend)
 		}
 		cut, skip := c.Cut, c.Again
 		for i, raw := range c.Records {
@@ -151,11 +153,14 @@ func (s *stages) prepare(ctx context.Context, m queue.Message) (*batch, error) {
 			}
 			e := &b.events[n]
 			n++
-			s.parse(ctx, &r, e)
+			reason := s.parse(ctx, &r, e)
 			e.ID = event.ID{Partition: uint16(s.w.partition), Seq: m.Seq, Index: c.First + uint32(i)}
 			e.Tenant, e.Arrived = c.Tenant, c.Arrived
 			s.detect(ctx, rules, e, emit)
-			s.counts.add(e, s.place(e))
+			if reason != "" {
+				s.w.Metrics.Quarantined.Inc()
+			}
+			s.counts.add(e, via(c.Chunk), reason, s.place(e))
 		}
 	}
 	b.events = b.events[:n]
@@ -200,8 +205,18 @@ func (s *stages) renewRules(ctx context.Context) error {
 	return nil
 }
 
-// parse never fails: what makes a parser panic is stored whole, and told.
-func (s *stages) parse(ctx context.Context, r *parse.Record, e *event.Event) {
+// via names the collector that a chunk came through. Records that leave the quarantine
+// were counted as a collector's when they came first.
+func via(c *queue.Chunk) string {
+	if c.Input == quarantine.Input {
+		return quarantine.Input
+	}
+	return c.Origin
+}
+
+// parse never fails: what makes a parser panic is stored whole, and told. It returns
+// why the event is quarantined, "" where it is not.
+func (s *stages) parse(ctx context.Context, r *parse.Record, e *event.Event) (reason parse.Reason) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.w.Metrics.Panics.Inc()
@@ -213,9 +228,12 @@ func (s *stages) parse(ctx context.Context, r *parse.Record, e *event.Event) {
 			e.Add(event.Message, strings.ToValidUTF8(r.Raw, "\uFFFD"))
 			e.Add(event.TimeQuality, "received")
 			e.Tag(event.TagParseError)
+			reason = parse.ReasonPanic
+			e.Add(event.ParseErrorReason, string(reason))
 		}
 	}()
 	s.parser.Parse(r, e)
+	return s.parser.Failure()
 }
 
 // sampleEvery is of how many events one is a sample.

@@ -3,7 +3,6 @@ package source
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"time"
@@ -22,9 +21,13 @@ type Count struct {
 
 	Received    int64
 	Stored      int64
-	Quarantined int64 // kept in the archive, not in the event store
-	Dropped     int64 // by a named policy
+	Quarantined int64 // kept whole in the event store; they claim a format that they break
+	Dropped     int64
+	Policy      string // that dropped, such as PolicyResend
 }
+
+// PolicyResend drops records that had come before under the same id or number.
+const PolicyResend = "resend"
 
 // An Entry is one line of the ledger.
 type Entry struct {
@@ -32,6 +35,7 @@ type Entry struct {
 	Source string
 
 	Received, Stored, Quarantined, Dropped int64
+	Drops                                  map[string]int64 // Dropped by policy; nil where there are none
 }
 
 // Balanced tells whether every received record is accounted for.
@@ -43,6 +47,11 @@ type ledgerKey struct {
 	source string
 }
 
+type dropKey struct {
+	ledgerKey
+	policy string
+}
+
 type totalKey struct {
 	tenant    uint32
 	collector string
@@ -52,6 +61,7 @@ type totalKey struct {
 // what commits with them.
 func (s *Service) Record(ctx context.Context, tx *sqldb.DB, counts []Count) error {
 	lines := map[ledgerKey]Count{}
+	drops := map[dropKey]int64{}
 	totals := map[totalKey]int64{}
 	for i := range counts {
 		c := &counts[i]
@@ -65,6 +75,9 @@ func (s *Service) Record(ctx context.Context, tx *sqldb.DB, counts []Count) erro
 		sum.Quarantined += c.Quarantined
 		sum.Dropped += c.Dropped
 		lines[k] = sum
+		if c.Dropped > 0 {
+			drops[dropKey{k, c.Policy}] += c.Dropped
+		}
 		totals[totalKey{c.Tenant, cmp.Or(c.Collector, Server)}] += c.Received
 	}
 	// In the order of the keys: two transactions that add to the same lines then
@@ -84,6 +97,17 @@ func (s *Service) Record(ctx context.Context, tx *sqldb.DB, counts []Count) erro
 			int64(k.tenant), k.hour, k.source, c.Received, c.Stored, c.Quarantined, c.Dropped)
 		if err != nil {
 			return fmt.Errorf("record counts: %w", err)
+		}
+	}
+	for _, k := range sorted(drops, func(a, b dropKey) int {
+		return cmp.Or(cmp.Compare(a.tenant, b.tenant), cmp.Compare(a.hour, b.hour), cmp.Compare(a.source, b.source), cmp.Compare(a.policy, b.policy))
+	}) {
+		_, err := sqldb.Exec(ctx, tx, `
+			INSERT INTO source_ledger_drop (tenant, hour, source, policy, dropped) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (tenant, hour, source, policy) DO UPDATE SET dropped = source_ledger_drop.dropped + excluded.dropped`,
+			int64(k.tenant), k.hour, k.source, k.policy, drops[k])
+		if err != nil {
+			return fmt.Errorf("record drops: %w", err)
 		}
 	}
 	for _, k := range sorted(totals, func(a, b totalKey) int {
@@ -110,24 +134,6 @@ func sorted[K comparable, V any](m map[K]V, order func(a, b K) int) []K {
 	}
 	slices.SortFunc(keys, order)
 	return keys
-}
-
-// Ledger returns a tenant's lines from ≤ hour < to, the newest hour first, then
-// by source.
-func (s *Service) Ledger(ctx context.Context, tenant uint32, from, to time.Time) ([]Entry, error) {
-	all, err := sqldb.All(ctx, s.db, func(rows *sql.Rows, e *Entry) error {
-		var hour int64
-		err := rows.Scan(&hour, &e.Source, &e.Received, &e.Stored, &e.Quarantined, &e.Dropped)
-		e.Hour = time.Unix(hour*3600, 0).UTC()
-		return err
-	}, `
-		SELECT hour, source, received, stored, quarantined, dropped FROM source_ledger
-		WHERE tenant = $1 AND hour >= $2 AND hour < $3 ORDER BY hour DESC, source`,
-		int64(tenant), ceilHour(from), ceilHour(to))
-	if err != nil {
-		return nil, fmt.Errorf("read ledger: %w", err)
-	}
-	return all, nil
 }
 
 // ceilHour is the first hour that begins at t or later.

@@ -106,7 +106,7 @@ func TestLedger(t *testing.T) {
 		must(t, s.Heartbeat(ctx, db, Beat{Tenant: 1, Name: Server}))
 		must(t, db.Tx(ctx, func(tx *sqldb.DB) error {
 			return s.Record(ctx, tx, []Count{
-				{Tenant: 1, Source: "sshd", Arrived: at(8, 0), Received: 10, Stored: 8, Quarantined: 1, Dropped: 1},
+				{Tenant: 1, Source: "sshd", Arrived: at(8, 0), Received: 10, Stored: 8, Quarantined: 1, Dropped: 1, Policy: PolicyResend},
 				{Tenant: 1, Source: "nginx", Arrived: at(8, 59), Received: 5, Stored: 4},
 				{Tenant: 1, Source: "sshd", Arrived: at(8, 30), Received: 2, Stored: 2},
 				{Tenant: 2, Source: "sshd", Arrived: at(8, 30), Received: 7, Stored: 7},
@@ -119,7 +119,7 @@ func TestLedger(t *testing.T) {
 		want := []Entry{
 			{Hour: time.Date(2026, 4, 25, 9, 0, 0, 0, time.UTC), Source: "sshd", Received: 3, Stored: 3},
 			{Hour: time.Date(2026, 4, 25, 8, 0, 0, 0, time.UTC), Source: "nginx", Received: 5, Stored: 5},
-			{Hour: time.Date(2026, 4, 25, 8, 0, 0, 0, time.UTC), Source: "sshd", Received: 12, Stored: 10, Quarantined: 1, Dropped: 1},
+			{Hour: time.Date(2026, 4, 25, 8, 0, 0, 0, time.UTC), Source: "sshd", Received: 12, Stored: 10, Quarantined: 1, Dropped: 1, Drops: map[string]int64{PolicyResend: 1}},
 		}
 		if d := cmp.Diff(want, got); err != nil || d != "" {
 			t.Errorf("Ledger: %v (-want +got):\n%s", err, d)
