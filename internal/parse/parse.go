@@ -80,7 +80,8 @@ type Explanation struct {
 	Parser string // a name of Parsers, or "text"
 	Why    string // what decided it, for people
 
-	Settings []string // ids of the settings that were applied
+	Settings []string       // ids of the settings that were applied
+	Zone     *time.Location // that one of them gave
 }
 
 // Parse reads r into e, which it resets first. It never fails: what cannot be

@@ -224,7 +224,7 @@ func (p *Parser) settle(r *Record, e *event.Event, x Explanation) Explanation {
 		p.record.Zone = f.Zone
 	}
 	f.finish(&p.line)
-	x.Settings = f.ids
+	x.Settings, x.Zone = f.ids, f.Zone
 	return x
 }
 
