@@ -23,6 +23,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/incident"
 	"github.com/kyra-mdr/kyra/internal/job"
+	"github.com/kyra-mdr/kyra/internal/privacy"
 	"github.com/kyra-mdr/kyra/internal/rule"
 	"github.com/kyra-mdr/kyra/internal/sight"
 	"github.com/kyra-mdr/kyra/internal/source"
@@ -41,6 +42,7 @@ type Config struct {
 	Incidents *incident.Service
 	Rules     *rule.Service
 	Sources   *source.Service
+	Privacy   *privacy.Service
 	Events    eventstore.Store
 	Sight     *sight.Service // nil: one that knows what others wrote down
 
@@ -81,7 +83,7 @@ type api struct {
 func New(c Config) (http.Handler, error) {
 	for name, missing := range map[string]bool{
 		"DB": c.DB == nil, "Keys": c.Keys == nil, "Alerts": c.Alerts == nil, "Incidents": c.Incidents == nil,
-		"Rules": c.Rules == nil, "Sources": c.Sources == nil, "Events": c.Events == nil, "Ingest": c.Ingest == nil, "Log": c.Log == nil,
+		"Rules": c.Rules == nil, "Sources": c.Sources == nil, "Privacy": c.Privacy == nil, "Events": c.Events == nil, "Ingest": c.Ingest == nil, "Log": c.Log == nil,
 	} {
 		if missing {
 			return nil, fmt.Errorf("api: Config.%s is missing", name)
@@ -119,6 +121,7 @@ func New(c Config) (http.Handler, error) {
 	a.collectors()
 	a.keys()
 	a.ingestTokens()
+	a.masking()
 	a.missing()
 	a.mux.HandleFunc("POST "+ingestPath, a.ingest)
 	if err := a.documentation(); err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/ingest"
 	"github.com/kyra-mdr/kyra/internal/pipeline"
+	"github.com/kyra-mdr/kyra/internal/privacy"
 	"github.com/kyra-mdr/kyra/internal/queue"
 	"github.com/kyra-mdr/kyra/internal/retention"
 	"github.com/kyra-mdr/kyra/internal/run"
@@ -55,6 +56,7 @@ type Server struct {
 
 	tenants   *tenantCache
 	sources   *source.Service
+	privacy   *privacy.Service
 	detection detection
 	pipeline  *pipeline.Pipeline
 	keeper    *retention.Keeper
@@ -148,11 +150,14 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	s.keeper = retention.New(retention.Config{
 		DB: s.db, Archive: s.archive, Store: s.store, Tenants: tenants, Days: days, Log: s.log, Now: now, MaxBytes: int64(s.cfg.Retention.MaxBytes),
 	})
+	if err := s.openMasking(ctx); err != nil {
+		return err
+	}
 	if err := s.openIngest(ctx, first); err != nil {
 		return err
 	}
 	handler, err := api.New(api.Config{
-		DB: s.db, Keys: keys, Alerts: s.detection.alerts, Incidents: s.detection.incidents, Rules: s.detection.rules, Sources: s.sources, Events: s.store,
+		DB: s.db, Keys: keys, Alerts: s.detection.alerts, Incidents: s.detection.incidents, Rules: s.detection.rules, Sources: s.sources, Privacy: s.privacy, Events: s.store,
 		Sight: s.detection.sights, Workbench: s.detection.workbench, Jobs: s.detection.jobs, Ingest: s.ingestHTTP, Log: s.log, Now: now, Version: Version(),
 	})
 	if err != nil {
@@ -225,7 +230,7 @@ func (s *Server) firstStart(ctx context.Context, tenants *tenant.Service, keys *
 }
 
 func (s *Server) openIngest(ctx context.Context, t *tenant.Tenant) error {
-	s.gate = ingest.New(ingest.Config{Append: s.disk.guarded(s.queue.Append), Log: s.log})
+	s.gate = ingest.New(ingest.Config{Append: s.privacy.Guard(s.disk.guarded(s.queue.Append)), Log: s.log})
 	secure, err := syslogTLS(s.cfg.Syslog)
 	if err != nil {
 		return err
@@ -279,6 +284,7 @@ func (s *Server) metricsPage() http.Handler {
 		page.ServeHTTP(w, r)
 		s.gate.WriteMetrics(w)
 		s.detection.books.writeMetrics(w)
+		s.privacy.WriteMetrics(w)
 		fmt.Fprintf(w, "kyra_detect_left_out_rules %d\n", s.detection.rulesets.leftOut())
 		if messages, bytes, err := s.queue.Backlog(r.Context()); err == nil {
 			fmt.Fprintf(w, "kyra_queue_messages %d\nkyra_queue_bytes %d\n", messages, bytes)
@@ -325,7 +331,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	}
 	return run.Tiers(ctx,
 		store,
-		[]run.Service{s.pipeline.Run, s.detection.rulesets.run, s.detection.books.run, s.detection.sights.Run, s.detection.jobs.Run, s.keeper.Run, s.tenants.run, s.disk.run},
+		[]run.Service{s.pipeline.Run, s.runMasking, s.detection.rulesets.run, s.detection.books.run, s.detection.sights.Run, s.detection.jobs.Run, s.keeper.Run, s.tenants.run, s.disk.run},
 		[]run.Service{s.queue.Run},
 		[]run.Service{s.serveHTTP, s.syslog.Run, s.gelf.Run, s.heartbeat, func(ctx context.Context) error {
 			if err := s.awaitStore(ctx); err != nil {
