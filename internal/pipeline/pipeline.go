@@ -39,13 +39,14 @@ import (
 	"github.com/kyra-mdr/kyra/internal/detect"
 	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
+	"github.com/kyra-mdr/kyra/internal/parse"
 	"github.com/kyra-mdr/kyra/internal/queue"
 	"github.com/kyra-mdr/kyra/internal/retention"
 	"github.com/kyra-mdr/kyra/internal/source"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
-// Config holds what a pipeline works on. All fields but the last three are required.
+// Config holds what a pipeline works on. Fields of which nothing else is said are required.
 type Config struct {
 	Queue    *queue.Queue
 	Archive  *archive.Archive
@@ -64,6 +65,12 @@ type Config struct {
 	// keeps it.
 	Observe func(*event.Event)
 	Sample  func(*event.Event)
+
+	// Settings, if set, returns how a tenant's records are to be read, nil where
+	// nothing is set. Seen, if set, learns how each record came and was understood; it
+	// keeps none of its arguments.
+	Settings func(ctx context.Context, tenant uint32) (*parse.Settings, error)
+	Seen     func(*parse.Record, *event.Event, *parse.Explanation)
 
 	CheckpointEvery time.Duration // between the end of one checkpoint and the next; 2 s where 0
 }

@@ -46,6 +46,8 @@ type stages struct {
 	counts   *counts
 	lastDay  retention.Day // that was admitted
 	seen     uint64        // events
+	record   parse.Record  // of the event that is looked at
+	reading  parse.Explanation
 
 	lastSeq   uint64 // newest batch that was prepared
 	snapSeq   uint64 // newest batch that carried a snapshot
@@ -137,13 +139,17 @@ func (s *stages) prepare(ctx context.Context, m queue.Message) (*batch, error) {
 			return nil, err
 		}
 		rules := s.rules[c.Tenant]
+		settings, err := s.settings(ctx, c.Tenant)
+		if err != nil {
+			return nil, err
+		}
 		if c.Again = s.resends.again(c.Chunk); len(c.Again) > 0 {
 			again += len(c.Again)
 			s.counts.drop(c.Tenant, via(c.Chunk), cmp.Or(c.Source, c.Input), c.Arrived, len(c.Again), source.PolicyResend)
 		}
 		cut, skip := c.Cut, c.Again
 		for i, raw := range c.Records {
-			r := parse.Record{Tenant: c.Tenant, Raw: raw, Arrived: c.Arrived, Peer: c.Peer, Source: c.Source, Input: c.Input, Zone: s.w.Zone}
+			r := parse.Record{Tenant: c.Tenant, Raw: raw, Arrived: c.Arrived, Peer: c.Peer, Source: c.Source, Input: c.Input, Key: c.Key, Zone: s.w.Zone, Settings: settings}
 			if len(cut) > 0 && cut[0] == uint32(i) {
 				r.Cut, cut = true, cut[1:]
 			}
@@ -153,7 +159,8 @@ func (s *stages) prepare(ctx context.Context, m queue.Message) (*batch, error) {
 			}
 			e := &b.events[n]
 			n++
-			reason := s.parse(ctx, &r, e)
+			s.record = r
+			reason := s.parse(ctx, &s.record, e)
 			e.ID = event.ID{Partition: uint16(s.w.partition), Seq: m.Seq, Index: c.First + uint32(i)}
 			e.Tenant, e.Arrived = c.Tenant, c.Arrived
 			s.detect(ctx, rules, e, emit)
@@ -193,6 +200,18 @@ func (s *stages) tickIfDue(ctx context.Context) {
 	}
 }
 
+// settings returns how records of the tenant are to be read.
+func (s *stages) settings(ctx context.Context, tenant uint32) (*parse.Settings, error) {
+	if s.w.Settings == nil {
+		return nil, nil
+	}
+	settings, err := s.w.Settings(ctx, tenant)
+	if err != nil {
+		return nil, fmt.Errorf("settings of tenant %d: %w", tenant, err)
+	}
+	return settings, nil
+}
+
 // renewRules takes up changed rules of tenants that send nothing, so that nobody holds
 // the old ones.
 func (s *stages) renewRules(ctx context.Context) error {
@@ -228,11 +247,12 @@ func (s *stages) parse(ctx context.Context, r *parse.Record, e *event.Event) (re
 			e.Add(event.Message, strings.ToValidUTF8(r.Raw, "\uFFFD"))
 			e.Add(event.TimeQuality, "received")
 			e.Tag(event.TagParseError)
+			s.reading = parse.Explanation{Header: "none", Parser: "text"}
 			reason = parse.ReasonPanic
 			e.Add(event.ParseErrorReason, string(reason))
 		}
 	}()
-	s.parser.Parse(r, e)
+	s.reading = s.parser.ParseExplain(r, e)
 	return s.parser.Failure()
 }
 
@@ -249,6 +269,9 @@ func (s *stages) detect(ctx context.Context, rules *tenantRules, e *event.Event,
 	}()
 	if s.w.Observe != nil {
 		s.w.Observe(e)
+	}
+	if s.w.Seen != nil && s.record.Input != quarantine.Input { // what is read again came long ago
+		s.w.Seen(&s.record, e, &s.reading)
 	}
 	if s.seen++; s.w.Sample != nil && s.seen%sampleEvery == 0 {
 		s.w.Sample(e)
