@@ -21,6 +21,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/ingest"
+	"github.com/kyra-mdr/kyra/internal/logsource"
 	"github.com/kyra-mdr/kyra/internal/pipeline"
 	"github.com/kyra-mdr/kyra/internal/privacy"
 	"github.com/kyra-mdr/kyra/internal/queue"
@@ -56,6 +57,7 @@ type Server struct {
 
 	tenants   *tenantCache
 	sources   *source.Service
+	logs      *logsource.Service
 	privacy   *privacy.Service
 	detection detection
 	pipeline  *pipeline.Pipeline
@@ -141,11 +143,15 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	if err != nil {
 		return err
 	}
+	if err := s.openLogSources(ctx, now); err != nil {
+		return err
+	}
 	s.pipeline = pipeline.New(pipeline.Config{
 		Days:  days,
 		Queue: s.queue, Archive: s.archive, Store: s.store, DB: s.db, Rulesets: s.detection.rulesets.get, Sources: s.sources,
 		Record: s.detection.record, Zone: zone, Metrics: pipeline.NewMetrics(s.metrics), Log: s.log, Now: now,
 		Observe: s.detection.sights.Observe, Sample: s.detection.rulesets.observe,
+		Settings: s.logs.For, Seen: s.logs.Observe,
 	})
 	s.keeper = retention.New(retention.Config{
 		DB: s.db, Archive: s.archive, Store: s.store, Tenants: tenants, Days: days, Log: s.log, Now: now, MaxBytes: int64(s.cfg.Retention.MaxBytes),
@@ -331,7 +337,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	}
 	return run.Tiers(ctx,
 		store,
-		[]run.Service{s.pipeline.Run, s.runMasking, s.detection.rulesets.run, s.detection.books.run, s.detection.sights.Run, s.detection.jobs.Run, s.keeper.Run, s.tenants.run, s.disk.run},
+		[]run.Service{s.pipeline.Run, s.runMasking, s.detection.rulesets.run, s.detection.books.run, s.detection.sights.Run, s.logs.Run, s.detection.jobs.Run, s.keeper.Run, s.tenants.run, s.disk.run},
 		[]run.Service{s.queue.Run},
 		[]run.Service{s.serveHTTP, s.syslog.Run, s.gelf.Run, s.heartbeat, func(ctx context.Context) error {
 			if err := s.awaitStore(ctx); err != nil {
