@@ -23,11 +23,13 @@ import (
 	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/incident"
 	"github.com/kyra-mdr/kyra/internal/job"
+	"github.com/kyra-mdr/kyra/internal/notify"
 	"github.com/kyra-mdr/kyra/internal/privacy"
 	"github.com/kyra-mdr/kyra/internal/rule"
 	"github.com/kyra-mdr/kyra/internal/sight"
 	"github.com/kyra-mdr/kyra/internal/source"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
+	"github.com/kyra-mdr/kyra/internal/webhook"
 	"github.com/kyra-mdr/kyra/internal/workbench"
 )
 
@@ -48,6 +50,9 @@ type Config struct {
 
 	Workbench *workbench.Service // nil: one on Rules and Events
 	Jobs      *job.Service       // nil: one that only queues what another process runs
+
+	Webhooks *webhook.Service
+	Notifier *notify.Notifier // sends tests; its Run may be another process's
 
 	// Ingest serves POST /api/v1/ingest: the caller is known and may write, the
 	// headers of rate limit and request id are set, the body is unread and
@@ -84,6 +89,7 @@ func New(c Config) (http.Handler, error) {
 	for name, missing := range map[string]bool{
 		"DB": c.DB == nil, "Keys": c.Keys == nil, "Alerts": c.Alerts == nil, "Incidents": c.Incidents == nil,
 		"Rules": c.Rules == nil, "Sources": c.Sources == nil, "Privacy": c.Privacy == nil, "Events": c.Events == nil, "Ingest": c.Ingest == nil, "Log": c.Log == nil,
+		"Webhooks": c.Webhooks == nil, "Notifier": c.Notifier == nil,
 	} {
 		if missing {
 			return nil, fmt.Errorf("api: Config.%s is missing", name)
@@ -120,6 +126,7 @@ func New(c Config) (http.Handler, error) {
 	a.valueLists()
 	a.collectors()
 	a.keys()
+	a.webhooks()
 	a.ingestTokens()
 	a.masking()
 	a.missing()

@@ -14,7 +14,6 @@ const (
 	noCompliance = "Compliance frameworks, controls, evidence and reports are not part of this version"
 	noAssets     = "The asset inventory is not part of this version"
 	noExport     = "Export as CSV or JSON is not part of this version; the lists page through the same data"
-	noWebhooks   = "Webhooks and other notifications are not part of this version; poll with updatedSince"
 )
 
 func (a *api) missing() {
@@ -26,8 +25,6 @@ func (a *api) missing() {
 		{"getReport", http.MethodGet, "/compliance/{framework}/report", "Compliance", "Export PDF report", noCompliance},
 		{"listAssets", http.MethodGet, "/assets", "Assets", "List assets", noAssets},
 		{"export", http.MethodGet, "/export/{resource}", "Export", "Export data as CSV/JSON", noExport},
-		{"listWebhooks", http.MethodGet, "/webhooks", "Webhooks", "List webhooks", noWebhooks},
-		{"createWebhook", http.MethodPost, "/webhooks", "Webhooks", "Create webhook", noWebhooks},
 	} {
 		op := huma.Operation{
 			OperationID: m.id, Method: m.method, Path: base + m.path, Tags: []string{m.tag}, Summary: m.summary,

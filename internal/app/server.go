@@ -60,6 +60,7 @@ type Server struct {
 	logs      *logsource.Service
 	privacy   *privacy.Service
 	detection detection
+	telling   telling
 	pipeline  *pipeline.Pipeline
 	keeper    *retention.Keeper
 }
@@ -162,9 +163,12 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	if err := s.openIngest(ctx, first); err != nil {
 		return err
 	}
+	if err := s.openTelling(now); err != nil {
+		return err
+	}
 	handler, err := api.New(api.Config{
 		DB: s.db, Keys: keys, Alerts: s.detection.alerts, Incidents: s.detection.incidents, Rules: s.detection.rules, Sources: s.sources, Privacy: s.privacy, Events: s.store,
-		Sight: s.detection.sights, Workbench: s.detection.workbench, Jobs: s.detection.jobs, Ingest: s.ingestHTTP, Log: s.log, Now: now, Version: Version(),
+		Sight: s.detection.sights, Workbench: s.detection.workbench, Jobs: s.detection.jobs, Webhooks: s.telling.hooks, Notifier: s.telling.notifier, Ingest: s.ingestHTTP, Log: s.log, Now: now, Version: Version(),
 	})
 	if err != nil {
 		return err
@@ -337,7 +341,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	}
 	return run.Tiers(ctx,
 		store,
-		[]run.Service{s.pipeline.Run, s.runMasking, s.detection.rulesets.run, s.detection.books.run, s.detection.sights.Run, s.logs.Run, s.detection.jobs.Run, s.keeper.Run, s.tenants.run, s.disk.run},
+		[]run.Service{s.pipeline.Run, s.runMasking, s.detection.rulesets.run, s.detection.books.run, s.detection.sights.Run, s.logs.Run, s.detection.jobs.Run, s.telling.notifier.Run, s.keeper.Run, s.tenants.run, s.disk.run},
 		[]run.Service{s.queue.Run},
 		[]run.Service{s.serveHTTP, s.syslog.Run, s.gelf.Run, s.heartbeat, func(ctx context.Context) error {
 			if err := s.awaitStore(ctx); err != nil {
