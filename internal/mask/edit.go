@@ -69,10 +69,8 @@ func (s *Set) write(record string, edits []edit, found *Found) string {
 	from := 0
 	syntax := syntax{text: record, json: looksJSON(record)}
 	for _, e := range edits[:n] {
-		start, quote := e.start, ""
-		if e.bare {
-			quote = `"`
-		} else {
+		start, quote := e.start, `"`
+		if !e.bare {
 			start, quote = syntax.bare(e.start, e.end)
 		}
 		if start < from {

@@ -99,9 +99,9 @@ func ends(r string, i int) bool {
 	return true
 }
 
-// groups reads runs of digits with one and the same separator between: how long they
-// are and where they end, at most five.
-func groups(r string, i, to int) (sizes [5]int, n, end int) {
+// groups reads runs of digits with one and the same separator between, at most five:
+// how long they are.
+func groups(r string, i, to int) (sizes [5]int, n int) {
 	sep := byte(0)
 	for n < len(sizes) {
 		start := i
@@ -109,17 +109,17 @@ func groups(r string, i, to int) (sizes [5]int, n, end int) {
 			i++
 		}
 		if i == start {
-			return sizes, n, i - 1
+			return sizes, n
 		}
 		sizes[n] = i - start
 		n++
 		if i == to || r[i] != ' ' && r[i] != '-' || sep != 0 && r[i] != sep {
-			return sizes, n, i
+			return sizes, n
 		}
 		sep = r[i]
 		i++
 	}
-	return sizes, n, i - 1
+	return sizes, n
 }
 
 // layouts are how cards are printed, the longest first.
@@ -130,7 +130,7 @@ func card(r string, i, to int) int {
 	if !mayBeCard[r[i]] {
 		return 0
 	}
-	sizes, n, _ := groups(r, i, to)
+	sizes, n := groups(r, i, to)
 	if n >= 1 && sizes[0] >= 13 {
 		if end := i + sizes[0]; sizes[0] <= 19 && ends(r, end) && plausible(r[i:end]) {
 			return end
@@ -212,7 +212,7 @@ func plausible(digits string) bool {
 // enough. Thirteen digits in a row are taken only with the right check digit, or for
 // who was born after that change: milliseconds since 1970 look alike.
 func resident(r string, i, to int) int {
-	sizes, n, _ := groups(r, i, to)
+	sizes, n := groups(r, i, to)
 	switch {
 	case n >= 1 && sizes[0] == 13:
 		if d := r[i : i+13]; ends(r, i+13) && birthday(d) && (checked(d) || bornWithout(d)) {
@@ -282,7 +282,7 @@ func bornWithout(d string) bool {
 // mobile returns the end of the Korean mobile number at i, or 0: 010-1234-5678, or
 // with 82 for the country.
 func mobile(r string, i, to int) int {
-	sizes, n, _ := groups(r, i, to)
+	sizes, n := groups(r, i, to)
 	start := i
 	if n >= 1 && r[i] == '8' {
 		switch {

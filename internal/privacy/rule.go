@@ -72,7 +72,7 @@ func (d *Draft) check() error {
 			return fault.New(fault.Invalid, "Allowed: a network such as 10.0.0.0/8").In("host")
 		}
 	}
-	return d.Rule.Check()
+	return d.Check()
 }
 
 // A scope is which records a rule is for.
