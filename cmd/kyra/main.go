@@ -77,7 +77,7 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(
 		newServeCommand(), newDemoCommand(), newSendCommand(), newParseCommand(), newHuntCommand(), newRulesCommand(),
 		newKeyCommand(), newTenantCommand(), newArchiveCommand(), newConfigCommand(), newVersionCommand(),
-		newEventstoreCommand(),
+		newEventstoreCommand(), newCollectorCommand(),
 	)
 	return root
 }

@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/kyra-mdr/kyra/internal/fault"
 )
 
@@ -16,6 +14,9 @@ type folder struct {
 	path string
 	lock *os.File
 }
+
+// errLocked is what lockFile returns when another process holds the lock.
+var errLocked = errors.New("locked by another process")
 
 // openFolder makes the data folder where it is missing and locks it.
 func openFolder(path string) (*folder, error) {
@@ -30,9 +31,9 @@ func openFolder(path string) (*folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := lockFile(lock); err != nil {
 		lock.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
+		if errors.Is(err, errLocked) {
 			return nil, fault.New(fault.Conflict, "another kyra works in %s: stop it, or choose another folder with --data", path)
 		}
 		return nil, fmt.Errorf("lock data folder: %w", err)
@@ -43,12 +44,3 @@ func openFolder(path string) (*folder, error) {
 func (f *folder) in(name string) string { return filepath.Join(f.path, name) }
 
 func (f *folder) close() error { return f.lock.Close() }
-
-// freeBytes returns the space that an unprivileged writer has left at path.
-func freeBytes(path string) (uint64, error) {
-	var s unix.Statfs_t
-	if err := unix.Statfs(path, &s); err != nil {
-		return 0, fmt.Errorf("ask for free space: %w", err)
-	}
-	return s.Bavail * uint64(s.Bsize), nil //nolint:gosec // a block size is positive
-}

@@ -1,0 +1,334 @@
+package source
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+type fileSpec struct {
+	Common    `yaml:",inline"`
+	Paths     []string      `yaml:"paths"`     // patterns of filepath.Match
+	Exclude   []string      `yaml:"exclude"`   // patterns of a path or of its last part
+	Start     string        `yaml:"start"`     // of files that are there when the source is new: beginning, end
+	Multiline *Multiline    `yaml:"multiline"` //
+	Poll      time.Duration `yaml:"poll"`      // how often to look; default 250ms
+}
+
+func newFiles(s *fileSpec, _ Env) (Source, error) {
+	if len(s.Paths) == 0 {
+		return nil, wrong("paths", "must name at least one file, such as /var/log/*.log")
+	}
+	for _, list := range [][]string{s.Paths, s.Exclude} {
+		for _, p := range list {
+			if _, err := filepath.Match(p, ""); err != nil {
+				return nil, wrong("paths", "%q is not a pattern: %v", p, err)
+			}
+		}
+	}
+	for _, p := range s.Paths {
+		if !filepath.IsAbs(p) {
+			return nil, wrong("paths", "%q must begin at the root", p)
+		}
+	}
+	if s.Start != "" && s.Start != "beginning" && s.Start != "end" {
+		return nil, wrong("start", "is %q, allowed: beginning, end", s.Start)
+	}
+	g, err := s.Multiline.group()
+	if err != nil {
+		return nil, err
+	}
+	return newFileReader(s, "file", g), nil
+}
+
+func newFileReader(s *fileSpec, input string, g *group) *files {
+	s.Poll = max(cmp.Or(s.Poll, 250*time.Millisecond), 10*time.Millisecond)
+	return &files{spec: s, input: input, group: g}
+}
+
+type auditdSpec struct {
+	Common `yaml:",inline"`
+	Path   string `yaml:"path"` // default /var/log/audit/audit.log
+}
+
+// newAuditd follows the audit daemon's file. The server joins the records of one
+// event by their serial number.
+func newAuditd(s *auditdSpec, _ Env) (Source, error) {
+	path := cmp.Or(s.Path, "/var/log/audit/audit.log")
+	if !filepath.IsAbs(path) {
+		return nil, wrong("path", "%q must begin at the root", path)
+	}
+	s.Hint = cmp.Or(s.Hint, "auditd")
+	return newFileReader(&fileSpec{Common: s.Common, Paths: []string{path, path + ".*"}}, "auditd", nil), nil
+}
+
+// files follows the files that patterns name.
+//
+// A file is known by its device and number, not by its name: renaming it loses
+// nothing and repeats nothing. The mark of a file holds how far it was read and
+// sums of its beginning and of what was read last, so that another file under the
+// same number, or one that was cut off and grew again, is not taken for it.
+type files struct {
+	spec  *fileSpec
+	input string
+	group *group
+
+	out   Output
+	room  []byte           // that all files are read into
+	tails map[string]*tail // by id
+	marks map[string]mark  // of files that are not open
+	held  map[string]time.Time
+	first bool // the source is new: no marks, first look
+}
+
+const (
+	scanEvery  = time.Second
+	closeAfter = time.Minute      // that a file without a name stays open, as its writer may not have noticed
+	holdCopy   = 20 * time.Second // that a file which looks like a copy waits for the original to be cut off
+	forgetMark = 72 * time.Hour
+	maxMarks   = 4096
+)
+
+// Run implements Source.
+func (f *files) Run(ctx context.Context, out Output) error {
+	f.out, f.room = out, nil
+	f.tails, f.marks, f.held = map[string]*tail{}, map[string]mark{}, map[string]time.Time{}
+	defer func() {
+		for _, t := range f.tails {
+			t.file.Close()
+		}
+	}()
+	for id, text := range out.Marks() {
+		if m, err := parseMark(text); err == nil {
+			f.marks[id] = m
+		}
+	}
+	f.first = len(f.marks) == 0
+	var scanned time.Time
+	for {
+		now := time.Now()
+		if now.Sub(scanned) >= min(scanEvery, 4*f.spec.Poll) {
+			scanned = now
+			if err := f.scan(ctx, now); err != nil {
+				return err
+			}
+			f.first = false
+		}
+		busy := false
+		for _, t := range f.tails {
+			more, err := f.read(ctx, t, now)
+			if err != nil {
+				return err
+			}
+			busy = busy || more
+		}
+		if !busy {
+			f.room = nil
+		}
+		if !busy && !pause(ctx, f.spec.Poll) || ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// match lists the files that the patterns name, oldest first, so that rotated
+// files are sent in the order in which they were written.
+func (f *files) match() []found {
+	var all []found
+	seen := map[string]bool{}
+	for _, pattern := range f.spec.Paths {
+		paths, _ := filepath.Glob(pattern) // the patterns were checked
+		for _, path := range paths {
+			if seen[path] || f.excluded(path) {
+				continue
+			}
+			seen[path] = true
+			info, err := os.Stat(path)
+			if err != nil || !info.Mode().IsRegular() {
+				continue
+			}
+			id, err := fileID(path, info)
+			if err != nil {
+				f.out.Fault(fmt.Errorf("look at %s: %w", path, err))
+				continue
+			}
+			all = append(all, found{path, id, info})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b found) int { return a.info.ModTime().Compare(b.info.ModTime()) })
+	return all
+}
+
+type found struct {
+	path, id string
+	info     os.FileInfo
+}
+
+func (f *files) excluded(path string) bool {
+	for _, p := range f.spec.Exclude {
+		whole, _ := filepath.Match(p, path)
+		base, _ := filepath.Match(p, filepath.Base(path))
+		if whole || base {
+			return true
+		}
+	}
+	return false
+}
+
+// scan finds files that are new, renamed or gone.
+func (f *files) scan(ctx context.Context, now time.Time) error {
+	all := f.match()
+	present := make(map[string]bool, len(all))
+	for _, x := range all {
+		present[x.id] = true
+	}
+	for _, x := range all {
+		if t := f.tails[x.id]; t != nil {
+			t.path, t.gone = x.path, time.Time{}
+			continue
+		}
+		var err error
+		if strings.HasSuffix(x.path, ".gz") {
+			err = f.readOld(ctx, x, present)
+		} else {
+			err = f.open(ctx, x, now)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for id := range f.held {
+		if !present[id] {
+			delete(f.held, id)
+		}
+	}
+	for id, t := range f.tails {
+		switch {
+		case present[id]:
+		case t.gone.IsZero():
+			t.gone = now
+		case now.Sub(t.gone) >= closeAfter && now.Sub(t.grew) >= closeAfter:
+			if err := f.finish(ctx, t, now); err != nil {
+				return err
+			}
+		}
+	}
+	return f.forget(ctx, present, now)
+}
+
+// open begins to follow a file.
+func (f *files) open(ctx context.Context, x found, now time.Time) error {
+	if x.info.Size() == 0 && f.marks[x.id].Offset == 0 {
+		if !f.first {
+			return nil // nothing to read, and nothing to know it by
+		}
+	}
+	file, err := openShared(x.path)
+	if err != nil {
+		f.out.Fault(fmt.Errorf("open: %w", err))
+		return nil
+	}
+	t := &tail{id: x.id, path: x.path, file: file, grew: now, cutter: cutter{group: f.group, path: x.path}}
+	size := x.info.Size()
+	m, known := f.marks[x.id]
+	switch {
+	case known && m.fits(file, size):
+		t.pos, t.cutter.skip, t.head, t.sum, t.last = m.Offset, m.Skip, m.Head, m.Sum, m.Tail
+	case f.first && f.spec.Start == "end":
+		t.pos = size
+	default:
+		from, wait := f.copyOf(x, file, now)
+		if wait {
+			file.Close()
+			return nil
+		}
+		t.pos = from
+	}
+	delete(f.held, x.id)
+	delete(f.marks, x.id)
+	f.tails[x.id] = t
+	if known && t.pos == m.Offset && t.head == m.Head {
+		return nil
+	}
+	return f.put(ctx, t, cutting{}) // so that a restart knows it
+}
+
+// copyOf looks whether a file is the copy that a rotation made before it cut the
+// original off. Then what was read of the original is not read again. While the
+// original is whole nobody can know, and the file waits.
+func (f *files) copyOf(x found, file *os.File, now time.Time) (from int64, wait bool) {
+	for _, t := range f.tails {
+		if !related(t.path, x.path) || !t.gone.IsZero() {
+			continue
+		}
+		size := x.info.Size()
+		if m := t.before; m.Offset > 0 && size >= int64(m.Head) && sameHead(m, file, size) {
+			switch {
+			case size < m.Offset: // the original went on before it was cut off: all of the copy was read
+				t.before = mark{}
+				return size, false
+			case m.fits(file, size):
+				t.before = mark{}
+				return m.Offset, false
+			}
+		}
+		if m := t.mark(); m.Offset > 0 && sameHead(m, file, x.info.Size()) {
+			since, held := f.held[x.id]
+			if !held {
+				f.held[x.id] = now
+			}
+			if !held || now.Sub(since) < holdCopy {
+				return 0, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// related reports whether b can be what a rotation made of a.
+func related(a, b string) bool {
+	if a == b || filepath.Dir(a) != filepath.Dir(b) {
+		return false
+	}
+	stem, _, _ := strings.Cut(filepath.Base(a), ".")
+	return strings.HasPrefix(filepath.Base(b), stem)
+}
+
+// finish ends a file that has no name any more.
+func (f *files) finish(ctx context.Context, t *tail, now time.Time) error {
+	if err := f.put(ctx, t, t.cutter.take(t.buf, true, true)); err != nil {
+		return err
+	}
+	t.file.Close()
+	m := t.mark()
+	m.Gone = now.Unix()
+	f.marks[t.id] = m
+	delete(f.tails, t.id)
+	return f.out.Put(ctx, Piece{Marks: map[string]string{t.id: m.String()}})
+}
+
+// forget drops the marks of files that went long ago.
+func (f *files) forget(ctx context.Context, present map[string]bool, now time.Time) error {
+	change := map[string]string{}
+	for id, m := range f.marks {
+		switch {
+		case present[id]:
+		case m.Gone == 0:
+			m.Gone = now.Unix()
+			f.marks[id] = m
+			change[id] = m.String()
+		case now.Sub(time.Unix(m.Gone, 0)) > forgetMark || len(f.marks)-len(change) > maxMarks:
+			delete(f.marks, id)
+			change[id] = ""
+		}
+	}
+	if len(change) == 0 {
+		return nil
+	}
+	return f.out.Put(ctx, Piece{Marks: change})
+}

@@ -1,0 +1,3 @@
+package source
+
+func hostKinds() map[string]kind { return map[string]kind{"journald": of(newJournald)} }

@@ -1,0 +1,5 @@
+//go:build !linux && !windows
+
+package source
+
+func hostKinds() map[string]kind { return nil }

@@ -1,0 +1,336 @@
+package source
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc64"
+	"io"
+	"os"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+const (
+	headSize = 1024 // bytes of a file's beginning that it is known by
+	tailSize = 256  // bytes before an offset that must be as they were
+	readSize = 256 << 10
+)
+
+var polynomial = crc64.MakeTable(crc64.ECMA)
+
+// A mark is how far a file was read, and what it is known by.
+type mark struct {
+	Path   string `json:"p"`
+	Offset int64  `json:"o"`
+	Skip   bool   `json:"k,omitempty"` // the offset lies inside a line that was cut
+	Head   int    `json:"n"`           // length of the beginning that HeadSum is of
+	Sum    uint64 `json:"h"`
+	Tail   uint64 `json:"t"`           // sum of the tailSize bytes before Offset
+	Gone   int64  `json:"g,omitempty"` // when the file had no name any more, seconds since 1970
+	Old    bool   `json:"z,omitempty"` // a compressed file: Offset counts plain bytes
+	Done   bool   `json:"d,omitempty"` // and it was read to its end
+}
+
+func parseMark(text string) (m mark, err error) {
+	err = json.Unmarshal([]byte(text), &m)
+	return m, err
+}
+
+func (m mark) String() string {
+	text, _ := json.Marshal(m) // cannot fail
+	return string(text)
+}
+
+// fits reports whether file is the one that the mark was made of, not cut off since.
+func (m mark) fits(file io.ReaderAt, size int64) bool {
+	if m.Old || size < m.Offset || !sameHead(m, file, size) {
+		return false
+	}
+	sum, err := sumBefore(file, m.Offset)
+	return err == nil && sum == m.Tail
+}
+
+// sameHead reports whether file begins as that of the mark.
+func sameHead(m mark, file io.ReaderAt, size int64) bool {
+	sum, n, err := sumHead(file, min(int64(m.Head), size))
+	return err == nil && (n < m.Head || sum == m.Sum)
+}
+
+func sumHead(file io.ReaderAt, n int64) (sum uint64, length int, err error) {
+	b := make([]byte, min(n, headSize))
+	if _, err := file.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
+		return 0, 0, err
+	}
+	return crc64.Checksum(b, polynomial), len(b), nil
+}
+
+func sumBefore(file io.ReaderAt, offset int64) (uint64, error) {
+	from := max(offset-tailSize, 0)
+	b := make([]byte, offset-from)
+	if _, err := file.ReadAt(b, from); err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	return crc64.Checksum(b, polynomial), nil
+}
+
+// A tail is a file that is followed.
+type tail struct {
+	id     string
+	path   string
+	file   *os.File
+	pos    int64  // what lies before it was put
+	buf    []byte // what was read from pos on
+	head   int
+	sum    uint64
+	last   uint64 // sum of what lies before pos
+	cutter cutter
+	grew   time.Time // when something was read last
+	stamp  time.Time // modification time as of then
+	gone   time.Time // when no pattern named it any more
+	before mark      // as of when the file was cut off
+}
+
+func (t *tail) mark() mark {
+	return mark{Path: t.path, Offset: t.pos, Skip: t.cutter.skip, Head: t.head, Sum: t.sum, Tail: t.last}
+}
+
+// read takes what a file has grown by, up to a bound, and reports whether there is more.
+func (f *files) read(ctx context.Context, t *tail, now time.Time) (more bool, err error) {
+	info, err := t.file.Stat()
+	if err != nil {
+		f.out.Fault(fmt.Errorf("look at %s: %w", t.path, err))
+		return false, nil
+	}
+	end := t.pos + int64(len(t.buf))
+	if info.Size() == end && info.ModTime().Equal(t.stamp) {
+		if len(t.buf) > 0 && f.group != nil && now.Sub(t.grew) >= f.group.timeout {
+			return false, f.put(ctx, t, t.cutter.take(t.buf, true, false))
+		}
+		return false, nil
+	}
+	if info.Size() < end || t.changed() {
+		// Cut off, to be written anew. What was read but is not whole is gone with it.
+		t.before = t.mark()
+		t.pos, t.buf, t.head, t.cutter.skip = 0, nil, 0, false
+		if err := f.put(ctx, t, cutting{}); err != nil {
+			return false, err
+		}
+		end = 0
+	}
+	t.stamp = info.ModTime()
+	for budget := 4; budget > 0; budget-- {
+		n, err := f.fill(t, end)
+		if err != nil {
+			f.out.Fault(fmt.Errorf("read %s: %w", t.path, err))
+			return false, nil
+		}
+		if n > 0 {
+			t.grew = now
+		}
+		end += int64(n)
+		if err := f.drain(ctx, t); err != nil {
+			return false, err
+		}
+		if n < readSize {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// changed reports whether what was read last does not stand there any more: the
+// file was cut off and grew beyond the old end between two looks.
+func (t *tail) changed() bool {
+	if t.pos == 0 {
+		return false
+	}
+	sum, err := sumBefore(t.file, t.pos)
+	return err == nil && sum != t.last
+}
+
+// fill reads on at the offset end.
+func (f *files) fill(t *tail, end int64) (int, error) {
+	if f.room == nil {
+		f.room = make([]byte, readSize)
+	}
+	n, err := t.file.ReadAt(f.room, end)
+	if len(t.buf) == 0 {
+		t.buf = f.room[:n]
+	} else {
+		t.buf = append(t.buf, f.room[:n]...)
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}
+
+// drain puts the whole records of what was read, and keeps the rest.
+func (f *files) drain(ctx context.Context, t *tail) error {
+	for len(t.buf) > 0 {
+		c := t.cutter.take(t.buf, false, false)
+		if c.used == 0 {
+			break
+		}
+		if err := f.put(ctx, t, c); err != nil {
+			return err
+		}
+	}
+	t.buf = append([]byte(nil), t.buf...)
+	return nil
+}
+
+// put hands records on together with the mark behind them.
+func (f *files) put(ctx context.Context, t *tail, c cutting) error {
+	t.pos += int64(c.used)
+	if t.buf = t.buf[c.used:]; len(t.buf) == 0 {
+		t.buf = nil
+	}
+	var err error
+	if t.head < headSize {
+		if t.sum, t.head, err = sumHead(t.file, t.pos); err != nil {
+			f.out.Fault(fmt.Errorf("read %s: %w", t.path, err))
+		}
+	}
+	if t.last, err = sumBefore(t.file, t.pos); err != nil {
+		f.out.Fault(fmt.Errorf("read %s: %w", t.path, err))
+	}
+	p := f.spec.piece(f.input, t.path)
+	p.Chunk.Records, p.Chunk.Cut = c.records, c.cut
+	p.Marks = map[string]string{t.id: t.mark().String()}
+	return f.out.Put(ctx, p)
+}
+
+// readOld reads a file that a rotation compressed, but not what was read of it
+// before it was.
+func (f *files) readOld(ctx context.Context, x found, present map[string]bool) error {
+	m := f.marks[x.id]
+	if m.Old && m.Done {
+		return nil
+	}
+	if f.first && f.spec.Start == "end" {
+		m = mark{Path: x.path, Old: true, Done: true}
+		f.marks[x.id] = m
+		return f.out.Put(ctx, Piece{Marks: map[string]string{x.id: m.String()}})
+	}
+	var original string
+	if !m.Old {
+		m = mark{Path: x.path, Old: true}
+		id, offset, err := f.plainOf(x, present)
+		if err != nil {
+			f.out.Fault(fmt.Errorf("read %s: %w", x.path, err))
+			return nil // being written, perhaps: the next look tries again
+		}
+		original, m.Offset = id, offset
+	}
+	file, plain, err := openGzip(x.path)
+	if err != nil {
+		f.out.Fault(fmt.Errorf("read %s: %w", x.path, err))
+		return nil
+	}
+	defer file.Close()
+	if _, err := io.CopyN(io.Discard, plain, m.Offset); err != nil {
+		f.out.Fault(fmt.Errorf("read %s: %w", x.path, err))
+		return nil
+	}
+	c := cutter{group: f.group, path: x.path}
+	var buf []byte
+	for last := false; !last; {
+		held := len(buf)
+		buf = append(buf, make([]byte, readSize)...)
+		n, err := io.ReadFull(plain, buf[held:])
+		buf = buf[:held+n]
+		last = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		if err != nil && !last {
+			f.out.Fault(fmt.Errorf("read %s: %w", x.path, err))
+			return nil
+		}
+		for {
+			got := c.take(buf, last, last)
+			buf = buf[got.used:]
+			m.Offset += int64(got.used)
+			if got.used == 0 {
+				break
+			}
+			p := f.spec.piece(f.input, x.path)
+			p.Chunk.Records, p.Chunk.Cut = got.records, got.cut
+			p.Marks = map[string]string{x.id: m.String()}
+			if err := f.out.Put(ctx, p); err != nil {
+				return err
+			}
+			f.marks[x.id] = m
+		}
+	}
+	m.Done = true
+	f.marks[x.id] = m
+	change := map[string]string{x.id: m.String()}
+	if original != "" && f.tails[original] == nil {
+		delete(f.marks, original)
+		change[original] = ""
+	}
+	return f.out.Put(ctx, Piece{Marks: change})
+}
+
+// plainOf finds the file that x was made of among those that have no name any
+// more, and how far that was read.
+func (f *files) plainOf(x found, present map[string]bool) (id string, offset int64, err error) {
+	candidates := map[string]mark{}
+	for id, m := range f.marks {
+		candidates[id] = m
+	}
+	for id, t := range f.tails {
+		candidates[id] = t.mark()
+	}
+	for id, m := range candidates {
+		if present[id] || m.Old || m.Offset == 0 || !related(m.Path, x.path) {
+			continue
+		}
+		file, plain, err := openGzip(x.path)
+		if err != nil {
+			return "", 0, err
+		}
+		head := make([]byte, min(int64(m.Head), m.Offset))
+		same := false
+		if _, err := io.ReadFull(plain, head); err == nil && crc64.Checksum(head, polynomial) == m.Sum {
+			same = tailFits(plain, int64(len(head)), head, m)
+		}
+		file.Close()
+		if same {
+			return id, m.Offset, nil
+		}
+	}
+	return "", 0, nil
+}
+
+// tailFits reads on to the mark's offset and compares what lies before it.
+func tailFits(plain io.Reader, at int64, head []byte, m mark) bool {
+	from := max(m.Offset-tailSize, 0)
+	var last []byte
+	if from < at {
+		last = append(last, head[from:]...)
+	} else if _, err := io.CopyN(io.Discard, plain, from-at); err != nil {
+		return false
+	}
+	rest := make([]byte, m.Offset-from-int64(len(last)))
+	if _, err := io.ReadFull(plain, rest); err != nil {
+		return false
+	}
+	return crc64.Checksum(append(last, rest...), polynomial) == m.Tail
+}
+
+// openGzip returns the plain bytes of a compressed file.
+func openGzip(path string) (*os.File, io.Reader, error) {
+	file, err := openShared(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	plain, err := gzip.NewReader(file)
+	if err != nil {
+		file.Close()
+		return nil, nil, err
+	}
+	return file, plain, nil
+}
