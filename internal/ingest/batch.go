@@ -12,12 +12,14 @@ type batch struct {
 	text    []byte
 	ends    []int // end of each record in text
 	cut     []uint32
+	ids     []string  // of records, as far as one has an id
+	named   int       // bytes of ids
 	arrived time.Time // of the first record
 }
 
 // fits reports whether a record of n bytes may join.
 func (b *batch) fits(n int) bool {
-	return len(b.ends) == 0 || len(b.ends) < maxChunkRecords && len(b.text)+n <= maxChunkBytes
+	return len(b.ends) == 0 || len(b.ends) < maxChunkRecords && len(b.text)+b.named+n <= maxChunkBytes
 }
 
 func (b *batch) add(record []byte, cut bool) {
@@ -31,10 +33,20 @@ func (b *batch) add(record []byte, cut bool) {
 	b.ends = append(b.ends, len(b.text))
 }
 
+// name gives the last record an id.
+func (b *batch) name(id string) {
+	for len(b.ids) < len(b.ends) {
+		b.ids = append(b.ids, "")
+	}
+	b.ids[len(b.ends)-1] = id
+	b.named += len(id)
+}
+
 func (b *batch) len() int { return len(b.ends) }
 
 func (b *batch) reset() {
-	b.text, b.ends, b.cut = b.text[:0], b.ends[:0], b.cut[:0]
+	clear(b.ids)
+	b.text, b.ends, b.cut, b.ids, b.named = b.text[:0], b.ends[:0], b.cut[:0], b.ids[:0], 0
 }
 
 // chunk returns the records as a chunk that shares no memory with b.
@@ -52,6 +64,10 @@ func (b *batch) chunk(tenant uint32, from origin) *queue.Chunk {
 	}
 	if len(b.cut) > 0 {
 		c.Cut = append([]uint32(nil), b.cut...)
+	}
+	if len(b.ids) > 0 {
+		c.IDs = make([]string, len(records))
+		copy(c.IDs, b.ids)
 	}
 	return c
 }

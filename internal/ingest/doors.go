@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -27,6 +28,7 @@ type Doors struct {
 	mux          *http.ServeMux
 	hec          hecChannels
 	journals     chan struct{} // places for streams of journald
+	documents    recentIDs     // of Elasticsearch
 }
 
 // NewDoors returns the doors of g.
@@ -123,6 +125,13 @@ func (d *Doors) read(w http.ResponseWriter, r *http.Request, encoding string, do
 	return err
 }
 
+// intake returns an Intake for r.
+func (d *Doors) intake(r *http.Request, c Caller, input string) *Intake {
+	x := d.gate.newIntake(c, input)
+	x.once = onceOf(r.Header)
+	return x
+}
+
 // records takes everything that a framing.Reader finds in body.
 func (x *Intake) records(ctx context.Context, records *framing.Reader) error {
 	for {
@@ -153,11 +162,17 @@ func (d *Doors) answerJSON(w http.ResponseWriter, r *http.Request, status int, b
 	_, _ = w.Write(data) // the sender may have left
 }
 
-// refuse counts what a door did not take and sets the header that says when to try
-// again.
-func (d *Doors) refuse(w http.ResponseWriter, r *http.Request, input string, c *Caller, records int, err error) Refusal {
+// refuse counts what a door did not take of x, which is nil where it came to none, and
+// sets the header that says when to try again. What was kept is said in the text: few
+// protocols have another place for it.
+func (d *Doors) refuse(w http.ResponseWriter, r *http.Request, input string, c *Caller, x *Intake, err error) Refusal {
 	p := d.gate.refusal(r.Context(), c, err)
-	d.gate.stats.of(input).reject(p.reason, records)
+	if x != nil {
+		d.gate.stats.of(input).reject(p.reason, x.added-x.Accepted())
+		if x.Accepted() > 0 {
+			p.Text += fmt.Sprintf("; kept: the first %d of its records", x.Accepted())
+		}
+	}
 	if p.Retry > 0 {
 		w.Header().Set("Retry-After", p.retryAfter())
 	}

@@ -3,6 +3,7 @@ package ingest
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -47,7 +48,13 @@ func (d *Doors) elasticRoute(r *http.Request, path string) http.HandlerFunc {
 		if len(parts) == 3 {
 			id = parts[2]
 		}
-		return func(w http.ResponseWriter, r *http.Request) { d.elasticDocument(w, r, parts[0], id) }
+		op := "index"
+		if parts[1] == "_create" || r.URL.Query().Get("op_type") == "create" {
+			op = "create"
+		}
+		return func(w http.ResponseWriter, r *http.Request) {
+			d.elasticDocument(w, r, bulkItem{op: op, index: parts[0], id: id, record: -1})
+		}
 	case reads && path == "/":
 		return d.elasticHello(elasticRoot)
 	}
@@ -99,7 +106,7 @@ func (d *Doors) elasticHello(body any) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		elasticHeader(w, r)
 		if _, err := d.admit(r, secretOf(r)); err != nil {
-			d.elasticRefuse(w, r, &Caller{}, 0, err)
+			d.elasticRefuse(w, r, &Caller{}, nil, err)
 			return
 		}
 		d.answerJSON(w, r, http.StatusOK, body)
@@ -109,10 +116,23 @@ func (d *Doors) elasticHello(body any) http.HandlerFunc {
 type elasticError struct {
 	Type   string `json:"type"`
 	Reason string `json:"reason"`
+
+	IndexUUID string `json:"index_uuid,omitempty"`
+	Shard     string `json:"shard,omitempty"`
+	Index     string `json:"index,omitempty"`
 }
 
-func (d *Doors) elasticRefuse(w http.ResponseWriter, r *http.Request, c *Caller, records int, err error) {
-	p := d.refuse(w, r, InputElastic, c, records, err)
+// elasticConflict is how Elasticsearch words that a document to be created is there:
+// shippers take it as done.
+func elasticConflict(index, id string) *elasticError {
+	return &elasticError{
+		Type: "version_conflict_engine_exception", Reason: "[" + id + "]: version conflict, document already exists (current version [1])",
+		IndexUUID: "kyra", Shard: "0", Index: index,
+	}
+}
+
+func (d *Doors) elasticRefuse(w http.ResponseWriter, r *http.Request, c *Caller, x *Intake, err error) {
+	p := d.refuse(w, r, InputElastic, c, x, err)
 	kind := map[int]string{
 		http.StatusUnauthorized: "security_exception", http.StatusTooManyRequests: "es_rejected_execution_exception", http.StatusServiceUnavailable: "es_rejected_execution_exception",
 	}[p.Status]
@@ -123,7 +143,7 @@ func (d *Doors) elasticRefuse(w http.ResponseWriter, r *http.Request, c *Caller,
 		w.Header().Add("WWW-Authenticate", `Basic realm="KYRA ingest", charset="UTF-8"`)
 		w.Header().Add("WWW-Authenticate", "ApiKey")
 	}
-	e := elasticError{kind, p.Text}
+	e := elasticError{Type: kind, Reason: p.Text}
 	d.answerJSON(w, r, p.Status, map[string]any{"error": map[string]any{"root_cause": []elasticError{e}, "type": e.Type, "reason": e.Reason}, "status": p.Status})
 }
 
@@ -132,6 +152,7 @@ type bulkItem struct {
 	op, index, id string
 	record        int    // its number among the records, -1: it was not taken
 	fault         string // why not
+	again         bool   // it has the id of a document that was taken before, or of that record
 }
 
 func (d *Doors) elasticBulk(w http.ResponseWriter, r *http.Request, index string) {
@@ -139,20 +160,21 @@ func (d *Doors) elasticBulk(w http.ResponseWriter, r *http.Request, index string
 	elasticHeader(w, r)
 	c, err := d.admit(r, secretOf(r))
 	if err != nil {
-		d.elasticRefuse(w, r, &c, 0, err)
+		d.elasticRefuse(w, r, &c, nil, err)
 		return
 	}
-	b := bulk{intake: d.gate.newIntake(c, InputElastic), index: index}
+	b := bulk{intake: d.intake(r, c, InputElastic), index: index, recent: &d.documents, ids: map[recentID]int{}}
 	defer b.intake.end()
 	err = d.read(w, r, r.Header.Get("Content-Encoding"), func(body io.Reader) error { return b.run(r, body) })
 	stopped := b.intake.stopped
 	if err != nil && (stopped == nil || b.intake.Accepted() == 0) {
-		d.elasticRefuse(w, r, &c, b.intake.added-b.intake.Accepted(), err)
+		d.elasticRefuse(w, r, &c, b.intake, err)
 		return
 	}
 	if stopped != nil {
 		d.gate.stats.of(InputElastic).reject(d.gate.refusal(r.Context(), &c, stopped).reason, b.intake.added-b.intake.Accepted())
 	}
+	b.remember()
 	d.bulkAnswer(w, r, &b, time.Since(started))
 }
 
@@ -161,6 +183,9 @@ type bulk struct {
 	intake *Intake
 	index  string // of the path
 	items  []bulkItem
+
+	recent *recentIDs
+	ids    map[recentID]int // of this body: their records
 }
 
 // maxBulkItems bounds the actions of one body: each has a part of the answer.
@@ -190,10 +215,7 @@ func (b *bulk) run(r *http.Request, body io.Reader) error {
 				case len(text) == 0:
 					item.fault = "the document is missing"
 				case item.fault == "":
-					// A document that is no JSON is kept as text, as everything that cannot be read.
-					if b.intake.Add(ctx, text) == nil {
-						item.record = b.intake.added - 1
-					}
+					b.take(ctx, &item, text)
 				}
 			}
 			b.items = append(b.items, item)
@@ -209,6 +231,47 @@ func (b *bulk) run(r *http.Request, body io.Reader) error {
 			return errors.Join(flush, err)
 		}
 	}
+}
+
+// take takes a document in. One that is no JSON is kept as text, as everything that cannot
+// be read. One whose id has come before is not: the pipeline would make no event of it.
+func (b *bulk) take(ctx context.Context, item *bulkItem, text []byte) {
+	if item.id == "" {
+		if b.intake.Add(ctx, text) == nil {
+			item.record = b.intake.added - 1
+		}
+		return
+	}
+	name := documentID(item.index, item.id)
+	id := newRecentID(&b.intake.caller, name)
+	if n, ok := b.ids[id]; ok {
+		item.record, item.again = n, true
+		return
+	}
+	if b.recent.has(id) {
+		item.again = true
+		return
+	}
+	if b.intake.addAs(ctx, text, false, name) == nil {
+		item.record = b.intake.added - 1
+		b.ids[id] = item.record
+	}
+}
+
+// remember keeps the ids of what is synced, and counts what came again.
+func (b *bulk) remember() {
+	for id, n := range b.ids {
+		if n < b.intake.Accepted() {
+			b.recent.add(id)
+		}
+	}
+	again := 0
+	for i := range b.items {
+		if x := &b.items[i]; x.again && x.record < b.intake.Accepted() {
+			again++
+		}
+	}
+	b.intake.in.reject("resend", again)
 }
 
 // readLine returns a line without its end, cut a little over what a record may be.
@@ -228,8 +291,8 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 // action reads an action line, and tells whether a document follows.
 func (b *bulk) action(line []byte) (item bulkItem, document bool, err error) {
 	var action map[string]*struct {
-		Index string `json:"_index"`
-		ID    any    `json:"_id"`
+		Index string          `json:"_index"`
+		ID    json.RawMessage `json:"_id"`
 	}
 	if err := json.Unmarshal(line, &action); err != nil || len(action) != 1 {
 		return item, false, errors.New("it must be an object with one key: index or create")
@@ -240,8 +303,8 @@ func (b *bulk) action(line []byte) (item bulkItem, document bool, err error) {
 			if about.Index != "" {
 				item.index = about.Index
 			}
-			if about.ID != nil {
-				item.id = fmt.Sprint(about.ID)
+			if item.id, err = elasticID(about.ID); err != nil {
+				return item, false, err
 			}
 		}
 	}
@@ -256,6 +319,22 @@ func (b *bulk) action(line []byte) (item bulkItem, document bool, err error) {
 		return item, false, nil
 	}
 	return item, false, fmt.Errorf("unknown action %q", item.op)
+}
+
+// elasticID reads the value of _id, which may be a number of any length. "" and null name
+// nothing.
+func elasticID(value json.RawMessage) (string, error) {
+	switch {
+	case len(value) == 0 || string(value) == "null":
+		return "", nil
+	case value[0] == '"':
+		var id string
+		err := json.Unmarshal(value, &id)
+		return id, err
+	case value[0] == '{' || value[0] == '[':
+		return "", errors.New("_id must be a string or a number")
+	}
+	return string(value), nil
 }
 
 // bulkAnswer writes one item for each action, in order. The form is compact, since
@@ -273,9 +352,13 @@ func (d *Doors) bulkAnswer(w http.ResponseWriter, r *http.Request, b *bulk, took
 		var e *elasticError
 		switch {
 		case x.fault != "":
-			status, e = http.StatusBadRequest, &elasticError{"illegal_argument_exception", x.fault}
-		case x.record < 0 || x.record >= b.intake.Accepted():
-			status, e = http.StatusTooManyRequests, &elasticError{"es_rejected_execution_exception", why}
+			status, e = http.StatusBadRequest, &elasticError{Type: "illegal_argument_exception", Reason: x.fault}
+		case x.record >= b.intake.Accepted() || x.record < 0 && !x.again:
+			status, e = http.StatusTooManyRequests, &elasticError{Type: "es_rejected_execution_exception", Reason: why}
+		case x.again && x.op == "create":
+			status, e = http.StatusConflict, elasticConflict(x.index, x.id)
+		case x.again:
+			status = http.StatusOK
 		}
 		if i > 0 {
 			items.WriteByte(',')
@@ -302,7 +385,8 @@ func (x *bulkItem) write(b *bytes.Buffer, status int, e *elasticError, short boo
 		name, _ := json.Marshal(id)
 		fmt.Fprintf(b, `"_index":%s,"_id":%s,`, index, name)
 		if e == nil {
-			b.WriteString(`"_version":1,"result":"created","_shards":{"total":1,"successful":1,"failed":0},"_seq_no":0,"_primary_term":1,`)
+			version, result := x.outcome()
+			fmt.Fprintf(b, `"_version":%d,"result":%q,"_shards":{"total":1,"successful":1,"failed":0},"_seq_no":0,"_primary_term":1,`, version, result)
 		}
 	}
 	fmt.Fprintf(b, `"status":%d`, status)
@@ -313,40 +397,18 @@ func (x *bulkItem) write(b *bytes.Buffer, status int, e *elasticError, short boo
 	b.WriteString("}}")
 }
 
+// outcome is what a document is told that was taken. An index action with the id of
+// another would have replaced it: events are never changed, so it is a resend that the
+// sender may forget.
+func (x *bulkItem) outcome() (version int, result string) {
+	if x.again {
+		return 2, "updated"
+	}
+	return 1, "created"
+}
+
 func newDocumentID() string {
 	var b [10]byte
 	_, _ = rand.Read(b[:]) // never fails, see its documentation
 	return hex.EncodeToString(b[:])
-}
-
-// elasticDocument takes one document.
-func (d *Doors) elasticDocument(w http.ResponseWriter, r *http.Request, index, id string) {
-	elasticHeader(w, r)
-	c, err := d.admit(r, secretOf(r))
-	if err != nil {
-		d.elasticRefuse(w, r, &c, 0, err)
-		return
-	}
-	x := d.gate.newIntake(c, InputElastic)
-	defer x.end()
-	err = d.read(w, r, r.Header.Get("Content-Encoding"), func(body io.Reader) error {
-		text, err := io.ReadAll(body)
-		if err != nil {
-			return err
-		}
-		if text = bytes.TrimSpace(text); len(text) == 0 {
-			return errNothing
-		}
-		return errors.Join(x.Add(r.Context(), text), x.Flush(r.Context()))
-	})
-	if err != nil {
-		d.elasticRefuse(w, r, &c, x.added-x.Accepted(), err)
-		return
-	}
-	if id == "" {
-		id = newDocumentID()
-	}
-	d.answerJSON(w, r, http.StatusCreated, map[string]any{
-		"_index": index, "_id": id, "_version": 1, "result": "created", "_shards": map[string]int{"total": 1, "successful": 1, "failed": 0}, "_seq_no": 0, "_primary_term": 1,
-	})
 }

@@ -26,7 +26,7 @@ func (d *Doors) splunk() {
 	}
 	for _, path := range []string{"/services/collector/health", "/services/collector/health/1.0"} {
 		d.serve(http.MethodGet, "hec", path, func(w http.ResponseWriter, r *http.Request) {
-			d.answerJSON(w, r, http.StatusOK, hecAnswer{"HEC is healthy", 17, nil})
+			d.answerJSON(w, r, http.StatusOK, hecAnswer{Text: "HEC is healthy", Code: 17})
 		})
 	}
 	d.serve(http.MethodPost, "hec", "/services/collector/ack", d.hecAck)
@@ -36,6 +36,8 @@ type hecAnswer struct {
 	Text  string `json:"text"`
 	Code  int    `json:"code"`
 	AckID *int64 `json:"ackId,omitempty"`
+
+	Invalid *int `json:"invalid-event-number,omitempty"` // from 0; those before it are kept
 }
 
 // hecChannels counts the acknowledgements of channels. They are given only when the
@@ -84,19 +86,21 @@ func (d *Doors) hecSender(r *http.Request) (Caller, error) {
 	return d.admit(r, secret)
 }
 
-func (d *Doors) hecRefuse(w http.ResponseWriter, r *http.Request, c *Caller, records int, err error) {
-	p := d.refuse(w, r, InputHEC, c, records, err)
-	out := hecAnswer{p.Text, 6, nil} // invalid data format
+func (d *Doors) hecRefuse(w http.ResponseWriter, r *http.Request, c *Caller, x *Intake, err error) {
+	p := d.refuse(w, r, InputHEC, c, x, err)
+	out := hecAnswer{Text: p.Text, Code: 6} // invalid data format
 	switch {
 	case errors.Is(err, errNothing):
-		out = hecAnswer{"No data", 5, nil}
+		out = hecAnswer{Text: "No data", Code: 5}
 	case p.Status == http.StatusUnauthorized:
-		out = hecAnswer{"Invalid token", 4, nil}
+		out = hecAnswer{Text: "Invalid token", Code: 4}
 		if secretOf(r) == "" && r.URL.Query().Get("token") == "" {
-			out = hecAnswer{"Token is required", 2, nil}
+			out = hecAnswer{Text: "Token is required", Code: 2}
 		}
 	case p.Status == http.StatusServiceUnavailable, p.Status == http.StatusTooManyRequests:
-		out = hecAnswer{"Server is busy: " + p.Text, 9, nil}
+		out = hecAnswer{Text: "Server is busy: " + p.Text, Code: 9}
+	case p.Status == http.StatusBadRequest && x != nil:
+		out.Invalid = new(x.added)
 	}
 	d.answerJSON(w, r, p.Status, out)
 }
@@ -105,26 +109,26 @@ func (d *Doors) hecRefuse(w http.ResponseWriter, r *http.Request, c *Caller, rec
 func (d *Doors) take(w http.ResponseWriter, r *http.Request, read func(*Intake, io.Reader) error) {
 	c, err := d.hecSender(r)
 	if err != nil {
-		d.hecRefuse(w, r, &c, 0, err)
+		d.hecRefuse(w, r, &c, nil, err)
 		return
 	}
 	channel := channelOf(r)
 	if len(channel) > maxChannel {
-		d.answerJSON(w, r, http.StatusBadRequest, hecAnswer{"Invalid data channel", 11, nil})
+		d.answerJSON(w, r, http.StatusBadRequest, hecAnswer{Text: "Invalid data channel", Code: 11})
 		return
 	}
-	x := d.gate.newIntake(c, InputHEC)
+	x := d.intake(r, c, InputHEC)
 	defer x.end()
 	err = d.read(w, r, r.Header.Get("Content-Encoding"), func(body io.Reader) error { return read(x, body) })
 	if err == nil && x.added == 0 {
 		err = errNothing
 	}
 	if err != nil {
-		// Nothing says which events were taken: the client sends all of them again.
-		d.hecRefuse(w, r, &c, x.added-x.Accepted(), err)
+		// No client reads how many were taken: it sends all of them again.
+		d.hecRefuse(w, r, &c, x, err)
 		return
 	}
-	out := hecAnswer{"Success", 0, nil}
+	out := hecAnswer{Text: "Success"}
 	if channel != "" {
 		out.AckID = new(d.hec.id(hecChannel{c.Number, channel}))
 	}
@@ -197,7 +201,7 @@ func (d *Doors) hecRaw(w http.ResponseWriter, r *http.Request) {
 func (d *Doors) hecAck(w http.ResponseWriter, r *http.Request) {
 	c, err := d.hecSender(r)
 	if err != nil {
-		d.hecRefuse(w, r, &c, 0, err)
+		d.hecRefuse(w, r, &c, nil, err)
 		return
 	}
 	var asked struct {
@@ -205,7 +209,7 @@ func (d *Doors) hecAck(w http.ResponseWriter, r *http.Request) {
 	}
 	err = d.read(w, r, r.Header.Get("Content-Encoding"), func(body io.Reader) error { return json.NewDecoder(body).Decode(&asked) })
 	if err != nil || channelOf(r) == "" {
-		d.answerJSON(w, r, http.StatusBadRequest, hecAnswer{"Data channel is missing", 10, nil})
+		d.answerJSON(w, r, http.StatusBadRequest, hecAnswer{Text: "Data channel is missing", Code: 10})
 		return
 	}
 	out := map[int64]bool{}

@@ -62,10 +62,13 @@ type problem struct {
 //
 // It answers 200 with {accepted, rejected, errors[]} when every record is synced.
 // Records are appended in their order while the body is read. When that stops
-// half way (429 over quota, 503 full, 413, 408, 400 for a body that cannot be
-// read on), the answer states exactly what was kept: the first `accepted`
-// records, which end at byte `offset` of the decompressed body. The sender
-// resends what follows, and nothing is kept twice.
+// half way (503 full, 413, 408, 400 for a body that cannot be read on), the answer
+// states exactly what was kept: the first `accepted` records, which end at byte
+// `offset` of the decompressed body. The sender resends what follows, and nothing is
+// kept twice. 429 over quota comes before anything is taken.
+//
+// With an Idempotency-Key the whole body may be sent again: a record that stands where
+// it stood before under that key makes no second event.
 //
 // A record that is broken JSON is kept as a line of text, one that is too long is
 // kept cut; both are accepted, and named in errors[].
@@ -83,6 +86,8 @@ type upload struct {
 	from   origin
 	body   *timedBody
 
+	once  string // the Idempotency-Key
+	begun bool   // the plan's quota let it in
 	batch *batch
 	ends  []int64 // where each record of batch ends in the body
 	read  int     // records read
@@ -116,6 +121,9 @@ func (u *upload) run(w http.ResponseWriter, r *http.Request) error {
 	g := u.gate
 	source, err := g.source(r.URL.Query())
 	if err != nil {
+		return err
+	}
+	if u.once, err = onceKey(r.Header); err != nil {
 		return err
 	}
 	u.from = origin{input: InputHTTP, peer: u.caller.Peer, source: source, key: u.caller.Key}
@@ -183,7 +191,11 @@ func (u *upload) readAll(ctx context.Context, records *framing.Reader) error {
 			// What is whole is kept, then the answer says where it broke off.
 			return errors.Join(u.flush(ctx), err)
 		}
-		if !u.batch.fits(len(rec.Text)) {
+		id := ""
+		if u.once != "" {
+			id = onceID(u.once, u.read, rec.Text)
+		}
+		if !u.batch.fits(len(rec.Text) + len(id)) {
 			if err := u.flush(ctx); err != nil {
 				u.read++
 				return err
@@ -198,6 +210,9 @@ func (u *upload) readAll(ctx context.Context, records *framing.Reader) error {
 		}
 		u.read++
 		u.batch.add(rec.Text, rec.Cut)
+		if id != "" {
+			u.batch.name(id)
+		}
 		u.ends = append(u.ends, rec.End)
 	}
 }
@@ -208,8 +223,8 @@ func (u *upload) note(n note) {
 	}
 }
 
-// flush appends what was gathered, as far as quota goes. One append is under way
-// while the next chunk is read; they stay in order.
+// flush appends what was gathered, if quota lets it. One append is under way while the
+// next chunk is read; they stay in order.
 func (u *upload) flush(ctx context.Context) error {
 	if err := u.wait(); err != nil {
 		return err
@@ -218,27 +233,24 @@ func (u *upload) flush(ctx context.Context) error {
 	if n == 0 {
 		return nil
 	}
-	granted, wait := u.gate.quotas.take(u.caller.Tenant, n)
-	if granted > 0 {
-		chunk := first(u.batch.chunk(u.caller.Number, u.from), granted)
-		u.inFlight = append(u.inFlight, u.ends[:granted]...)
-		go func() {
-			// A sender that hangs up, or closes its half of the connection after the
-			// body, as nc does, must not leave it open whether its records are kept.
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
-			defer cancel()
-			n, err := u.gate.offer(ctx, u.in, chunk)
-			u.result <- taken{n, err}
-		}()
-	}
-	u.batch.reset()
-	u.ends = u.ends[:0]
-	if granted < n {
-		if err := u.wait(); err != nil {
-			return err
-		}
+	if wait := u.gate.quotas.admit(u.caller.Tenant, n, u.begun); wait > 0 {
+		u.batch.reset()
+		u.ends = u.ends[:0]
 		return overQuota{wait}
 	}
+	u.begun = true
+	chunk := u.batch.chunk(u.caller.Number, u.from)
+	u.inFlight = append(u.inFlight, u.ends...)
+	go func() {
+		// A sender that hangs up, or closes its half of the connection after the
+		// body, as nc does, must not leave it open whether its records are kept.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
+		defer cancel()
+		n, err := u.gate.offer(ctx, u.in, chunk)
+		u.result <- taken{n, err}
+	}()
+	u.batch.reset()
+	u.ends = u.ends[:0]
 	return nil
 }
 

@@ -111,7 +111,7 @@ func (g *Gate) offer(ctx context.Context, in *counters, c *queue.Chunk) (int, er
 		return len(c.Records), nil
 	}
 	half := len(c.Records) / 2
-	if half == 0 || !errors.Is(err, fault.TooLarge) {
+	if half == 0 || c.Origin != "" || !errors.Is(err, fault.TooLarge) { // a number stands for a whole chunk
 		return 0, err
 	}
 	n, err := g.offer(ctx, in, first(c, half))

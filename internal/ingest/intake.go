@@ -29,7 +29,10 @@ type Intake struct {
 	accepted int
 	stopped  error
 
+	once     string        // what its sender says that a second sending of it has too
 	patience time.Duration // how long a flush waits for quota and for room in the queue
+	begun    bool          // some of it was granted quota: the rest is not refused for it
+	owes     bool          // the next part is granted though there is no quota
 }
 
 // newIntake returns an Intake; end gives back what it holds.
@@ -48,25 +51,44 @@ func (x *Intake) Add(ctx context.Context, record []byte) error { return x.add(ct
 
 // add is Add of a record that may have been cut already.
 func (x *Intake) add(ctx context.Context, record []byte, cut bool) error {
+	id := ""
+	if x.once != "" {
+		id = onceID(x.once, x.added, record)
+	}
+	return x.addAs(ctx, record, cut, id)
+}
+
+// addAs is add of a record with an id, where that is not "".
+func (x *Intake) addAs(ctx context.Context, record []byte, cut bool, id string) error {
 	if x.stopped != nil {
 		return x.stopped
 	}
 	if len(record) > framing.MaxRecord {
 		record, cut = record[:framing.MaxRecord], true
 	}
-	if !x.batch.fits(len(record)) {
+	if !x.batch.fits(len(record)+len(id)) || x.patience > 0 && x.slow() {
 		if err := x.Flush(ctx); err != nil {
 			return err
 		}
 	}
 	x.batch.add(record, cut)
+	if id != "" {
+		x.batch.name(id)
+	}
 	x.added++
 	x.size += int64(len(record))
 	return nil
 }
 
-// Flush waits until all that was added is synced. What quota or queue do not take
-// stops the intake, once its patience is over.
+// slow reports whether more would be held back so long that a stream seems to stand.
+func (x *Intake) slow() bool {
+	const turn = 30 // seconds
+	rate := x.caller.EventsPerSecond
+	return rate > 0 && x.batch.len() >= turn*rate
+}
+
+// Flush waits until all that was added is synced. What the queue does not take stops the
+// intake, once its patience is over; so does quota, but only before anything was taken.
 func (x *Intake) Flush(ctx context.Context) error {
 	if x.stopped != nil || x.batch.len() == 0 {
 		return x.stopped
@@ -79,7 +101,12 @@ func (x *Intake) Flush(ctx context.Context) error {
 			return nil
 		}
 		chunk = rest(chunk, took)
-		if wait == 0 || time.Since(start)+wait > x.patience || !sleep(ctx, wait) {
+		over := time.Since(start)+wait > x.patience
+		if _, quota := errors.AsType[overQuota](err); quota && over && x.begun {
+			x.owes = true
+			continue
+		}
+		if wait == 0 || over || !sleep(ctx, wait) {
 			x.stopped = err
 			return err
 		}
@@ -91,8 +118,14 @@ func (x *Intake) Flush(ctx context.Context) error {
 // all, and says when to go on with the rest; 0: never.
 func (x *Intake) offer(ctx context.Context, chunk *queue.Chunk) (took int, wait time.Duration, err error) {
 	n := len(chunk.Records)
-	granted, wait := x.gate.quotas.take(x.caller.Tenant, n)
+	granted := n
+	if x.patience > 0 && !x.owes {
+		granted, wait = x.gate.quotas.take(x.caller.Tenant, n)
+	} else if wait = x.gate.quotas.admit(x.caller.Tenant, n, x.begun); wait > 0 {
+		granted = 0
+	}
 	if granted > 0 {
+		x.begun, x.owes = true, false
 		// A sender that hangs up must not leave it open whether its records are kept.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
 		took, err = x.gate.offer(ctx, x.in, first(chunk, granted))

@@ -39,7 +39,7 @@ func (d *Doors) journald() {
 func (d *Doors) journalTake(w http.ResponseWriter, r *http.Request) {
 	c, err := d.admit(r, secretOf(r))
 	if err != nil {
-		d.refuseText(w, r, InputJournald, &c, 0, err)
+		d.refuseText(w, r, InputJournald, &c, nil, err)
 		return
 	}
 	x := d.gate.newIntake(c, InputJournald)
@@ -47,7 +47,7 @@ func (d *Doors) journalTake(w http.ResponseWriter, r *http.Request) {
 	defer x.end()
 	err = d.stream(w, r, func(body io.Reader) error { return x.journal(r.Context(), body) })
 	if err != nil {
-		d.refuseText(w, r, InputJournald, &c, x.added-x.Accepted(), err)
+		d.refuseText(w, r, InputJournald, &c, x, err)
 		return
 	}
 	answerText(w, http.StatusAccepted, "OK.")

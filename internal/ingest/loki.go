@@ -34,8 +34,8 @@ func answerText(w http.ResponseWriter, status int, text string) {
 }
 
 // refuseText refuses in words, for protocols that have no other form.
-func (d *Doors) refuseText(w http.ResponseWriter, r *http.Request, input string, c *Caller, records int, err error) {
-	p := d.refuse(w, r, input, c, records, err)
+func (d *Doors) refuseText(w http.ResponseWriter, r *http.Request, input string, c *Caller, x *Intake, err error) {
+	p := d.refuse(w, r, input, c, x, err)
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Basic realm="KYRA ingest", charset="UTF-8"`)
 	}
@@ -45,10 +45,10 @@ func (d *Doors) refuseText(w http.ResponseWriter, r *http.Request, input string,
 func (d *Doors) lokiTake(w http.ResponseWriter, r *http.Request) {
 	c, err := d.admit(r, secretOf(r))
 	if err != nil {
-		d.refuseText(w, r, InputLoki, &c, 0, err)
+		d.refuseText(w, r, InputLoki, &c, nil, err)
 		return
 	}
-	p := lokiPush{intake: d.gate.newIntake(c, InputLoki)}
+	p := lokiPush{intake: d.intake(r, c, InputLoki)}
 	defer p.intake.end()
 	encoding := r.Header.Get("Content-Encoding")
 	if strings.EqualFold(encoding, "snappy") {
@@ -66,7 +66,7 @@ func (d *Doors) lokiTake(w http.ResponseWriter, r *http.Request) {
 	})
 	if err != nil {
 		// Nothing says which entries were taken: the client sends all of them again.
-		d.refuseText(w, r, InputLoki, &c, p.intake.added-p.intake.Accepted(), err)
+		d.refuseText(w, r, InputLoki, &c, p.intake, err)
 		return
 	}
 	if p.faults.n > 0 {

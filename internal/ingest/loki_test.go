@@ -177,8 +177,12 @@ func TestDoorsOfMessagesWhenFull(t *testing.T) {
 	for path, body := range body {
 		a := asked{http.MethodPost, path, body, with(auth("Bearer", "good"), "Content-Type", "application/json")}
 		s := newSink()
-		if status, header, _ := ask(t, openDoors(t, s, 2), a); status != 429 || header.Get("Retry-After") == "" {
-			t.Errorf("%s over quota: %d %v", path, status, header)
+		url := openDoors(t, s, 2) // a bucket of four: six are taken, and two owed
+		if status, _, answer := ask(t, url, a); status > 204 || len(s.records()) != 6 {
+			t.Errorf("%s: %d %s, kept %d", path, status, answer, len(s.records()))
+		}
+		if status, header, _ := ask(t, url, a); status != 429 || header.Get("Retry-After") != "2" || len(s.records()) != 6 {
+			t.Errorf("%s over quota: %d %v, kept %d", path, status, header, len(s.records()))
 		}
 		s.fail(fault.New(fault.Unavailable, "the queue is full"))
 		status, header, answer := ask(t, openDoors(t, s, 0), a)

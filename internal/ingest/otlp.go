@@ -22,12 +22,12 @@ func (d *Doors) otlpTake(w http.ResponseWriter, r *http.Request) {
 	a := otlpAnswer{w: w, json: isJSON(r, nil)}
 	c, err := d.admit(r, secretOf(r))
 	if err != nil {
-		p := d.refuse(w, r, InputOTLP, &c, 0, err)
+		p := d.refuse(w, r, InputOTLP, &c, nil, err)
 		w.Header().Set("WWW-Authenticate", `Bearer realm="KYRA ingest"`)
 		a.refuse(&p)
 		return
 	}
-	x := otlpLogs{intake: d.gate.newIntake(c, InputOTLP)}
+	x := otlpLogs{intake: d.intake(r, c, InputOTLP)}
 	defer x.intake.end()
 	err = d.read(w, r, r.Header.Get("Content-Encoding"), func(body io.Reader) error {
 		text, err := readMessage(body)
@@ -41,7 +41,7 @@ func (d *Doors) otlpTake(w http.ResponseWriter, r *http.Request) {
 	})
 	if err != nil {
 		// Nothing says which records were taken: the client sends all of them again.
-		p := d.refuse(w, r, InputOTLP, &c, x.intake.added-x.intake.Accepted(), err)
+		p := d.refuse(w, r, InputOTLP, &c, x.intake, err)
 		a.refuse(&p)
 		return
 	}

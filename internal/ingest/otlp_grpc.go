@@ -26,7 +26,7 @@ func (d *Doors) otlpCall(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/grpc")
 	w.Header().Set("Grpc-Accept-Encoding", "gzip")
 	c, err := d.admit(r, secretOf(r))
-	x := otlpLogs{intake: d.gate.newIntake(c, InputOTLP)}
+	x := otlpLogs{intake: d.intake(r, c, InputOTLP)}
 	defer x.intake.end()
 	if err == nil {
 		err = d.read(w, r, "", func(body io.Reader) error {
@@ -39,7 +39,7 @@ func (d *Doors) otlpCall(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		// An answer without a message has its status in the header.
-		p := d.refuse(w, r, InputOTLP, &c, x.intake.added-x.intake.Accepted(), err)
+		p := d.refuse(w, r, InputOTLP, &c, x.intake, err)
 		w.Header().Set("Grpc-Status", strconv.FormatUint(p.code(), 10))
 		w.Header().Set("Grpc-Message", escapeMessage(p.Text))
 		w.WriteHeader(http.StatusOK)

@@ -9,7 +9,7 @@ import (
 const burst = 2 * time.Second
 
 // quotas counts the events of each tenant against its plan: a bucket that fills
-// at the plan's rate and holds two seconds of it.
+// at the plan's rate and holds two seconds of it. It may owe events: see admit.
 type quotas struct {
 	mu      sync.Mutex
 	buckets map[uint32]*bucket
@@ -30,13 +30,32 @@ func (q *quotas) take(t Tenant, n int) (granted int, wait time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	b := q.refill(t)
-	granted = min(n, int(b.tokens))
+	granted = max(0, min(n, int(b.tokens))) // admit leaves debts
 	b.tokens -= float64(granted)
 	if granted == n {
 		return granted, 0
 	}
 	missing := min(float64(n-granted), b.capacity()) - b.tokens
 	return granted, max(time.Duration(missing/float64(b.rate)*float64(time.Second)), time.Millisecond)
+}
+
+// admit grants all of n events of a body, or none. A body that has begun is taken to its
+// end, and one may begin as long as any quota is left: else a sender that can only repeat
+// its whole body would never get through, or leave half of it twice. The bucket then owes
+// what it did not hold, and the next body waits until that has come in. wait is 0 where
+// they are granted.
+func (q *quotas) admit(t Tenant, n int, begun bool) (wait time.Duration) {
+	if t.EventsPerSecond <= 0 {
+		return 0
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	b := q.refill(t)
+	if !begun && b.tokens < 1 {
+		return max(time.Duration((1-b.tokens)/float64(b.rate)*float64(time.Second)), time.Millisecond)
+	}
+	b.tokens -= float64(n)
+	return 0
 }
 
 // refund gives back n events that were granted and not taken by the queue.

@@ -40,6 +40,7 @@ type relpConnection struct {
 	opened  bool
 	batch   *batch
 	waiting []string  // the numbers of the frames in batch
+	taken   relpTaken // the frames that came last
 	began   time.Time // when the first byte of the unfinished frame came
 	held    share
 	failed  error // what delivery or answers ended with
@@ -176,6 +177,14 @@ func (c *relpConnection) take(f *relpFrame) error {
 		}
 	}
 	if len(message) == 0 {
+		c.answer(response(f.txnr, "200 OK"))
+		return c.failed
+	}
+	if c.taken.again(f) {
+		if !c.flush() { // it may be among those that wait
+			return c.failed
+		}
+		c.in.reject("resend", 1)
 		c.answer(response(f.txnr, "200 OK"))
 		return c.failed
 	}

@@ -27,7 +27,7 @@ type webhookAnswer struct {
 func (d *Doors) webhookTake(w http.ResponseWriter, r *http.Request) {
 	c, err := d.admit(r, r.PathValue("token"))
 	if err != nil {
-		p := d.refuse(w, r, InputWebhook, &c, 0, err)
+		p := d.refuse(w, r, InputWebhook, &c, nil, err)
 		d.answerJSON(w, r, p.Status, webhookAnswer{Error: p.Text})
 		return
 	}
@@ -36,7 +36,7 @@ func (d *Doors) webhookTake(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, token)
 		return
 	}
-	x := d.gate.newIntake(c, InputWebhook)
+	x := d.intake(r, c, InputWebhook)
 	defer x.end()
 	err = d.read(w, r, r.Header.Get("Content-Encoding"), func(body io.Reader) error {
 		if r.Header.Get("Content-Type") == "application/x-www-form-urlencoded" {
@@ -48,7 +48,7 @@ func (d *Doors) webhookTake(w http.ResponseWriter, r *http.Request) {
 		err = errNothing
 	}
 	if err != nil {
-		p := d.refuse(w, r, InputWebhook, &c, x.added-x.Accepted(), err)
+		p := d.refuse(w, r, InputWebhook, &c, x, err)
 		d.answerJSON(w, r, p.Status, webhookAnswer{x.Accepted(), p.Text})
 		return
 	}
@@ -78,7 +78,7 @@ func (d *Doors) webhookForm(r *http.Request, x *Intake, body io.Reader) error {
 func (d *Doors) webhookVerify(w http.ResponseWriter, r *http.Request) {
 	c, err := d.admit(r, r.PathValue("token"))
 	if err != nil {
-		p := d.refuse(w, r, InputWebhook, &c, 0, err)
+		p := d.refuse(w, r, InputWebhook, &c, nil, err)
 		d.answerJSON(w, r, p.Status, webhookAnswer{Error: p.Text})
 		return
 	}
