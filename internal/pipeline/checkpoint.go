@@ -24,6 +24,7 @@ import (
 type state struct {
 	Parser   []byte `json:"parser"`
 	Detector []byte `json:"detector"`
+	Latest   int64  `json:"latest"` // of resends
 }
 
 // mark is where a partition stands in the database.

@@ -34,7 +34,7 @@ type resends struct {
 	windows map[uint32]*window // of each tenant that sends ids
 	known   int                // ids of all windows
 	next    uint64             // number of the next generation
-	latest  int64              // newest arrival
+	latest  int64              // newest arrival of all chunks: what is late is not old
 
 	numbered map[originKey]struct{} // changed since the last snapshot
 	named    map[uint32]struct{}    // tenants whose window changed since
@@ -53,7 +53,7 @@ type originKey struct {
 
 type originMark struct {
 	number uint64
-	seen   int64 // arrival
+	seen   int64 // latest then
 }
 
 // A recordID stands for an id and its scope: the first half of a SHA-256, so that
@@ -70,7 +70,7 @@ type window struct {
 type generation struct {
 	no             uint64
 	ids            []recordID
-	oldest, newest int64 // arrival
+	oldest, newest int64 // latest when its first and last id came
 	saved          int   // so many are in a snapshot
 	settled        bool  // all of it is, in one piece
 }
@@ -110,7 +110,7 @@ func (r *resends) again(c *queue.Chunk) []uint32 {
 		r.buf = append(scope, id...)
 		sum := sha256.Sum256(r.buf)
 		scope = r.buf[:len(scope)]
-		if !r.remember(w, c, recordID(sum[:16])) {
+		if !r.remember(w, recordID(sum[:16])) {
 			again = append(again, uint32(i))
 		}
 	}
@@ -131,7 +131,7 @@ func (r *resends) advance(c *queue.Chunk) bool {
 	if !known {
 		k.origin = string([]byte(c.Origin)) // else it would hold its whole batch
 	}
-	r.origins[k] = originMark{c.Number, c.Arrived}
+	r.origins[k] = originMark{c.Number, r.latest}
 	r.numbered[k] = struct{}{}
 	return true
 }
@@ -144,25 +144,25 @@ func (r *resends) window(c *queue.Chunk) *window {
 		w = &window{known: map[recordID]struct{}{}}
 		r.windows[c.Tenant] = w
 	}
-	r.expire(w, c.Arrived-int64(idTerm))
+	r.expire(w, r.latest-int64(idTerm))
 	return w
 }
 
 // remember adds an id and reports whether it is new.
-func (r *resends) remember(w *window, c *queue.Chunk, id recordID) bool {
+func (r *resends) remember(w *window, id recordID) bool {
 	if _, ok := w.known[id]; ok {
 		return false
 	}
 	w.known[id] = struct{}{}
 	r.known++
 	g := w.open()
-	if g == nil || len(g.ids) >= r.limits.generation || c.Arrived-g.oldest > int64(idGeneration) {
-		g = &generation{no: r.next, oldest: c.Arrived, newest: c.Arrived}
+	if g == nil || len(g.ids) >= r.limits.generation || r.latest-g.oldest > int64(idGeneration) {
+		g = &generation{no: r.next, oldest: r.latest}
 		r.next++
 		w.generations = append(w.generations, g)
 	}
 	g.ids = append(g.ids, id)
-	g.newest = max(g.newest, c.Arrived)
+	g.newest = r.latest
 	for len(w.known) > r.limits.tenant {
 		r.lost.Add(r.forget(w))
 	}
@@ -212,10 +212,9 @@ func (r *resends) expire(w *window, limit int64) {
 }
 
 // expireAll drops what no chunk can ask about any more, of tenants that send no ids as
-// well. Chunks come nearly in the order of their arrival: an hour is far more than they
-// are apart.
+// well.
 func (r *resends) expireAll() {
-	limit := r.latest - int64(idTerm+time.Hour)
+	limit := r.latest - int64(idTerm)
 	for tenant, w := range r.windows {
 		if len(w.generations) > 0 && w.generations[0].newest >= limit {
 			continue

@@ -121,10 +121,10 @@ func TestDecisionsSurviveCrashes(t *testing.T) {
 		sure, r := newResends(lost), fresh()
 		sure.limits = limits
 		var since []*queue.Chunk // the checkpoint
-		at, known, crashes := int64(0), 0, 0
+		at, latest, known, crashes := int64(0), int64(0), 0, 0
 		for range 1500 {
 			at += rnd.Int64N(int64(5 * time.Hour))
-			c := &queue.Chunk{Tenant: 1 + rnd.Uint32N(3), Input: "elastic", Arrived: at - rnd.Int64N(int64(time.Minute))}
+			c := &queue.Chunk{Tenant: 1 + rnd.Uint32N(3), Input: "elastic", Arrived: at - rnd.Int64N(int64(10*time.Hour))}
 			for range 1 + rnd.IntN(7) {
 				c.Records, c.IDs = append(c.Records, ""), append(c.IDs, fmt.Sprint(rnd.IntN(150)))
 			}
@@ -143,11 +143,12 @@ func TestDecisionsSurviveCrashes(t *testing.T) {
 				if err := db.Tx(t.Context(), func(tx *sqldb.DB) error { return saveResends(t.Context(), tx, 3, s) }); err != nil {
 					t.Fatal(err)
 				}
-				since = nil
+				since, latest = nil, r.latest
 			case 3:
 				r.snapshot() // its transaction never commits
 				crashes++
 				r = fresh()
+				r.latest = latest // the checkpoint's state has it
 				for _, c := range since {
 					r.again(c)
 				}

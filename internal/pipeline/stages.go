@@ -87,6 +87,7 @@ func newStages(ctx context.Context, w *worker, m mark) (*stages, error) {
 		return nil, err
 	}
 	if m.state != nil {
+		s.resends.latest = max(s.resends.latest, m.state.Latest)
 		if err := s.parser.Restore(m.state.Parser); err != nil {
 			return nil, fmt.Errorf("restore parser: %w", err)
 		}
@@ -341,7 +342,7 @@ func (s *stages) snapshot(b *batch) error {
 	if err != nil {
 		return fmt.Errorf("take the detector's state: %w", err)
 	}
-	b.snapshot = &snapshot{state: state{parser, detector}, resends: s.resends.snapshot(), counts: s.counts}
+	b.snapshot = &snapshot{state: state{parser, detector, s.resends.latest}, resends: s.resends.snapshot(), counts: s.counts}
 	s.counts = newCounts()
 	s.pending, s.snapSeq = true, b.seq
 	return nil
