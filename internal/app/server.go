@@ -19,6 +19,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/config"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/fault"
+	"github.com/kyra-mdr/kyra/internal/fleet"
 	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/ingest"
 	"github.com/kyra-mdr/kyra/internal/logsource"
@@ -51,6 +52,8 @@ type Server struct {
 	gelf     *ingest.GELF
 	listener net.Listener
 	http     *http.Server
+	fleet    *fleet.Service
+	agents   agents
 	health   telemetry.Health
 	metrics  *metrics.Set
 	disk     *diskGuard
@@ -161,6 +164,9 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 		return err
 	}
 	if err := s.openIngest(ctx, first); err != nil {
+		return err
+	}
+	if err := s.openFleet(ctx, now); err != nil {
 		return err
 	}
 	if err := s.openTelling(now); err != nil {
@@ -341,9 +347,9 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	}
 	return run.Tiers(ctx,
 		store,
-		[]run.Service{s.pipeline.Run, s.runMasking, s.detection.rulesets.run, s.detection.books.run, s.detection.sights.Run, s.logs.Run, s.detection.jobs.Run, s.telling.notifier.Run, s.keeper.Run, s.tenants.run, s.disk.run},
+		[]run.Service{s.pipeline.Run, s.runMasking, s.fleet.Run, s.detection.rulesets.run, s.detection.books.run, s.detection.sights.Run, s.logs.Run, s.detection.jobs.Run, s.telling.notifier.Run, s.keeper.Run, s.tenants.run, s.disk.run},
 		[]run.Service{s.queue.Run},
-		[]run.Service{s.serveHTTP, s.syslog.Run, s.gelf.Run, s.heartbeat, func(ctx context.Context) error {
+		[]run.Service{s.serveHTTP, s.agents.run, s.syslog.Run, s.gelf.Run, s.heartbeat, func(ctx context.Context) error {
 			if err := s.awaitStore(ctx); err != nil {
 				return err
 			}
@@ -370,12 +376,7 @@ func (s *Server) serveHTTP(ctx context.Context) error {
 		done <- err
 	})
 	defer stop()
-	var err error
-	if s.cfg.TLS.Cert != "" {
-		err = s.http.ServeTLS(s.listener, s.cfg.TLS.Cert, s.cfg.TLS.Key)
-	} else {
-		err = s.http.Serve(s.listener)
-	}
+	err := s.http.Serve(s.agents.front.API())
 	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve the API: %w", err)
 	}
@@ -420,6 +421,7 @@ func (s *Server) Close() error {
 	if s.listener != nil {
 		_ = s.listener.Close() // Run has closed it already
 	}
+	s.agents.close()
 	if s.queue != nil {
 		s.queue.Close()
 	}
