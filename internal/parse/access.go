@@ -31,7 +31,8 @@ func parseAccess(l *line, server string) bool {
 	if t, q, ok := l.resolve(&c); ok {
 		l.setTime(t, q)
 	}
-	vhost := accessWho(l, s[:open-1])
+	who := s[:open-1]
+	vhost := accessWho(l, who)
 	accessRequest(l, request)
 	status, rest := cutField(rest)
 	bytes, rest := cutField(rest)
@@ -61,11 +62,27 @@ func parseAccess(l *line, server string) bool {
 		l.source = server
 	case strings.HasSuffix(rest, "ms") && isDigit(rest[0]) && strings.Count(rest, `"`) >= 4:
 		l.source = "traefik"
+	case bunkerWeb(who):
+		l.source = "bunkerweb"
 	default: // common and combined are every server's: nginx is the likeliest
 		l.source, l.guessed = "nginx", true
 	}
 	l.web = true
 	return true
+}
+
+// bunkerWeb tells what BunkerWeb writes before the time: a virtual host, the client, -,
+// the request's id and the user.
+func bunkerWeb(who string) bool {
+	host, rest := cutField(who)
+	client, rest := cutField(rest)
+	ident, rest := cutField(rest)
+	id, user := cutField(rest)
+	if host == "-" || ident != "-" || user == "" || strings.IndexByte(user, ' ') >= 0 || strings.IndexAny(id, "0123456789") < 0 {
+		return false
+	}
+	_, ok := address(client)
+	return ok
 }
 
 // accessWho reads what stands before the time, and tells whether a virtual host

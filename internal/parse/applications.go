@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/kyra-mdr/kyra/internal/event"
@@ -10,17 +11,20 @@ func applicationsParser() content {
 	return content{
 		Info: Info{
 			Name:     "applications",
-			Sources:  []string{"vaultwarden", "paperless-ngx", "home-assistant", "gitea", "keycloak", "teamspeak3", "miniflux", "dropbear", "vsftpd", "grafana", "authentik"},
+			Sources:  []string{"vaultwarden", "paperless-ngx", "home-assistant", "gitea", "keycloak", "teamspeak3", "miniflux", "dropbear", "vsftpd", "grafana", "authentik", "traefik"},
 			Programs: []string{"dropbear", "vsftpd"},
 			About:    "hosted applications told by the module that their lines name: Vaultwarden, Paperless-ngx, Home Assistant, Gitea, Keycloak, TeamSpeak, Miniflux, Grafana, authentik; Dropbear and vsftpd: failed and other logins",
 			Samples: []Sample{
-				{`[2026-03-04 05:06:07.892][vaultwarden::api::core::two_factor::email][ERROR] Token is invalid! IP: 203.0.113.9`, []string{"source=vaultwarden", "program=vaultwarden", "action=login", "outcome=failure", "src_ip=203.0.113.9", "level=ERROR"}},
+				{`[2026-03-04 05:06:07.892][vaultwarden::api::core::two_factor::email][ERROR] Token is invalid! IP: 203.0.113.9`, []string{"source=vaultwarden", "program=Vaultwarden", "action=login", "outcome=failure", "src_ip=203.0.113.9", "level=ERROR"}},
 				{`2026-03-04 05:06:07,457 WARN  [org.keycloak.events] (executor-thread-1) type="LOGIN_ERROR", realmId="r", ipAddress="203.0.113.9", error="user_not_found", username="eve"`, []string{
 					"source=keycloak", "outcome=failure", "user=eve", "src_ip=203.0.113.9", "time_quality=tz_assumed",
 				}},
 				{`2026-03-04 05:06:07 WARNING (MainThread) [homeassistant.components.http.ban] Login attempt or request with invalid authentication from localhost (203.0.113.9). (curl/7)`, []string{"source=home-assistant", "program=home-assistant", "outcome=failure", "src_ip=203.0.113.9"}},
 				{`Mar  4 05:06:07 r1 dropbear[77]: Exit before auth from <203.0.113.9:35928>: Bad buf_getptr`, []string{"source=dropbear", "program=dropbear", "src_ip=203.0.113.9", "src_port=35928", "outcome=failure"}},
 				{`Mar  4 05:06:07 r1 dropbear[77]: Password auth succeeded for 'root' from 10.0.0.9:49242`, []string{"action=login", "outcome=success", "user=root", "src_ip=10.0.0.9"}},
+				{`Exit (root): Disconnect received`, []string{"source=dropbear", "program=dropbear"}},
+				{`DEBUG: CrowdsecBouncerTraefikPlugin: 2026/03/04 05:06:07 handleStreamCache:updated`, []string{"source=traefik", "program=traefik"}},
+				{`2026-03-04 05:06:07.009756|INFO    |Query         |   |query from 11 203.0.113.9:48426 attempted to login with account "toto" and failed!`, []string{"source=teamspeak3", "program=ts3", "outcome=failure", "src_ip=203.0.113.9"}},
 				{`Wed Mar  4 05:06:07 2026 [pid 27244] [bob] FAIL LOGIN: Client "::ffff:203.0.113.9"`, []string{"source=vsftpd", "program=vsftpd", "pid=27244", "user=bob", "src_ip=203.0.113.9", "outcome=failure"}},
 				{`logger=http.server t=2026-03-04T05:06:07+01:00 level=info msg="Successful Login" User=admin@localhost`, []string{"source=grafana", "category=authentication", "action=login", "outcome=success", "user=admin@localhost"}},
 				{`logger=context userId=0 orgId=0 uname= t=2026-03-04T05:06:07+01:00 level=info msg=Unauthorized error="[password-auth.failed] failed to authenticate identity: [password-auth.invalid] invalid password" remote_addr=203.0.113.9`, []string{
@@ -60,6 +64,8 @@ func application(s string) string {
 			return "gitea"
 		case strings.Contains(near, "|Query  ") || strings.Contains(near, "|VirtualServer"):
 			return "teamspeak3"
+		case strings.Contains(near, "TraefikPlugin: "):
+			return "traefik"
 		}
 	}
 	return inWords(s, near)
@@ -69,7 +75,7 @@ func application(s string) string {
 func inWords(s, near string) string {
 	switch s[0] {
 	case 'B', 'E', 'L', 'P':
-		if strings.HasPrefix(s, "Bad password attempt for '") || strings.HasPrefix(s, "Bad PAM password attempt for '") || strings.HasPrefix(s, "Exit before auth") || strings.HasPrefix(s, "Login attempt for nonexistent user") || strings.HasPrefix(s, "Password auth succeeded for '") {
+		if strings.HasPrefix(s, "Bad password attempt for '") || strings.HasPrefix(s, "Bad PAM password attempt for '") || strings.HasPrefix(s, "Exit before auth") || strings.HasPrefix(s, "Exit (") && strings.Contains(near, "): ") || strings.HasPrefix(s, "Login attempt for nonexistent user") || strings.HasPrefix(s, "Password auth succeeded for '") {
 			return "dropbear"
 		}
 	case 'l':
@@ -116,14 +122,19 @@ func parseApplication(l *line) bool {
 		}
 	}
 	l.source = name
+	program := applicationPrograms[name]
 	if !isFamily(l.r.Source) && !isFormat(l.r.Source) && l.r.Source != "applications" {
-		l.source = l.r.Source // the sender's word for the same
+		l.source, program = l.r.Source, "" // the sender's word for the same
 	}
 	if l.program == "" {
-		l.program = l.source
+		l.program = cmp.Or(program, l.source)
 	}
 	return true
 }
+
+// applicationPrograms are the names that applications give themselves where that is
+// not the source's.
+var applicationPrograms = map[string]string{"vaultwarden": "Vaultwarden", "paperless-ngx": "Paperless-ngx", "teamspeak3": "ts3"}
 
 // grafana tells logins from other lines.
 func (l *line) grafana() {
@@ -141,6 +152,30 @@ func (l *line) loginSuccess(message string) bool {
 	}
 	l.putThree("authentication", "login", "success")
 	l.once(event.User, l.e.Get("User"))
+	return true
+}
+
+// grafanaJSON reads what Grafana writes as JSON.
+func grafanaJSON(l *line, from int) bool {
+	own := l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)]
+	known := false
+	for _, f := range own {
+		if f.Name == "t" {
+			known = len(f.Value) > 19 && f.Value[4] == '-' && f.Value[10] == 'T'
+		}
+	}
+	if !known {
+		return false
+	}
+	l.knownAs("grafana", "Grafana Labs", "Grafana")
+	if message := l.e.Get("msg"); message == "Invalid username or password" {
+		l.happened("authentication", "login", "failure")
+	} else {
+		l.loginSuccess(message)
+	}
+	if l.program == "" {
+		l.program = "grafana"
+	}
 	return true
 }
 

@@ -254,6 +254,22 @@ func caddy(l *line, from int) bool {
 	return true
 }
 
+// caddyOwn reads what Caddy says of itself: its loggers are named by its modules.
+func caddyOwn(l *line, from int) bool {
+	for _, f := range l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)] {
+		if f.Name != "logger" {
+			continue
+		}
+		for _, module := range [...]string{"http.handlers.", "http.log.", "http.auto_https", "http.reverse_proxy", "http.authentication", "tls.", "admin.api", "caddy.", "caddyfile"} {
+			if strings.HasPrefix(f.Value, module) {
+				l.source, l.dataset = "caddy", "caddy.log"
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // accessStatus adds an access log's status and what it says of the request.
 func (l *line) accessStatus(status string) {
 	l.addInt(event.HTTPStatus, status)

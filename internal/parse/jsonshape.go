@@ -68,6 +68,7 @@ const (
 	markBitbucketCategory
 	markCanaryType
 	markCanaryNode
+	markLoggerTime // of Grafana's and Caddy's loggers
 )
 
 const (
@@ -115,6 +116,8 @@ func products() []product {
 		{markDuoTime | markDuoObject | markAction, duoAdmin},
 		{markCaddyLogger | markCaddyRequest, caddy},
 		{markCaddyLogger | markAction, authentik},
+		{markCaddyLogger | markLoggerTime, grafanaJSON},
+		{markCaddyLogger | markLoggerTime, caddyOwn},
 		{markTraefikClient | markTraefikRequest, traefik},
 		{markAccessAddr | markAccessRequest, nginxJSON},
 		{shapeRequest, webRequest},
@@ -175,6 +178,8 @@ func markOf(name string) shape {
 		return markCloudSource
 	case "logger":
 		return markCaddyLogger
+	case "t", "ts":
+		return markLoggerTime
 	case "request.remote_ip", "request.remote_addr":
 		return markCaddyRequest
 	case "remote_addr":

@@ -10,7 +10,7 @@ func nginxParser() content {
 	return content{
 		Info: Info{
 			Name:     "nginx",
-			Sources:  []string{"nginx"},
+			Sources:  []string{"nginx", "bunkerweb"},
 			Programs: []string{"nginx"},
 			About:    "nginx access log (common, combined, with virtual host, as JSON) and error log; other servers' access logs of the same form",
 			Samples: []Sample{
@@ -24,6 +24,9 @@ func nginxParser() content {
 				}},
 				{`example.com 192.0.2.10 - - [29/Jul/2023:10:26:06 -0700] "\x16\x03\x01" 400 157 "-" "-"`, []string{
 					"source=nginx", "domain=example.com", `url=\x16\x03\x01`, "http_method=", "http_status=400", "src_ip=192.0.2.10",
+				}},
+				{`example.com 192.0.2.10 - 5c2f0a9e0f4d4b7c8f12a3b4c5d6e7f8 - [29/Jul/2023:10:26:06 -0700] "GET / HTTP/1.1" 400 157 "-" "-"`, []string{
+					"source=bunkerweb", "domain=example.com", "http_status=400", "src_ip=192.0.2.10",
 				}},
 				{`2025/11/05 20:47:03 [error] 24537#230441: *914 open() "/var/www/x" failed (2: No such file or directory), client: 203.0.113.9, server: _, request: "GET /x HTTP/2.0", host: "e.org"`, []string{
 					"source=nginx", "dataset=nginx.error", "level=error", "severity=medium", "pid=24537", "src_ip=203.0.113.9", "http_method=GET", "url_path=/x", "domain=e.org",
