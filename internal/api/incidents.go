@@ -43,6 +43,13 @@ type incidentDetail struct {
 	Comments   []commentItem `json:"comments" nullable:"false"`
 	Timeline   []historyItem `json:"timeline" nullable:"false"`
 
+	Tasks          []taskItem     `json:"tasks" nullable:"false"`
+	Evidence       []evidenceItem `json:"evidence" nullable:"false"`
+	AcknowledgedAt *time.Time     `json:"acknowledgedAt" nullable:"true" doc:"When a person first did something about it."`
+	ContainedAt    *time.Time     `json:"containedAt" nullable:"true" doc:"When it first left OPEN."`
+	OverdueAt      *time.Time     `json:"overdueAt" nullable:"true" doc:"When its due time was noticed to have passed."`
+	SplitFrom      *string        `json:"splitFrom" nullable:"true" doc:"The incident that its alerts were taken out of."`
+
 	_ struct{} `additionalProperties:"true"`
 }
 
@@ -205,6 +212,14 @@ func outOfIncident(d *incident.Detail, err error) (*incidentOut, error) {
 	}
 	for i, s := range d.Timeline {
 		b.Timeline[i] = historyItem{At: s.At, Actor: s.Actor, Action: s.Action, From: s.Old, To: s.New, Note: s.Note}
+	}
+	b.AcknowledgedAt, b.ContainedAt, b.OverdueAt, b.SplitFrom = d.AcknowledgedAt, d.ContainedAt, d.OverdueAt, orNull(d.SplitFrom)
+	b.Tasks, b.Evidence = make([]taskItem, len(d.Tasks)), make([]evidenceItem, len(d.Evidence))
+	for i := range d.Tasks {
+		b.Tasks[i] = taskOf(&d.Tasks[i])
+	}
+	for i := range d.Evidence {
+		b.Evidence[i] = evidenceOf(&d.Evidence[i])
 	}
 	return &incidentOut{Revision: d.Version, Body: b}, nil
 }

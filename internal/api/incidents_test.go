@@ -62,7 +62,7 @@ func TestIncidentDetailAndChanges(t *testing.T) {
 	path := "/api/v1/incidents/" + id
 	a := s.get(path).want(200)
 	exactly(t, "the detail", a.json(), "id", "title", "severity", "status", "alertCount", "createdAt", "assignedTo", "mitreTactic", "mitreTechnique",
-		"origin", "slaDueAt", "closedAt", "mergedInto", "updatedAt", "alerts", "entities", "comments", "timeline")
+		"origin", "slaDueAt", "closedAt", "mergedInto", "updatedAt", "alerts", "entities", "comments", "timeline", "tasks", "evidence", "acknowledgedAt", "containedAt", "overdueAt", "splitFrom")
 	a.is("title", "[Auto] Brute Force Authentication Attempt").is("alerts.0.id", alerts[0]).is("closedAt", nil).is("comments", []any{}).
 		is("entities.0.value", "10.0.1.55").is("timeline.0.action", "created").is("slaDueAt", "2026-04-22T20:00:00Z")
 	s.get("/api/v1/incidents?alertId="+strings.ToUpper(alerts[0])).is("totalElements", 1)

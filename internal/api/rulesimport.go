@@ -186,7 +186,7 @@ func (a *api) rulePacks() {
 }
 
 func (a *api) importRules(ctx context.Context, c *call, in *importIn) (*importOut, error) {
-	name, data, p := uploaded(c.media, in.RawBody)
+	name, data, p := uploaded(c.media, in.RawBody, "a zip, a tar.gz or a YAML file of rules")
 	if p != nil {
 		return nil, p
 	}
@@ -210,19 +210,20 @@ func (a *api) importRules(ctx context.Context, c *call, in *importIn) (*importOu
 	return &importOut{reportOf(report)}, nil
 }
 
-// uploaded finds the file in a body: the first one of a form, or the body itself.
-func uploaded(contentType string, body []byte) (name string, data []byte, p *problem) {
+// uploaded finds the file in a body: the first one of a form, or the body itself. what
+// says what is expected.
+func uploaded(contentType string, body []byte, what string) (name string, data []byte, p *problem) {
 	media, args, err := mime.ParseMediaType(contentType)
 	if err != nil || media != "multipart/form-data" {
 		if len(body) == 0 {
-			return "", nil, badRequest("Missing body", "Send a zip, a tar.gz or a YAML file of rules")
+			return "", nil, badRequest("Missing body", "Send "+what)
 		}
 		return "", body, nil
 	}
 	for parts := multipart.NewReader(bytes.NewReader(body), args["boundary"]); ; {
 		part, err := parts.NextPart()
 		if errors.Is(err, io.EOF) {
-			return "", nil, badRequest("Missing file", "Send the rules as the file of the form")
+			return "", nil, badRequest("Missing file", "Send "+what+" as the file of the form")
 		}
 		if err == nil && part.FileName() == "" {
 			continue

@@ -11,6 +11,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/job"
 	"github.com/kyra-mdr/kyra/internal/rule"
 	"github.com/kyra-mdr/kyra/internal/sight"
+	"github.com/kyra-mdr/kyra/internal/vault"
 	"github.com/kyra-mdr/kyra/internal/workbench"
 )
 
@@ -37,6 +38,11 @@ func (s *Server) openDetection(ctx context.Context, now func() time.Time) error 
 	d.alerts = alert.NewWithStorms(s.db, s.cfg.Alerts.StormAfter)
 	d.incidents = incident.New(s.db, d.alerts, incident.DefaultSLA)
 	tellOf(d.alerts, d.incidents)
+	files, err := vault.Open(s.folder.in("files"))
+	if err != nil {
+		return err
+	}
+	d.incidents.SetVault(files)
 	d.sights = sight.New(s.db, sight.Options{Log: s.log, Lists: d.rules.Lists, Active: d.rules.Active, Now: now})
 	d.books = newAccounts(d.rules, s.db, s.log, now)
 	d.rulesets = newRulesets(d.rules, d.rules.Lists, d.books, s.log, now)

@@ -347,7 +347,21 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	}
 	return run.Tiers(ctx,
 		store,
-		[]run.Service{s.pipeline.Run, s.runMasking, s.fleet.Run, s.detection.rulesets.run, s.detection.books.run, s.detection.sights.Run, s.logs.Run, s.detection.jobs.Run, s.telling.notifier.Run, s.keeper.Run, s.tenants.run, s.disk.run},
+		[]run.Service{
+			s.pipeline.Run,
+			s.runMasking,
+			s.fleet.Run,
+			s.detection.rulesets.run,
+			s.detection.books.run,
+			s.detection.sights.Run,
+			s.logs.Run,
+			s.detection.jobs.Run,
+			s.watchIncidents,
+			s.telling.notifier.Run,
+			s.keeper.Run,
+			s.tenants.run,
+			s.disk.run,
+		},
 		[]run.Service{s.queue.Run},
 		[]run.Service{s.serveHTTP, s.agents.run, s.syslog.Run, s.gelf.Run, s.heartbeat, func(ctx context.Context) error {
 			if err := s.awaitStore(ctx); err != nil {
@@ -384,6 +398,11 @@ func (s *Server) serveHTTP(ctx context.Context) error {
 		s.log.WarnContext(ctx, "API stopped late", "err", err)
 	}
 	return nil
+}
+
+// watchIncidents notices incidents that become overdue.
+func (s *Server) watchIncidents(ctx context.Context) error {
+	return s.detection.incidents.Run(ctx, s.log)
 }
 
 // heartbeat shows the server's own inputs as a collector that is there.

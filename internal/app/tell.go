@@ -15,14 +15,18 @@ func tellOf(alerts *alert.Service, incidents *incident.Service) {
 	alerts.SetTell(func(ctx context.Context, tx *sqldb.DB, a *alert.Alert) error {
 		return outbox.Add(ctx, tx, alertMessage(outbox.AlertUpdated, a, time.Now()))
 	})
-	incidents.SetTell(func(ctx context.Context, tx *sqldb.DB, in *incident.Incident, created bool) error {
+	incidents.SetTell(func(ctx context.Context, tx *sqldb.DB, in *incident.Incident, news incident.News) error {
 		m := outbox.Message{
 			Tenant: in.Tenant, Event: outbox.IncidentUpdated, Kind: "incidents", Object: in.ID, Title: in.Title, Severity: in.Severity,
 			Text: "Status " + string(in.Status), Rule: in.RuleID, At: in.UpdatedAt,
 		}
-		if created {
+		switch news {
+		case incident.Created:
 			m.Event = outbox.IncidentCreated
-		} else {
+		case incident.Overdue:
+			m.Event, m.At = outbox.IncidentOverdue, time.Now()
+			m.Text = "Due " + in.SLADueAt.Format(time.RFC3339) + ", status " + string(in.Status)
+		case incident.StatusChanged:
 			m.At = time.Now()
 		}
 		return outbox.Add(ctx, tx, m)

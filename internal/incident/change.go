@@ -198,7 +198,13 @@ func (s *Service) patch(ctx context.Context, tx *sqldb.DB, now time.Time, actor 
 	}
 	if p.Severity != nil {
 		set("severity", &in.Severity, *p.Severity)
-		in.SLADueAt = in.CreatedAt.Add(s.sla.For(in.Severity))
+		own, err := s.settings(ctx, tx, in.Tenant)
+		if err != nil {
+			return err
+		}
+		if in.SLADueAt = in.CreatedAt.Add(own.SLA.For(in.Severity)); in.SLADueAt.After(now) {
+			in.OverdueAt = nil
+		}
 	}
 	if p.AssignedTo != nil {
 		set("assignedTo", &in.AssignedTo, *p.AssignedTo)
@@ -209,6 +215,9 @@ func (s *Service) patch(ctx context.Context, tx *sqldb.DB, now time.Time, actor 
 		}
 		steps = append(steps, Step{At: now, Actor: actor, Action: "status", Old: string(in.Status), New: string(*p.Status), Note: p.Reason})
 		in.Status, in.ClosedAt = *p.Status, nil
+		if in.ContainedAt == nil {
+			in.ContainedAt = &now
+		}
 		if in.Status == Closed {
 			in.ClosedAt = &now
 		}
@@ -222,13 +231,17 @@ func (s *Service) patch(ctx context.Context, tx *sqldb.DB, now time.Time, actor 
 // write stores what a person changed of in, with its steps and audit entry.
 func (s *Service) write(ctx context.Context, tx *sqldb.DB, now time.Time, actor string, in *Incident, action string, steps []Step) error {
 	if _, err := sqldb.Exec(ctx, tx, `
-		UPDATE incident SET title = $1, severity = $2, status = $3, assigned_to = $4, sla_due_at = $5, closed_at = $6, merged_into = $7, updated_at = $8, version = version + 1
-		WHERE id = $9`,
-		in.Title, in.Severity, string(in.Status), in.AssignedTo, in.SLADueAt.UnixMicro(), sqldb.Nullable(in.ClosedAt), in.MergedInto, now.UnixMicro(), in.ID); err != nil {
+		UPDATE incident SET title = $1, severity = $2, status = $3, assigned_to = $4, sla_due_at = $5, closed_at = $6, merged_into = $7, updated_at = $8, version = version + 1,
+			contained_at = $9, overdue_at = $10 WHERE id = $11`,
+		in.Title, in.Severity, string(in.Status), in.AssignedTo, in.SLADueAt.UnixMicro(), sqldb.Nullable(in.ClosedAt), in.MergedInto, now.UnixMicro(),
+		sqldb.Nullable(in.ContainedAt), sqldb.Nullable(in.OverdueAt), in.ID); err != nil {
+		return err
+	}
+	if err := acknowledge(ctx, tx, now, actor, in.ID); err != nil {
 		return err
 	}
 	if s.tell != nil && slices.ContainsFunc(steps, changesStatus) {
-		if err := s.tell(ctx, tx, in, false); err != nil {
+		if err := s.tell(ctx, tx, in, StatusChanged); err != nil {
 			return err
 		}
 	}
@@ -243,6 +256,15 @@ func (s *Service) write(ctx context.Context, tx *sqldb.DB, now time.Time, actor 
 		}
 	}
 	return audit.Record(ctx, tx, audit.Entry{Tenant: in.Tenant, At: now, Actor: actor, Action: action, Object: in.ID, Detail: detail})
+}
+
+// acknowledge notes that a person does something about the incident, if it is the first time.
+func acknowledge(ctx context.Context, tx *sqldb.DB, now time.Time, actor, id string) error {
+	if actor == audit.System {
+		return nil
+	}
+	_, err := sqldb.Exec(ctx, tx, `UPDATE incident SET acknowledged_at = $1 WHERE id = $2 AND acknowledged_at IS NULL`, now.UnixMicro(), id)
+	return err
 }
 
 // changesStatus tells whether a step of write's leaves the incident with another status.
@@ -429,6 +451,9 @@ func (s *Service) Comment(ctx context.Context, tenant uint32, actor, id, content
 			return err
 		}
 		if _, err := sqldb.Exec(ctx, tx, `UPDATE incident SET updated_at = $1 WHERE id = $2`, c.CreatedAt.UnixMicro(), in.ID); err != nil {
+			return err
+		}
+		if err := acknowledge(ctx, tx, c.CreatedAt, actor, in.ID); err != nil {
 			return err
 		}
 		if err := step(ctx, tx, in.ID, Step{At: c.CreatedAt, Actor: actor, Action: "commented", New: c.ID}); err != nil {

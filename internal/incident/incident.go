@@ -31,6 +31,11 @@ type Incident struct {
 	Version    int64  // rises with each change by a person
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
+
+	AcknowledgedAt *time.Time // when a person first did something about it
+	ContainedAt    *time.Time // when it first left Open
+	OverdueAt      *time.Time // when its due time was noticed to have passed
+	SplitFrom      string     // the incident that its first alerts were in, "" for none
 }
 
 // Detail is an incident with all that belongs to it.
@@ -40,6 +45,8 @@ type Detail struct {
 	Entities []alert.Entity // of those alerts
 	Comments []Comment      // oldest first
 	Timeline []Step         // oldest first
+	Tasks    []Task         // oldest first, at most maxTasks
+	Evidence []Evidence     // oldest first, at most maxEvidence
 }
 
 // MaxAlerts is how many alerts a Detail holds; AlertCount goes on.
@@ -60,7 +67,7 @@ const MaxComment = 10_000
 type Step struct {
 	At       time.Time
 	Actor    string
-	Action   string // "created", "status", "severity", "title", "assignedTo", "linked", "unlinked", "commented", "merged", "mergedInto", "unmerged"
+	Action   string // "created", "status", "severity", "title", "assignedTo", "linked", "unlinked", "commented", "merged", "mergedInto", "unmerged", "split", "splitFrom", "grouped", "overdue", "task", "evidence", "evidenceRemoved"
 	Old, New string // values, or ids of alerts and incidents, where the action has them
 	Note     string // the reason of a status that skips or goes back
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
+	"github.com/kyra-mdr/kyra/internal/vault"
 )
 
 // Service is the use cases. It is safe for use by several goroutines.
@@ -24,17 +25,32 @@ type Service struct {
 	db     *sqldb.DB
 	alerts *alert.Service
 	sla    SLA
+	files  *vault.Vault // nil: evidence is not taken
 	tell   TellFunc
 }
 
-// A TellFunc notes, in the transaction tx, that others are to be told of an incident as
-// it now is: that it was created, or that its status changed.
-type TellFunc func(ctx context.Context, tx *sqldb.DB, in *Incident, created bool) error
+// News is what others are told of an incident.
+type News string
 
-// SetTell sets what is called for every incident that is made and every change of a
-// status; before that nobody is told. It is for assembling a server, before the service
-// is used.
+// What there is to tell.
+const (
+	Created       News = "created"
+	StatusChanged News = "status changed"
+	Overdue       News = "overdue" // its due time passed while it was not closed
+)
+
+// A TellFunc notes, in the transaction tx, that others are to be told of an incident as
+// it now is.
+type TellFunc func(ctx context.Context, tx *sqldb.DB, in *Incident, news News) error
+
+// SetTell sets what is called for every incident that is made, every change of a status
+// and every one that becomes overdue; before that nobody is told. It is for assembling a
+// server, before the service is used.
 func (s *Service) SetTell(f TellFunc) { s.tell = f }
+
+// SetVault sets where files of evidence are kept. It is for assembling a server, before
+// the service is used.
+func (s *Service) SetVault(v *vault.Vault) { s.files = v }
 
 // New returns the use cases on db; the zero SLA means DefaultSLA.
 func New(db *sqldb.DB, alerts *alert.Service, sla SLA) *Service {
@@ -56,7 +72,8 @@ var errNoIncident = fault.New(fault.NotFound, "no such incident")
 
 // FromAlerts puts newly made alerts of high and critical severity into incidents, in
 // the caller's transaction: one for each rule and tenant within 24 hours of event
-// time, titled "[Auto] " and the alert's title. A closed one takes no more.
+// time, titled "[Auto] " and the alert's title. A closed one takes no more. Tenants that
+// group by entity have an alert join another rule's incident first: see group.go.
 func (s *Service) FromAlerts(ctx context.Context, tx *sqldb.DB, now time.Time, outcomes []alert.Outcome) error {
 	for i := range outcomes {
 		a := &outcomes[i].Alert
@@ -78,6 +95,10 @@ func (s *Service) fromAlert(ctx context.Context, tx *sqldb.DB, now time.Time, a 
 		int64(a.Tenant), a.Rule.ID, seen-window.Microseconds(), seen+window.Microseconds(), seen)
 	switch {
 	case errors.Is(err, fault.NotFound):
+		joined, err := s.joinByEntity(ctx, tx, now, a)
+		if err != nil || joined {
+			return err
+		}
 		in = Incident{Tenant: a.Tenant, Title: "[Auto] " + a.Title, Severity: a.Severity, Origin: Auto, RuleID: a.Rule.ID, Tactic: a.Tactic, Technique: a.Technique}
 		if err := s.insert(ctx, tx, now, audit.System, &in, a.FirstSeen); err != nil {
 			return err
@@ -94,19 +115,27 @@ func (s *Service) insert(ctx context.Context, tx *sqldb.DB, now time.Time, actor
 	if err != nil {
 		return err
 	}
+	set, err := s.settings(ctx, tx, in.Tenant)
+	if err != nil {
+		return err
+	}
 	in.ID, in.Status, in.Version = id.String(), Open, 1
-	in.CreatedAt, in.UpdatedAt, in.SLADueAt = now, now, now.Add(s.sla.For(in.Severity))
+	in.CreatedAt, in.UpdatedAt, in.SLADueAt = now, now, now.Add(set.SLA.For(in.Severity))
+	if actor != audit.System {
+		in.AcknowledgedAt = &now
+	}
 	if _, err := sqldb.Exec(ctx, tx, `
-		INSERT INTO incident (id, tenant, title, severity, status, origin, rule_id, first_seen, tactic, technique, assigned_to, sla_due_at, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)`,
-		in.ID, int64(in.Tenant), in.Title, in.Severity, string(in.Status), string(in.Origin), in.RuleID, firstSeen.UnixMicro(), in.Tactic, in.Technique, in.AssignedTo, in.SLADueAt.UnixMicro(), now.UnixMicro()); err != nil {
+		INSERT INTO incident (id, tenant, title, severity, status, origin, rule_id, first_seen, tactic, technique, assigned_to, sla_due_at, created_at, updated_at, acknowledged_at, split_from)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, $14, $15)`,
+		in.ID, int64(in.Tenant), in.Title, in.Severity, string(in.Status), string(in.Origin), in.RuleID, firstSeen.UnixMicro(), in.Tactic, in.Technique, in.AssignedTo, in.SLADueAt.UnixMicro(), now.UnixMicro(),
+		sqldb.Nullable(in.AcknowledgedAt), in.SplitFrom); err != nil {
 		return err
 	}
 	if err := step(ctx, tx, in.ID, Step{At: now, Actor: actor, Action: "created", New: string(Open)}); err != nil {
 		return err
 	}
 	if s.tell != nil {
-		if err := s.tell(ctx, tx, in, true); err != nil {
+		if err := s.tell(ctx, tx, in, Created); err != nil {
 			return err
 		}
 	}
@@ -165,11 +194,13 @@ func step(ctx context.Context, tx *sqldb.DB, incident string, st Step) error {
 	return err
 }
 
-const selectIncident = `SELECT id, tenant, title, severity, status, origin, rule_id, tactic, technique, assigned_to, alert_count, sla_due_at, closed_at, merged_into, version, created_at, updated_at FROM incident`
+const selectIncident = `SELECT id, tenant, title, severity, status, origin, rule_id, tactic, technique, assigned_to, alert_count, sla_due_at, closed_at, merged_into, version, created_at, updated_at,
+	acknowledged_at, contained_at, overdue_at, split_from FROM incident`
 
 func scan(rows *sql.Rows, in *Incident) error {
 	return rows.Scan(&in.ID, &in.Tenant, &in.Title, &in.Severity, &in.Status, &in.Origin, &in.RuleID, &in.Tactic, &in.Technique, &in.AssignedTo, &in.AlertCount,
-		sqldb.Micros(&in.SLADueAt), sqldb.MicrosOrNull(&in.ClosedAt), &in.MergedInto, &in.Version, sqldb.Micros(&in.CreatedAt), sqldb.Micros(&in.UpdatedAt))
+		sqldb.Micros(&in.SLADueAt), sqldb.MicrosOrNull(&in.ClosedAt), &in.MergedInto, &in.Version, sqldb.Micros(&in.CreatedAt), sqldb.Micros(&in.UpdatedAt),
+		sqldb.MicrosOrNull(&in.AcknowledgedAt), sqldb.MicrosOrNull(&in.ContainedAt), sqldb.MicrosOrNull(&in.OverdueAt), &in.SplitFrom)
 }
 
 func byID(ctx context.Context, db *sqldb.DB, tenant uint32, id string) (*Incident, error) {
@@ -220,6 +251,13 @@ func (s *Service) get(ctx context.Context, tx *sqldb.DB, tenant uint32, id strin
 	d.Timeline, err = sqldb.All(ctx, tx, func(rows *sql.Rows, st *Step) error {
 		return rows.Scan(sqldb.Micros(&st.At), &st.Actor, &st.Action, &st.Old, &st.New, &st.Note)
 	}, `SELECT at, actor, action, old_value, new_value, note FROM incident_timeline WHERE incident_id = $1 ORDER BY id`, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if d.Tasks, err = sqldb.All(ctx, tx, scanTask, selectTask+` WHERE incident_id = $1 ORDER BY id`, in.ID); err != nil {
+		return nil, err
+	}
+	d.Evidence, err = sqldb.All(ctx, tx, scanEvidence, selectEvidence+` WHERE incident_id = $1 ORDER BY id`, in.ID)
 	return d, err
 }
 

@@ -26,12 +26,13 @@ const (
 	IncidentUpdated       = "incident.updated" // its status changed
 	CollectorDisconnected = "collector.disconnected"
 	CollectorConnected    = "collector.connected"
+	IncidentOverdue       = "incident.overdue" // its due time passed while it was not closed
 	Canary                = "canary"           // a record that proves the way through did not come out, or does again
 	WebhookDisabled       = "webhook.disabled" // a receiver is not called any more
 )
 
 // Events lists the events in the order of the documentation.
-var Events = []string{AlertCreated, AlertUpdated, IncidentCreated, IncidentUpdated, CollectorDisconnected, CollectorConnected, Canary, WebhookDisabled}
+var Events = []string{AlertCreated, AlertUpdated, IncidentCreated, IncidentUpdated, CollectorDisconnected, CollectorConnected, IncidentOverdue, Canary, WebhookDisabled}
 
 // A Message tells that something happened to an object.
 type Message struct {
