@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -78,12 +79,13 @@ type files struct {
 	input string
 	group *group
 
-	out   Output
-	room  []byte           // that all files are read into
-	tails map[string]*tail // by id
-	marks map[string]mark  // of files that are not open
-	held  map[string]time.Time
-	first bool // the source is new: no marks, first look
+	out    Output
+	room   []byte           // that all files are read into
+	tails  map[string]*tail // by id
+	marks  map[string]mark  // of files that are not open
+	held   map[string]time.Time
+	opened int
+	first  bool // the source is new: no marks, first look
 }
 
 const (
@@ -120,7 +122,7 @@ func (f *files) Run(ctx context.Context, out Output) error {
 			f.first = false
 		}
 		busy := false
-		for _, t := range f.tails {
+		for _, t := range f.inOrder() {
 			more, err := f.read(ctx, t, now)
 			if err != nil {
 				return err
@@ -134,6 +136,11 @@ func (f *files) Run(ctx context.Context, out Output) error {
 			return nil
 		}
 	}
+}
+
+// inOrder lists the open files as they were found, the oldest first.
+func (f *files) inOrder() []*tail {
+	return slices.SortedFunc(maps.Values(f.tails), func(a, b *tail) int { return cmp.Compare(a.number, b.number) })
 }
 
 // match lists the files that the patterns name, oldest first, so that rotated
@@ -160,7 +167,9 @@ func (f *files) match() []found {
 			all = append(all, found{path, id, info})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b found) int { return a.info.ModTime().Compare(b.info.ModTime()) })
+	slices.SortStableFunc(all, func(a, b found) int {
+		return cmp.Or(a.info.ModTime().Compare(b.info.ModTime()), cmp.Compare(len(b.path), len(a.path))) // a.log.1 before a.log
+	})
 	return all
 }
 
@@ -233,7 +242,8 @@ func (f *files) open(ctx context.Context, x found, now time.Time) error {
 		f.out.Fault(fmt.Errorf("open: %w", err))
 		return nil
 	}
-	t := &tail{id: x.id, path: x.path, file: file, grew: now, cutter: cutter{group: f.group, path: x.path}}
+	f.opened++
+	t := &tail{number: f.opened, id: x.id, path: x.path, file: file, grew: now, cutter: cutter{group: f.group, path: x.path}}
 	size := x.info.Size()
 	m, known := f.marks[x.id]
 	switch {
@@ -263,7 +273,7 @@ func (f *files) open(ctx context.Context, x found, now time.Time) error {
 // original is whole nobody can know, and the file waits.
 func (f *files) copyOf(x found, file *os.File, now time.Time) (from int64, wait bool) {
 	for _, t := range f.tails {
-		if !related(t.path, x.path) || !t.gone.IsZero() {
+		if !related(t.path, x.path) || len(x.path) <= len(t.path) || !t.gone.IsZero() {
 			continue
 		}
 		size := x.info.Size()

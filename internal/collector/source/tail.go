@@ -56,7 +56,14 @@ func (m mark) fits(file io.ReaderAt, size int64) bool {
 // sameHead reports whether file begins as that of the mark.
 func sameHead(m mark, file io.ReaderAt, size int64) bool {
 	sum, n, err := sumHead(file, min(int64(m.Head), size))
-	return err == nil && (n < m.Head || sum == m.Sum)
+	return err == nil && n == m.Head && sum == m.Sum
+}
+
+// alike reports whether two files begin with the same n bytes.
+func alike(a, b io.ReaderAt, n int64) bool {
+	one, _, errA := sumHead(a, n)
+	other, _, errB := sumHead(b, n)
+	return errA == nil && errB == nil && one == other
 }
 
 func sumHead(file io.ReaderAt, n int64) (sum uint64, length int, err error) {
@@ -78,6 +85,7 @@ func sumBefore(file io.ReaderAt, offset int64) (uint64, error) {
 
 // A tail is a file that is followed.
 type tail struct {
+	number int // in the order in which files were found
 	id     string
 	path   string
 	file   *os.File

@@ -1,0 +1,212 @@
+package source
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// freePort returns an address that nothing listens on.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func dial(t *testing.T, network, address string) net.Conn {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		conn, err := net.Dial(network, address)
+		if err == nil {
+			return conn
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestSyslog(t *testing.T) {
+	tcp, udp := freePort(t), freePort(t)
+	var k kept
+	stop := start(t, &k, fmt.Sprintf("source: {type: syslog, tcp: '%s', udp: '%s'}", tcp, udp))
+	conn := dial(t, "tcp", tcp)
+	fmt.Fprint(conn, "<13>one\n10 <13>hello!")
+	k.await(t, "<13>one", "<13>hello!")
+	fmt.Fprint(conn, "<13>torn")
+	conn.Close()
+	k.await(t, "<13>one", "<13>hello!", "<13>torn")
+	for got := k.got(); len(got) == 3; got = k.got() { // the socket may be a moment late
+		conn = dial(t, "udp", udp)
+		fmt.Fprint(conn, "<13>datagram\n")
+		conn.Close()
+		time.Sleep(50 * time.Millisecond)
+	}
+	if got := k.got(); got[3] != "<13>datagram" {
+		t.Errorf("%q", got)
+	}
+	open := dial(t, "tcp", tcp)
+	fmt.Fprint(open, "<13>last\n")
+	for !slices.Contains(k.got(), "<13>last") {
+		time.Sleep(5 * time.Millisecond)
+	}
+	stop() // with a connection that stays open
+	open.Close()
+	if c := k.chunks[0].Chunk; c.Input != "syslog-tcp" || c.Peer != "127.0.0.1" {
+		t.Errorf("%+v", c)
+	}
+}
+
+// What cannot be held back is dropped when the queue is full, the newest first, and counted.
+func TestSyslogDatagramsFull(t *testing.T) {
+	d := &syslogDoor{spec: &syslogSpec{}}
+	q := &datagrams{senders: map[string]*Piece{}, filled: make(chan struct{}, 1)}
+	kept := 0
+	for range 100 {
+		if q.add(d, "192.0.2.1", strings.Repeat("x", 60_000)) {
+			kept++
+		}
+	}
+	if kept == 0 || kept == 100 || kept*60_000 > maxDatagrams {
+		t.Errorf("kept %d", kept)
+	}
+	if got := q.take()["192.0.2.1"]; len(got.Chunk.Records) != kept {
+		t.Errorf("%d", len(got.Chunk.Records))
+	}
+	if !q.add(d, "192.0.2.1", "again") {
+		t.Error("no room after it was taken")
+	}
+}
+
+func TestHTTP(t *testing.T) {
+	address := freePort(t)
+	var k kept
+	start(t, &k, fmt.Sprintf("source: {type: http, listen: '%s', token: 0123456789abcdef}", address))
+	dial(t, "tcp", address).Close()
+	post := func(token, body string) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	if got := post("wrong", "x"); got != http.StatusUnauthorized || len(k.got()) > 0 {
+		t.Error(got)
+	}
+	if got := post("0123456789abcdef", "{\"a\":1}\n{\"b\":2}\nplain\n"); got != http.StatusOK {
+		t.Error(got)
+	}
+	k.await(t, `{"a":1}`, `{"b":2}`, "plain")
+}
+
+func TestExec(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("needs a shell")
+	}
+	for name, x := range map[string]struct {
+		script, more string
+		want         []string
+		fault        string
+	}{
+		"lines":   {"echo one; echo two", "", []string{"one", "two"}, ""},
+		"whole":   {"echo one; echo two", ", whole: true", []string{"one\ntwo"}, ""},
+		"failed":  {"echo one; echo no >&2; exit 3", "", []string{"one"}, "exit status 3: no"},
+		"slow":    {"echo one; sleep 60", ", timeout: 300ms", []string{"one"}, "raise timeout"},
+		"endless": {"yes y | head -c 100000", ", max_output: 4", []string{"y", "y"}, "max_output"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var k kept
+			start(t, &k, "source: {type: exec, interval: 1h, command: [/bin/sh, -c, '"+x.script+"']"+x.more+"}")
+			k.await(t, x.want...)
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			if x.fault == "" && len(k.faults) > 0 || x.fault != "" && (len(k.faults) == 0 || !strings.Contains(k.faults[0].Error(), x.fault)) {
+				t.Errorf("faults %v, want %q", k.faults, x.fault)
+			}
+		})
+	}
+}
+
+// A journalctl of our own shows what it was asked and goes on from the cursor.
+func TestJournald(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("Linux only")
+	}
+	program := filepath.Join(t.TempDir(), "journalctl")
+	script := `#!/bin/sh
+case "$*" in
+*--after-cursor=c2*) echo '{"__CURSOR":"c3","MESSAGE":"three"}' ;;
+*) echo '{"__CURSOR":"c1","MESSAGE":"one"}'; echo '{"__CURSOR":"c2","MESSAGE":"two"}' ;;
+esac
+exec sleep 60
+`
+	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text := "source: {type: journald, units: [ssh.service], program: '" + program + "'}"
+	var k kept
+	stop := start(t, &k, text)
+	first := []string{`{"__CURSOR":"c1","MESSAGE":"one"}`, `{"__CURSOR":"c2","MESSAGE":"two"}`}
+	k.await(t, first...)
+	stop()
+	start(t, &k, text)
+	k.await(t, append(first, `{"__CURSOR":"c3","MESSAGE":"three"}`)...)
+}
+
+func TestParseRefuses(t *testing.T) {
+	for text, want := range map[string]string{
+		"source: {type: nothing}":                                    "source.type: is \"nothing\", allowed: auditd, docker",
+		"source: {}":                                                 "source.type",
+		"source: {type: file}":                                       "source.paths",
+		"source: {type: file, paths: [a.log]}":                       "must begin at the root",
+		"source: {type: file, paths: ['/a['], start: end}":           "not a pattern",
+		"source: {type: file, paths: [/a], start: middle}":           "source.start",
+		"source: {type: file, paths: [/a], multiline: {start: '('}}": "source.multiline.start",
+		"source: {type: file, path: /a}":                             "unknown field \"path\"",
+		"source: {type: syslog}":                                     "source.udp",
+		"source: {type: syslog, tcp: nowhere}":                       "source.tcp",
+		"source: {type: syslog, tls: ':1'}":                          "source.tls: needs cert",
+		"source: {type: http, listen: ':1', token: short}":           "source.token",
+		"source: {type: exec, command: []}":                          "source.command",
+		"source: {type: exec, command: [a], interval: 1ms}":          "source.interval",
+		"source: {type: wineventlog, channels: [Security]}":          "for Windows only",
+		"source: {type: docker, root: /x, containers: ['[']}":        "source.containers",
+		"source: [": "",
+	} {
+		if runtime.GOOS == "windows" && strings.Contains(text, "wineventlog") {
+			continue
+		}
+		if _, _, err := Parse([]byte(text), Env{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("source: {type: file, paths: [/a], multiline: {start: '^x', timeout: 1s}}")
+	f.Add("source:\n  type: syslog\n  tcp: 127.0.0.1:1\n  drop: [{contains: a}]\n")
+	f.Add("source: {type: exec, command: [a], mask: [{patterns: [email]}]}")
+	f.Fuzz(func(t *testing.T, text string) {
+		src, common, err := Parse([]byte(text), Env{Host: "h"})
+		if err == nil && (src == nil || common == nil || common.Host == "") {
+			t.Error("neither a source nor a fault")
+		}
+	})
+}
