@@ -20,6 +20,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/content"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/fault"
+	"github.com/kyra-mdr/kyra/internal/fleet"
 	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/incident"
 	"github.com/kyra-mdr/kyra/internal/job"
@@ -44,6 +45,7 @@ type Config struct {
 	Incidents *incident.Service
 	Rules     *rule.Service
 	Sources   *source.Service
+	Fleet     *fleet.Service
 	Privacy   *privacy.Service
 	Events    eventstore.Store
 	Sight     *sight.Service // nil: one that knows what others wrote down
@@ -58,6 +60,9 @@ type Config struct {
 	// headers of rate limit and request id are set, the body is unread and
 	// unbounded. Its requests do not count against the plan's limit.
 	Ingest func(w http.ResponseWriter, r *http.Request, caller identity.Caller)
+
+	// CollectorAddress is host:port that collectors reach the server by; nil: not known.
+	CollectorAddress func() string
 
 	Log     *slog.Logger
 	Now     func() time.Time // nil means time.Now
@@ -88,7 +93,7 @@ type api struct {
 func New(c Config) (http.Handler, error) {
 	for name, missing := range map[string]bool{
 		"DB": c.DB == nil, "Keys": c.Keys == nil, "Alerts": c.Alerts == nil, "Incidents": c.Incidents == nil,
-		"Rules": c.Rules == nil, "Sources": c.Sources == nil, "Privacy": c.Privacy == nil, "Events": c.Events == nil, "Ingest": c.Ingest == nil, "Log": c.Log == nil,
+		"Rules": c.Rules == nil, "Sources": c.Sources == nil, "Fleet": c.Fleet == nil, "Privacy": c.Privacy == nil, "Events": c.Events == nil, "Ingest": c.Ingest == nil, "Log": c.Log == nil,
 		"Webhooks": c.Webhooks == nil, "Notifier": c.Notifier == nil,
 	} {
 		if missing {
@@ -97,6 +102,9 @@ func New(c Config) (http.Handler, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.CollectorAddress == nil {
+		c.CollectorAddress = func() string { return "SERVER:PORT" }
 	}
 	if c.SearchTime == 0 {
 		c.SearchTime = 30 * time.Second

@@ -72,7 +72,7 @@ func (a *api) enter(op *operation, w http.ResponseWriter, r *http.Request, next 
 		a.once(w, r, body, next)
 	case op.method == http.MethodGet && op.single:
 		answerIfChanged(w, r, next)
-	case op.method == http.MethodPatch || op.method == http.MethodDelete:
+	case op.method == http.MethodPatch || op.method == http.MethodDelete || op.method == http.MethodPut && op.single:
 		a.changeIfSame(op, c, w, r, next)
 	default:
 		next(bare{w}, r)

@@ -78,7 +78,7 @@ func (a *api) describe(op *operation) huma.Operation {
 		header("Idempotency-Key", "Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409.")
 	case op.method == http.MethodGet && op.single:
 		header("If-None-Match", "An ETag: 304 when the object is still the same.")
-	case op.method == http.MethodPatch || op.method == http.MethodDelete:
+	case op.method == http.MethodPatch || op.method == http.MethodDelete || op.method == http.MethodPut && op.single:
 		header("If-Match", "An ETag: 412 when the object has changed since.")
 	}
 	return h
@@ -92,6 +92,9 @@ func errorsOf(op *operation) []int {
 	switch op.method {
 	case http.MethodPost, http.MethodPut:
 		codes = append(codes, 409, 413)
+		if op.method == http.MethodPut && op.single {
+			codes = append(codes, 412)
+		}
 	case http.MethodPatch:
 		codes = append(codes, 409, 412, 413)
 	case http.MethodDelete:

@@ -97,6 +97,7 @@ func newServerOn(tb testing.TB, db *sqldb.DB, change ...func(*Config)) *server {
 		Log: log, Now: s.now, Version: "0.1.0",
 	}
 	s.cfg.Webhooks, s.cfg.Notifier = newTelling(tb, s)
+	s.cfg.Fleet = newFleet(tb, s)
 	for _, f := range change {
 		f(&s.cfg)
 	}

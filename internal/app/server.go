@@ -173,7 +173,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 		return err
 	}
 	handler, err := api.New(api.Config{
-		DB: s.db, Keys: keys, Alerts: s.detection.alerts, Incidents: s.detection.incidents, Rules: s.detection.rules, Sources: s.sources, Privacy: s.privacy, Events: s.store,
+		DB: s.db, Keys: keys, Alerts: s.detection.alerts, Incidents: s.detection.incidents, Rules: s.detection.rules, Sources: s.sources, Fleet: s.fleet, CollectorAddress: s.collectorAddress, Privacy: s.privacy, Events: s.store,
 		Sight: s.detection.sights, Workbench: s.detection.workbench, Jobs: s.detection.jobs, Webhooks: s.telling.hooks, Notifier: s.telling.notifier, Ingest: s.ingestHTTP, Log: s.log, Now: now, Version: Version(),
 	})
 	if err != nil {

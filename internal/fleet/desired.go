@@ -69,7 +69,11 @@ func newest(ctx context.Context, db *sqldb.DB, tenant uint32, collector string) 
 // Default returns the configuration of the tenant's collectors that have none of
 // their own.
 func (s *Service) Default(ctx context.Context, tenant uint32) (*Desired, error) {
-	d, err := newest(ctx, s.DB, tenant, "")
+	return s.defaultIn(ctx, s.DB, tenant)
+}
+
+func (s *Service) defaultIn(ctx context.Context, db *sqldb.DB, tenant uint32) (*Desired, error) {
+	d, err := newest(ctx, db, tenant, "")
 	if d == nil && err == nil {
 		d = &Desired{}
 	}
@@ -129,7 +133,13 @@ func (s *Service) SetDesired(ctx context.Context, tenant uint32, actor, id strin
 				return nil // there is nothing to take back
 			}
 		}
-		if expected != 0 && before.Revision != expected {
+		seen := before
+		if seen.Revision == 0 && id != "" { // who asked for it was shown the default
+			if seen, err = s.defaultIn(ctx, tx, tenant); err != nil {
+				return err
+			}
+		}
+		if expected != 0 && seen.Revision != expected {
 			return fault.New(fault.Conflict, "the configuration has changed since").In("version")
 		}
 		last, err := sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT COALESCE(MAX(revision), 0) FROM fleet_config WHERE tenant = $1`, int64(tenant))
