@@ -62,6 +62,9 @@ func Reindex(ctx context.Context, dir string, store eventstore.Store, zone *time
 				parser.Parse(&r, e)
 				e.ID = event.ID{Partition: b.Partition, Seq: b.Seq, Index: c.First + uint32(i)}
 				e.Tenant, e.Arrived = c.Tenant, c.Arrived
+				if c.Origin != "" {
+					e.Add(event.CollectorID, c.Origin)
+				}
 				from, to = min(from, e.Time), max(to, e.Time)
 			}
 		}

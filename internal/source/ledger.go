@@ -78,7 +78,11 @@ func (s *Service) Record(ctx context.Context, tx *sqldb.DB, counts []Count) erro
 		if c.Dropped > 0 {
 			drops[dropKey{k, c.Policy}] += c.Dropped
 		}
-		totals[totalKey{c.Tenant, cmp.Or(c.Collector, Server)}] += c.Received
+		through := c.Received
+		if c.Policy == PolicyResend { // they were counted when they first came
+			through = max(0, through-c.Dropped)
+		}
+		totals[totalKey{c.Tenant, cmp.Or(c.Collector, Server)}] += through
 	}
 	// In the order of the keys: two transactions that add to the same lines then
 	// wait for each other in turn instead of for ever.
