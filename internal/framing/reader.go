@@ -41,7 +41,8 @@ type Record struct {
 // A Reader cuts a body or file into records. What begins with a JSON object, or
 // with an array of objects, arrays or strings, is read as JSON values: one a
 // line, one after the other, stretched over lines, or as elements of the array.
-// Anything else is text, one record a line.
+// Anything else is text, one record a line. Objects that wrap records, as clouds hand
+// them out ({"Records":[…]}), are read as the records that they wrap.
 //
 // In JSON, a broken value is kept as text up to the end of its line, and reading
 // goes on with the next line; a line that is no JSON is text too. Strings that
@@ -61,6 +62,8 @@ type Reader struct {
 	blank   bool // nothing but blanks when started
 	json    bool
 	array   bool // inside the outermost array
+	wraps   bool // that array is in an object that wraps records
+	behind  bool // behind the records of such an object, inside of it
 	valued  bool // a value ended on this line: a comma may follow
 	torn    bool // the source failed inside the record at pos
 	wasted  int  // see maxWasted
@@ -118,7 +121,7 @@ func (r *Reader) Next() (Record, error) {
 // end is what to say when nothing is left.
 func (r *Reader) end() error {
 	if r.array && errors.Is(r.err, io.EOF) {
-		r.array = false
+		r.array, r.wraps = false, false
 		return UnclosedArray
 	}
 	return r.err
@@ -281,6 +284,9 @@ func (r *Reader) skipLine() {
 // nextValue returns the JSON value or the line at pos. It reports false when it
 // has consumed something that is no record.
 func (r *Reader) nextValue() (Record, bool) {
+	if r.behind {
+		return r.tail()
+	}
 	c, i := r.peek(0, false)
 	switch {
 	case i < 0: // all that is held is blank
@@ -291,7 +297,7 @@ func (r *Reader) nextValue() (Record, bool) {
 		r.advance(i + 1)
 		return Record{}, false
 	case c == ']' && r.array:
-		r.array = false
+		r.array, r.behind, r.wraps = false, r.wraps, false
 		r.advance(i + 1)
 		return Record{}, false
 	case c == '[' && !r.array && r.opensArray(i):
@@ -302,6 +308,13 @@ func (r *Reader) nextValue() (Record, bool) {
 			return Record{}, false
 		}
 		return r.value(j) // if it is broken, the bracket belongs to the text
+	case c == '{' && !r.array:
+		if n := r.wrapped(i); n > 0 {
+			r.array, r.wraps = true, true
+			r.advance(n)
+			return Record{}, false
+		}
+		return r.value(i)
 	case c == '{' || r.array:
 		return r.value(i)
 	}

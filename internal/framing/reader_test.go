@@ -64,6 +64,17 @@ func TestReader(t *testing.T) {
 		"empty array":        {"[]", nil},
 		"arrays in lines":    {"[{\"a\":1}]\n[{\"a\":2},{\"a\":3}]", []string{`{"a":1}`, `{"a":2}`, `{"a":3}`}},
 
+		"CloudTrail":        {`{"Records":[{"a":1},{"b":[2]}]}`, []string{`{"a":1}`, `{"b":[2]}`}},
+		"Azure, over lines": {"{ \"records\" : [\n{\"a\":1},\n {\"a\":2}\n] }\n{\"records\":[{\"a\":3}]}\n{\"b\":4}", []string{`{"a":1}`, `{"a":2}`, `{"a":3}`, `{"b":4}`}},
+		"Graph":             {`{"@odata.context":"https://x","@odata.count":2,"value":[{"a":1},{"a":2}],"@odata.nextLink":"y"}`, []string{`{"a":1}`, `{"a":2}`}},
+		"Workspace":         {`{"kind":"admin#reports#activities","etag":"\"x\"","items":[{"a":1}],"nextPageToken":"y"}{"b":1}`, []string{`{"a":1}`, `{"b":1}`}},
+		"Kubernetes":        {`{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{"a":{}},"items":[{"a":1}]}`, []string{`{"a":1}`}},
+		"more behind":       {`{"items":[{"a":1}],"total":5}`, []string{`{"a":1}`, `{"total":5}`}},
+		"wraps nothing":     {`{"Records":[]}`, []string{`{"Records":[]}`}},
+		"no wrapper":        {`{"a":1,"Records":[{"b":1}]}{"kind":"Event","items":[{"b":1}]}{"Records":[1]}{"Records":{"a":[{}]}}`, []string{`{"a":1,"Records":[{"b":1}]}`, `{"kind":"Event","items":[{"b":1}]}`, `{"Records":[1]}`, `{"Records":{"a":[{}]}}`}},
+		"a broken wrapper":  {"{\"Records\":[{\"a\":1},{\"b\":,},\n{\"c\":1}]}", []string{`{"a":1}`, `!{"b":,},`, `{"c":1}`}},
+		"broken behind":     {"{\"Records\":[{\"a\":1}] x}\n{\"c\":1}", []string{`{"a":1}`, ` x}`, `{"c":1}`}},
+
 		"broken line":          {"{\"a\":1}\n{\"b\":\n{\"c\":3}\n", []string{`{"a":1}`, `!{"b":`, `{"c":3}`}},
 		"broken last line":     {"{\"a\":1}\n{\"b\":", []string{`{"a":1}`, `!{"b":`}},
 		"open bracket":         {"{\"b\":[\n{\"c\":3}\n{\"d\":4}\n", []string{`!{"b":[`, `{"c":3}`, `{"d":4}`}},
@@ -278,6 +289,7 @@ func TestReaderStaysLinear(t *testing.T) {
 }
 
 func FuzzReader(f *testing.F) {
+	f.Add([]byte(`{"kind":"EventList","metadata":{},"items":[{"a":1},2],"total":5}{"Records":[{"a":1}]}`))
 	for _, s := range []string{"{\"a\":1}\n{\"b\":", `[{"a":1},"x"]`, "[Sun] x\r\n\r\n", "\xff\xfea\x00", `{"a":"\`, "[{\n]"} {
 		f.Add([]byte(s))
 	}

@@ -78,7 +78,7 @@ func bunkerWeb(who string) bool {
 	client, rest := cutField(rest)
 	ident, rest := cutField(rest)
 	id, user := cutField(rest)
-	if host == "-" || ident != "-" || user == "" || strings.IndexByte(user, ' ') >= 0 || strings.IndexAny(id, "0123456789") < 0 {
+	if host == "-" || ident != "-" || user == "" || strings.IndexByte(user, ' ') >= 0 || !strings.ContainsAny(id, "0123456789") {
 		return false
 	}
 	_, ok := address(client)
