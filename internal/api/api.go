@@ -17,6 +17,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/content"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/fault"
@@ -48,6 +49,7 @@ type Config struct {
 	Fleet     *fleet.Service
 	Privacy   *privacy.Service
 	Events    eventstore.Store
+	Signer    *audit.Signer  // of heads of the audit log
 	Sight     *sight.Service // nil: one that knows what others wrote down
 
 	Workbench *workbench.Service // nil: one on Rules and Events
@@ -93,7 +95,7 @@ type api struct {
 func New(c Config) (http.Handler, error) {
 	for name, missing := range map[string]bool{
 		"DB": c.DB == nil, "Keys": c.Keys == nil, "Alerts": c.Alerts == nil, "Incidents": c.Incidents == nil,
-		"Rules": c.Rules == nil, "Sources": c.Sources == nil, "Fleet": c.Fleet == nil, "Privacy": c.Privacy == nil, "Events": c.Events == nil, "Ingest": c.Ingest == nil, "Log": c.Log == nil,
+		"Rules": c.Rules == nil, "Sources": c.Sources == nil, "Fleet": c.Fleet == nil, "Privacy": c.Privacy == nil, "Events": c.Events == nil, "Ingest": c.Ingest == nil, "Log": c.Log == nil, "Signer": c.Signer == nil,
 		"Webhooks": c.Webhooks == nil, "Notifier": c.Notifier == nil,
 	} {
 		if missing {
@@ -128,6 +130,7 @@ func New(c Config) (http.Handler, error) {
 	a.incidentWork()
 	a.incidentFigures()
 	a.changes()
+	a.auditLogs()
 	a.search()
 	a.rules()
 	a.ruleVersions()
@@ -235,7 +238,8 @@ func (a *api) admit(w http.ResponseWriter, r *http.Request, log *slog.Logger) (*
 	if !a.charge(w, caller.Tenant.ID, caller.Tenant.Limits().RequestsPerMinute, cost, now) {
 		return r, false
 	}
-	return r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)), true
+	ctx := context.WithValue(r.Context(), callerKey{}, caller)
+	return r.WithContext(audit.From(ctx, audit.Origin{Address: addressText(from), KeyID: caller.KeyID, Request: w.Header().Get("X-Request-Id")})), true
 }
 
 // charge counts a request and writes the headers of the limit, and 429 when it is
@@ -267,6 +271,13 @@ func remoteAddr(r *http.Request) netip.Addr {
 		return netip.Addr{}
 	}
 	return p.Addr().Unmap()
+}
+
+func addressText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
 }
 
 // route finds the call; unknown paths and methods get their answers in our form,

@@ -94,7 +94,7 @@ func newServerOn(tb testing.TB, db *sqldb.DB, change ...func(*Config)) *server {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = io.WriteString(w, `{"accepted":1,"rejected":0,"errors":[]}`)
 		},
-		Log: log, Now: s.now, Version: "0.1.0",
+		Log: log, Now: s.now, Version: "0.1.0", Signer: audit.NewSigner([32]byte{1}),
 	}
 	s.cfg.Webhooks, s.cfg.Notifier = newTelling(tb, s)
 	s.cfg.Fleet = newFleet(tb, s)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kyra-mdr/kyra/internal/api"
 	"github.com/kyra-mdr/kyra/internal/archive"
+	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/config"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/fault"
@@ -63,6 +64,8 @@ type Server struct {
 	logs      *logsource.Service
 	privacy   *privacy.Service
 	detection detection
+	signer    *audit.Signer
+	owner     uint32 // the default tenant: it is told what concerns the server itself
 	telling   telling
 	pipeline  *pipeline.Pipeline
 	keeper    *retention.Keeper
@@ -102,6 +105,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	if err != nil {
 		return err
 	}
+	s.owner = first.Number
 	if s.tenants, err = newTenantCache(ctx, tenants); err != nil {
 		return err
 	}
@@ -172,9 +176,13 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	if err := s.openTelling(now); err != nil {
 		return err
 	}
+	if err := s.openSigner(); err != nil {
+		return err
+	}
 	handler, err := api.New(api.Config{
 		DB: s.db, Keys: keys, Alerts: s.detection.alerts, Incidents: s.detection.incidents, Rules: s.detection.rules, Sources: s.sources, Fleet: s.fleet, CollectorAddress: s.collectorAddress, Privacy: s.privacy, Events: s.store,
 		Sight: s.detection.sights, Workbench: s.detection.workbench, Jobs: s.detection.jobs, Webhooks: s.telling.hooks, Notifier: s.telling.notifier, Ingest: s.ingestHTTP, Log: s.log, Now: now, Version: Version(),
+		Signer: s.signer,
 	})
 	if err != nil {
 		return err
@@ -357,6 +365,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 			s.logs.Run,
 			s.detection.jobs.Run,
 			s.watchIncidents,
+			s.watchAudit,
 			s.telling.notifier.Run,
 			s.keeper.Run,
 			s.tenants.run,

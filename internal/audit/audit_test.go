@@ -63,7 +63,7 @@ func TestVerifyFindsTampering(t *testing.T) {
 		"changed":   {`UPDATE audit_entry SET actor = 'x' WHERE seq = 2`, 2},
 		"removed":   {`DELETE FROM audit_entry WHERE seq = 2`, 2},
 		"last gone": {`DELETE FROM audit_entry WHERE seq = 3`, 3},
-		"added":     {`INSERT INTO audit_entry SELECT tenant, 4, 'id', at, actor, action, object, detail, hash FROM audit_entry WHERE seq = 3`, 4},
+		"added":     {`INSERT INTO audit_entry (tenant, seq, id, at, actor, action, object, detail, hash) SELECT tenant, 4, 'id', at, actor, action, object, detail, hash FROM audit_entry WHERE seq = 3`, 4},
 		"all gone":  {`DELETE FROM audit_entry`, 1},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ package seal
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -25,6 +26,7 @@ const KeySize = 32
 type Sealer struct {
 	aead cipher.AEAD
 	mark [4]byte // recognises the key
+	root []byte  // what other keys are derived from
 }
 
 // version is the first byte of what Seal returns.
@@ -45,7 +47,21 @@ func New(key []byte) (*Sealer, error) {
 	}
 	sum := sha256.Sum256(append([]byte("kyra sealing key\x00"), key...))
 	copy(s.mark[:], sum[:])
+	if s.root, err = hkdf.Extract(sha256.New, key, []byte("kyra derived keys")); err != nil {
+		return nil, fmt.Errorf("sealing key: %w", err)
+	}
 	return s, nil
+}
+
+// Derive returns a key of its own for a purpose (HKDF, RFC 5869): the same each time, and
+// nothing about the sealing key or other derived ones can be told from it.
+func (s *Sealer) Derive(purpose string) (key [KeySize]byte, err error) {
+	b, err := hkdf.Expand(sha256.New, s.root, purpose, KeySize)
+	if err != nil {
+		return key, fmt.Errorf("derive key: %w", err)
+	}
+	copy(key[:], b)
+	return key, nil
 }
 
 // Seal returns the secret in a form that can be stored. It opens only for the same

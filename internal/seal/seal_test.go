@@ -82,3 +82,34 @@ func TestTheKeyFileIsMadeOnceForItsOwner(t *testing.T) {
 		t.Errorf("a file with no key: %v", err)
 	}
 }
+
+func TestDerivedKeysAreApartAndTheSame(t *testing.T) {
+	key := make([]byte, KeySize)
+	s, err := New(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := New(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key[0] = 1
+	other, err := New(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	derive := func(s *Sealer, purpose string) [KeySize]byte {
+		k, err := s.Derive(purpose)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	a := derive(s, "a")
+	if a != derive(again, "a") {
+		t.Error("the same key and purpose give two keys")
+	}
+	if a == derive(s, "b") || a == derive(other, "a") || a == [KeySize]byte{} {
+		t.Error("two purposes or two keys give one key")
+	}
+}
