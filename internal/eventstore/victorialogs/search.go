@@ -55,9 +55,12 @@ func (s *Store) run(ctx context.Context, tenant uint32, from, to int64, f filter
 	}
 	// The engine leaves a row without columns where it erased the first of a block.
 	text := string(and(present(colAt), f))
-	if pipes != "" {
-		text += " | " + pipes
+	if pipes == "" {
+		// The engine leaves out rows whose stream it cannot name, and it cannot for
+		// about a second after the first row of a stream.
+		pipes = "delete _stream,_stream_id"
 	}
+	text += " | " + pipes
 	q, err := logstorage.ParseQueryAtTimestamp(text, to)
 	if err != nil {
 		return fmt.Errorf("translate the query: %w", err)
