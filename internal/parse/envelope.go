@@ -34,6 +34,8 @@ func envelopeRole(name string) (jsonName, bool) {
 		return jsonName{role: roleShipperProgram}, true
 	case "labels.level", "labels.detected_level", "labels.severity", "attributes.level", "attributes.log.level":
 		return jsonName{role: roleLevel, rank: 2}, true
+	case "event.severity": // what Splunk's library says beside event.message; a number elsewhere
+		return jsonName{role: roleLevel, rank: 1}, true
 	case "severityNumber":
 		return jsonName{role: roleLevel, rank: 1}, true
 	}

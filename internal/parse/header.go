@@ -89,6 +89,7 @@ func scanRFC5424(l *line, s string) bool {
 		body = body[1:]
 	}
 	body = strings.TrimPrefix(body, "\uFEFF")
+	body = strings.TrimPrefix(body, " ") // rsyslog keeps the one that followed the tag it read
 	l.text = body
 	// The body may hold a second header: its tag, or all of it.
 	if l.program == "" {

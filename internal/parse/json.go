@@ -239,6 +239,9 @@ func (l *line) takeRole(n *jsonNode, value string, kind jsonKind) bool {
 			}
 		}
 	case roleLevel:
+		if name == "event.severity" && (kind != jsonString || levelSeverity(value) == unsaid) {
+			break
+		}
 		if n.rank > found.levelRank {
 			found.levelRank = n.rank
 			if name == "severityNumber" {
