@@ -18,6 +18,7 @@ import (
 
 	"github.com/kyra-mdr/kyra/internal/alert"
 	"github.com/kyra-mdr/kyra/internal/audit"
+	"github.com/kyra-mdr/kyra/internal/canary"
 	"github.com/kyra-mdr/kyra/internal/content"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/fault"
@@ -27,6 +28,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/job"
 	"github.com/kyra-mdr/kyra/internal/notify"
 	"github.com/kyra-mdr/kyra/internal/privacy"
+	"github.com/kyra-mdr/kyra/internal/quarantine"
 	"github.com/kyra-mdr/kyra/internal/rule"
 	"github.com/kyra-mdr/kyra/internal/sight"
 	"github.com/kyra-mdr/kyra/internal/source"
@@ -54,6 +56,10 @@ type Config struct {
 
 	Workbench *workbench.Service // nil: one on Rules and Events
 	Jobs      *job.Service       // nil: one that only queues what another process runs
+
+	Canary       *canary.Service     // nil: one that lists what others ran
+	Quarantine   *quarantine.Service // nil: one that lists; its re-runs are another process's
+	ServerTenant uint32              // the tenant that sees the server's own figures; 0: none
 
 	Webhooks *webhook.Service
 	Notifier *notify.Notifier // sends tests; its Run may be another process's
@@ -121,6 +127,7 @@ func New(c Config) (http.Handler, error) {
 		c.Sight = sight.New(c.DB, sight.Options{Log: c.Log, Now: c.Now, Lists: c.Rules.Lists, Active: c.Rules.Active})
 	}
 	c.openWorkbench()
+	c.openQuarantine()
 	a := &api{Config: c, log: c.Log, mux: http.NewServeMux(), limits: newFixedWindow(), searching: make(chan struct{}, c.Searches), uploading: make(chan struct{}, maxUploads)}
 	a.importer = &content.Importer{Rules: c.Rules, Sight: c.Sight}
 	useProblems()
@@ -143,6 +150,9 @@ func New(c Config) (http.Handler, error) {
 	a.webhooks()
 	a.ingestTokens()
 	a.masking()
+	a.quarantine()
+	a.ledger()
+	a.canary()
 	a.missing()
 	a.mux.HandleFunc("POST "+ingestPath, a.ingest)
 	if err := a.documentation(); err != nil {

@@ -68,9 +68,6 @@ func (c *Config) openWorkbench() {
 	if c.Workbench == nil {
 		c.Workbench = workbench.New(workbench.Config{Events: c.Events, Rules: c.Rules, Log: c.Log, Now: c.Now, Alerts: c.Alerts.ByTechnique})
 	}
-	if c.Jobs == nil {
-		c.Jobs = job.New(c.DB, job.Config{Log: c.Log, Now: c.Now}, c.Workbench.Kinds())
-	}
 }
 
 const backtestSpan = 7 * 24 * time.Hour

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/canary"
 	"github.com/kyra-mdr/kyra/internal/exception"
 	"github.com/kyra-mdr/kyra/internal/incident"
 	"github.com/kyra-mdr/kyra/internal/job"
@@ -26,6 +27,7 @@ type detection struct {
 	rulesets  *rulesets      // what runs
 	workbench *workbench.Service
 	jobs      *job.Service
+	canary    *canary.Service
 }
 
 // openDetection needs database and event store.
@@ -56,6 +58,10 @@ func (s *Server) openDetection(ctx context.Context, now func() time.Time) error 
 		Events: s.store, Rules: d.rules, Log: s.log, Now: now, Lists: d.rules.Lists, Blind: d.sights.Health, Alerts: d.alerts.ByTechnique,
 	})
 	// Half of the processors at most: what comes in goes first.
-	d.jobs = job.New(s.db, job.Config{Log: s.log, Now: now, Workers: max(1, runtime.GOMAXPROCS(0)/2)}, d.workbench.Kinds())
+	kinds := d.workbench.Kinds()
+	if err := s.openIntegrity(kinds); err != nil {
+		return err
+	}
+	d.jobs = job.New(s.db, job.Config{Log: s.log, Now: now, Workers: max(1, runtime.GOMAXPROCS(0)/2)}, kinds)
 	return nil
 }

@@ -2,9 +2,11 @@ package app
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/canary"
 	"github.com/kyra-mdr/kyra/internal/rule"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
@@ -12,6 +14,9 @@ import (
 // record writes findings as alerts, incidents and counters of their rules; those of
 // staged rules only as what they would have been.
 func (d *detection) record(ctx context.Context, tx *sqldb.DB, now time.Time, findings []alert.Finding) error {
+	if d.canary != nil {
+		d.canary.Saw(findings)
+	}
 	live, staged := apart(findings)
 	outcomes, err := d.alerts.Record(ctx, tx, now, live)
 	if err != nil {
@@ -26,7 +31,7 @@ func (d *detection) record(ctx context.Context, tx *sqldb.DB, now time.Time, fin
 	if err := d.rules.RecordStaged(ctx, tx, staged); err != nil {
 		return err
 	}
-	return d.rules.RecordMatches(ctx, tx, now, matchesOf(findings))
+	return d.rules.RecordMatches(ctx, tx, now, matchesOf(slices.DeleteFunc(slices.Clone(findings), func(f alert.Finding) bool { return f.Rule.ID == canary.RuleID })))
 }
 
 func apart(findings []alert.Finding) (live []alert.Finding, staged []rule.Staged) {

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kyra-mdr/kyra/internal/canary"
 	"github.com/kyra-mdr/kyra/internal/detect"
 	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/rule"
@@ -272,6 +273,7 @@ func (r *rulesets) compile(ctx context.Context, tenant uint32, w *wanted, traffi
 	for id, reason := range problems { // it was checked when it was saved: an older version took it
 		r.log.ErrorContext(ctx, "rule cannot be read: left out", "rule", id, "err", reason)
 	}
+	list, owners = append(list, canaryRule()), append(owners, canary.RuleID)
 	set, left := detect.Options{Lists: w.lists, Sample: traffic}.Compile(list)
 	for _, p := range left {
 		if p.Kind == detect.NeedsList {
@@ -290,6 +292,15 @@ func (r *rulesets) compile(ctx context.Context, tenant uint32, w *wanted, traffi
 	r.log.DebugContext(ctx, "rules are compiled", "rules", set.Rules(), "log_sources", set.Groups(), "sample", len(traffic), "took", time.Since(began).Round(time.Millisecond))
 	return &compiled{set: set, problems: problems, at: r.now(), sampled: len(traffic)}
 }
+
+// canaryRule runs beside the rules of every tenant.
+var canaryRule = sync.OnceValue(func() detect.Rule {
+	docs, err := sigma.Parse([]byte(canary.Rule))
+	if err != nil || len(docs) != 1 {
+		panic(fmt.Sprintf("the canary's rule cannot be read: %v", err)) // it is part of the program, and tested
+	}
+	return detect.Rule{Document: docs[0], Version: 1, Origin: "builtin"}
+})
 
 // documentsOf reads rules as they run for a tenant. owners holds the id of the rule that
 // each document belongs to, problems why rules cannot be read.

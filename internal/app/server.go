@@ -66,6 +66,7 @@ type Server struct {
 	detection detection
 	signer    *audit.Signer
 	owner     uint32 // the default tenant: it is told what concerns the server itself
+	integrity integrity
 	telling   telling
 	pipeline  *pipeline.Pipeline
 	keeper    *retention.Keeper
@@ -181,7 +182,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	}
 	handler, err := api.New(api.Config{
 		DB: s.db, Keys: keys, Alerts: s.detection.alerts, Incidents: s.detection.incidents, Rules: s.detection.rules, Sources: s.sources, Fleet: s.fleet, CollectorAddress: s.collectorAddress, Privacy: s.privacy, Events: s.store,
-		Sight: s.detection.sights, Workbench: s.detection.workbench, Jobs: s.detection.jobs, Webhooks: s.telling.hooks, Notifier: s.telling.notifier, Ingest: s.ingestHTTP, Log: s.log, Now: now, Version: Version(),
+		Sight: s.detection.sights, Workbench: s.detection.workbench, Quarantine: s.integrity.quarantine, Canary: s.detection.canary, ServerTenant: first.Number, Jobs: s.detection.jobs, Webhooks: s.telling.hooks, Notifier: s.telling.notifier, Ingest: s.ingestHTTP, Log: s.log, Now: now, Version: Version(),
 		Signer: s.signer,
 	})
 	if err != nil {
@@ -309,6 +310,7 @@ func (s *Server) metricsPage() http.Handler {
 		s.gate.WriteMetrics(w)
 		s.detection.books.writeMetrics(w)
 		s.privacy.WriteMetrics(w)
+		s.detection.canary.WriteMetrics(w)
 		fmt.Fprintf(w, "kyra_detect_left_out_rules %d\n", s.detection.rulesets.leftOut())
 		if messages, bytes, err := s.queue.Backlog(r.Context()); err == nil {
 			fmt.Fprintf(w, "kyra_queue_messages %d\nkyra_queue_bytes %d\n", messages, bytes)
@@ -364,10 +366,12 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 			s.detection.sights.Run,
 			s.logs.Run,
 			s.detection.jobs.Run,
+			s.telling.notifier.Run,
 			s.watchIncidents,
 			s.watchAudit,
-			s.telling.notifier.Run,
 			s.keeper.Run,
+			s.watchLedger,
+			s.detection.canary.Run,
 			s.tenants.run,
 			s.disk.run,
 		},

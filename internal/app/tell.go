@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/canary"
 	"github.com/kyra-mdr/kyra/internal/incident"
 	"github.com/kyra-mdr/kyra/internal/outbox"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
@@ -13,6 +14,9 @@ import (
 // tellOf has every change of a status told, in the transaction of the change.
 func tellOf(alerts *alert.Service, incidents *incident.Service) {
 	alerts.SetTell(func(ctx context.Context, tx *sqldb.DB, a *alert.Alert) error {
+		if a.Rule.ID == canary.RuleID { // it tells of itself
+			return nil
+		}
 		return outbox.Add(ctx, tx, alertMessage(outbox.AlertUpdated, a, time.Now()))
 	})
 	incidents.SetTell(func(ctx context.Context, tx *sqldb.DB, in *incident.Incident, news incident.News) error {
@@ -37,7 +41,7 @@ func tellOf(alerts *alert.Service, incidents *incident.Service) {
 func tellCreated(ctx context.Context, tx *sqldb.DB, outcomes []alert.Outcome) error {
 	var messages []outbox.Message
 	for i := range outcomes {
-		if outcomes[i].Created {
+		if outcomes[i].Created && outcomes[i].Alert.Rule.ID != canary.RuleID {
 			messages = append(messages, alertMessage(outbox.AlertCreated, &outcomes[i].Alert, outcomes[i].Alert.CreatedAt))
 		}
 	}

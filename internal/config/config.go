@@ -33,6 +33,7 @@ type Config struct {
 	EventStore   EventStore `yaml:"eventstore"`    // the index of events
 	Retention    Retention  `yaml:"retention"`     // when events go
 	Alerts       Alerts     `yaml:"alerts"`        // how they are raised
+	Canary       Canary     `yaml:"canary"`        // test events of KYRA's own
 	Log          Log        `yaml:"log"`           // KYRA's own log, on standard error
 	Webhooks     Webhooks   `yaml:"webhooks"`      // calls to addresses that users type in
 	Seal         Seal       `yaml:"seal"`          // how secrets are kept
@@ -102,6 +103,20 @@ type Alerts struct {
 	StormAfter int `yaml:"storm_after"` // alerts of one rule and tenant in an hour, beyond which further ones fold into one; 0: never
 }
 
+// Canary says how often an event of KYRA's own proves that the whole way is open.
+type Canary struct {
+	Every string `yaml:"every"` // for each tenant: "15m"; "0": never
+}
+
+// Interval is Every as a duration; 0: never.
+func (c Canary) Interval() (time.Duration, error) {
+	d, err := time.ParseDuration(c.Every)
+	if err != nil || d < 0 || d > 0 && d < 10*time.Second {
+		return 0, errors.New(`must be "0" for never, or a time of at least "10s", such as "15m"`)
+	}
+	return d, nil
+}
+
 // Webhooks bounds outbound calls.
 type Webhooks struct {
 	Allow []string `yaml:"allow"` // networks that outbound calls may reach although they are internal, and without TLS
@@ -132,6 +147,7 @@ func Default() Config {
 		EventStore: EventStore{Memory: 256 << 20},
 		Retention:  Retention{Days: 365, MinFreeBytes: 1 << 30},
 		Alerts:     Alerts{StormAfter: 100},
+		Canary:     Canary{Every: "15m"},
 		Log:        Log{Level: "info", Format: "text"},
 	}
 }
@@ -224,6 +240,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Retention.MaxBytes < 0 || c.Retention.MinFreeBytes < 0 {
 		fault("retention", "sizes must not be negative")
+	}
+	if _, err := c.Canary.Interval(); err != nil {
+		fault("canary.every", "is %q, %v", c.Canary.Every, err)
 	}
 	if c.Alerts.StormAfter < 0 {
 		fault("alerts.storm_after", "is %d, allowed: 0 (never) or more", c.Alerts.StormAfter)

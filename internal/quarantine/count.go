@@ -73,6 +73,7 @@ type Query struct {
 	From, To   time.Time // of arrival, by whole hours that begin from ≤ hour < to; zero: any
 	Source     string    // "": all
 	Reason     string    // "": all
+	Ascending  bool      // the smallest group first
 	Page, Size int
 }
 
@@ -99,6 +100,10 @@ const MaxSize = 100
 func (s *Service) List(ctx context.Context, tenant uint32, q Query) (*Page, error) {
 	if q.Size < 1 || q.Size > MaxSize || q.Page < 0 {
 		return nil, fault.New(fault.Invalid, "Allowed: 1 to %d", MaxSize).In("size")
+	}
+	direction := "DESC"
+	if q.Ascending {
+		direction = "ASC"
 	}
 	where, args := ` WHERE tenant = $1`, []any{int64(tenant)}
 	add := func(text string, v any) {
@@ -137,7 +142,7 @@ func (s *Service) List(ctx context.Context, tenant uint32, q Query) (*Page, erro
 				(SELECT MAX(c.sample) FROM quarantine_count c WHERE c.tenant = $1 AND c.source = g.source AND c.reason = g.reason AND c.last_at = g.last_at)
 			FROM (SELECT source, reason, CAST(SUM(records) AS BIGINT) AS n, MIN(first_at) AS first_at, MAX(last_at) AS last_at FROM quarantine_count`+where+`
 				GROUP BY source, reason HAVING SUM(records) > 0) g
-			ORDER BY g.n DESC, g.source, g.reason LIMIT `+fmt.Sprintf("%d OFFSET %d", q.Size, q.Page*q.Size), args...)
+			ORDER BY g.n `+direction+`, g.source, g.reason LIMIT `+fmt.Sprintf("%d OFFSET %d", q.Size, q.Page*q.Size), args...)
 		return err
 	})
 	if err != nil {

@@ -61,7 +61,7 @@ func (s *Service) Kinds() map[string]job.Kind {
 type RerunRequest struct {
 	Source string    `json:"source,omitempty"`
 	Reason string    `json:"reason,omitempty"`
-	From   time.Time `json:"from"` // time of the events: From ≤ t < To
+	From   time.Time `json:"from"` // arrival of the events: From ≤ t < To, at most microseconds count
 	To     time.Time `json:"to"`
 	DryRun bool      `json:"dryRun"`
 }
@@ -133,9 +133,12 @@ func (s *Service) Rerun(ctx context.Context, tenant uint32, r RerunRequest, prog
 		}
 	}
 	err := s.Events.Walk(ctx, eventstore.WalkRequest{
-		Tenant: tenant, Filter: Filter(r.Source, r.Reason), From: r.From.UnixNano(), To: r.To.UnixNano(),
+		Tenant: tenant, Filter: Filter(r.Source, r.Reason), From: eventstore.MinTime, To: eventstore.MaxTime + 1, // a broken record may say any time
 	}, func(events []event.Event) error {
 		for i := range events {
+			if at := events[i].Arrived; at < r.From.UnixMicro()*1000 || at >= r.To.UnixNano() {
+				continue
+			}
 			if err := run.read(ctx, &events[i]); err != nil {
 				return err
 			}
