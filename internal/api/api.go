@@ -26,6 +26,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/incident"
 	"github.com/kyra-mdr/kyra/internal/job"
+	"github.com/kyra-mdr/kyra/internal/logsource"
 	"github.com/kyra-mdr/kyra/internal/notify"
 	"github.com/kyra-mdr/kyra/internal/privacy"
 	"github.com/kyra-mdr/kyra/internal/quarantine"
@@ -56,6 +57,8 @@ type Config struct {
 
 	Workbench *workbench.Service // nil: one on Rules and Events
 	Jobs      *job.Service       // nil: one that only queues what another process runs
+
+	LogSources *logsource.Service // nil: one that knows what others wrote down
 
 	Canary       *canary.Service     // nil: one that lists what others ran
 	Quarantine   *quarantine.Service // nil: one that lists; its re-runs are another process's
@@ -126,6 +129,9 @@ func New(c Config) (http.Handler, error) {
 	if c.Sight == nil {
 		c.Sight = sight.New(c.DB, sight.Options{Log: c.Log, Now: c.Now, Lists: c.Rules.Lists, Active: c.Rules.Active})
 	}
+	if err := c.openLogSources(); err != nil {
+		return nil, err
+	}
 	c.openWorkbench()
 	c.openQuarantine()
 	a := &api{Config: c, log: c.Log, mux: http.NewServeMux(), limits: newFixedWindow(), searching: make(chan struct{}, c.Searches), uploading: make(chan struct{}, maxUploads)}
@@ -146,6 +152,7 @@ func New(c Config) (http.Handler, error) {
 	a.rulePacks()
 	a.valueLists()
 	a.collectors()
+	a.logSources()
 	a.keys()
 	a.webhooks()
 	a.ingestTokens()

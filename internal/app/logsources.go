@@ -11,10 +11,10 @@ import (
 )
 
 // openLogSources needs database, queue and detection.
-func (s *Server) openLogSources(ctx context.Context, now func() time.Time) error {
+func (s *Server) openLogSources(ctx context.Context, now func() time.Time, zone *time.Location) error {
 	var err error
 	s.logs, err = logsource.New(ctx, s.db, logsource.Options{
-		Log: s.log, Now: now, Record: s.detection.record, Alerts: s.detection.alerts, Offline: s.collectorOffline,
+		Log: s.log, Now: now, Zone: zone, Record: s.detection.record, Alerts: s.detection.alerts, Offline: s.collectorOffline,
 		Waiting: func(ctx context.Context) (bool, error) {
 			messages, _, err := s.queue.Backlog(ctx)
 			return messages > 0, err

@@ -22,6 +22,8 @@ type Options struct {
 	Log *slog.Logger
 	Now func() time.Time // nil: time.Now
 
+	Zone *time.Location // of times that carry none, as the server has it; nil: UTC
+
 	// Record writes findings as alerts in the caller's transaction; nil: silence is
 	// shown and raises nothing.
 	Record func(ctx context.Context, tx *sqldb.DB, now time.Time, findings []alert.Finding) error
