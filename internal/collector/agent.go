@@ -54,19 +54,18 @@ type Agent struct {
 
 // report is what heartbeats and sending have shown.
 type report struct {
-	beat        time.Time // of the last answer to a heartbeat
-	beatError   string
-	sendError   string
-	revoked     bool
-	acked       time.Time
-	offset      time.Duration // how far our clock is ahead of the server's
-	cpu         float64
-	rates       map[string]float64
-	putAside    int64
-	usage       time.Duration
-	measured    time.Time
-	totals      map[string]spool.Totals
-	certificate string
+	beat      time.Time // of the last answer to a heartbeat
+	beatError string
+	sendError string
+	revoked   bool
+	acked     time.Time
+	offset    time.Duration // how far our clock is ahead of the server's
+	cpu       float64
+	rates     map[string]float64
+	putAside  int64
+	usage     time.Duration
+	measured  time.Time
+	totals    map[string]spool.Totals
 }
 
 var errRunning = errors.New("a collector is running in this state folder: see kyra collector status")
@@ -148,7 +147,7 @@ func (a *Agent) run(ctx context.Context, config *settings, reload <-chan os.Sign
 		return errors.Join(err, all.Wait())
 	}
 	a.apply(config)
-	a.o.Log.Info("collecting", "id", a.id.Load().ID, "server", config.Server, "sources", len(config.sources))
+	a.o.Log.InfoContext(ctx, "collecting", "id", a.id.Load().ID, "server", config.Server, "sources", len(config.sources))
 	outer, endOuter := context.WithCancel(ctx)
 	defer endOuter()
 	all.Go(func() error { return a.send(outer) })

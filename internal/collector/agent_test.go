@@ -41,7 +41,7 @@ func in(dir string) Paths {
 // socket's path may not be long.
 func enrolled(t *testing.T, s *fakeServer, sources map[string]string) (dir string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "kc")
+	dir, err := os.MkdirTemp("", "kc") //nolint:usetesting // t.TempDir is too long a path for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,13 +48,13 @@ func (a *Agent) beat(ctx context.Context) time.Duration {
 	a.beaten(err, began, answer.ServerTime)
 	if err != nil {
 		if !time.Now().Before(a.id.Load().leaf.NotAfter) {
-			a.o.Log.Error("the certificate has ended while the server could not be reached: enroll again, with --replace")
+			a.o.Log.ErrorContext(ctx, "the certificate has ended while the server could not be reached: enroll again, with --replace")
 		}
 		return every
 	}
 	if answer.Renew || time.Now().After(a.id.Load().renewAt()) {
 		if err := a.renew(ctx); err != nil {
-			a.o.Log.Warn("cannot renew the certificate: it is tried again", "ends", a.id.Load().leaf.NotAfter, "error", err)
+			a.o.Log.WarnContext(ctx, "cannot renew the certificate: it is tried again", "ends", a.id.Load().leaf.NotAfter, "error", err)
 		}
 	}
 	if answer.Config != nil {
@@ -193,7 +193,7 @@ func (a *Agent) renew(ctx context.Context) error {
 	}
 	a.id.Store(id)
 	a.link.Load().close() // idle connections show the old one
-	a.o.Log.Info("certificate renewed", "ends", id.leaf.NotAfter)
+	a.o.Log.InfoContext(ctx, "certificate renewed", "ends", id.leaf.NotAfter)
 	return nil
 }
 
@@ -216,10 +216,10 @@ func (a *Agent) push(ctx context.Context, c *protocol.Config) {
 	}
 	a.mu.Unlock()
 	if err != nil {
-		a.o.Log.Error("the pushed configuration was refused: the one before stays in force", "revision", c.Revision, "error", err)
+		a.o.Log.ErrorContext(ctx, "the pushed configuration was refused: the one before stays in force", "revision", c.Revision, "error", err)
 		return
 	}
-	a.o.Log.Info("pushed configuration in force", "revision", c.Revision, "files", len(c.Files))
+	a.o.Log.InfoContext(ctx, "pushed configuration in force", "revision", c.Revision, "files", len(c.Files))
 }
 
 func (a *Agent) tryPush(ctx context.Context, c *protocol.Config, before managed) error {

@@ -213,8 +213,7 @@ func placed(file string, text []byte, err error) error {
 		p := inYAML.GetToken().Position
 		return fmt.Errorf("%s:%d:%d: %s", file, p.Line, p.Column, inYAML.GetMessage())
 	}
-	var key *source.KeyError
-	if errors.As(err, &key) {
+	if key, ok := errors.AsType[*source.KeyError](err); ok {
 		return fmt.Errorf("%s:%s %w", file, line(text, key.Key), err)
 	}
 	return fmt.Errorf("%s: %w", file, err)

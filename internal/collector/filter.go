@@ -42,8 +42,7 @@ func masking(list []source.Mask, hashKey string) (*mask.Set, error) {
 		r := mask.Rule{Patterns: m.Patterns, Fields: m.Fields, Action: mask.Action(cmp.Or(m.Action, string(mask.Mask)))}
 		key := fmt.Sprintf("source.mask[%d]", i)
 		if err := r.Check(); err != nil {
-			var f *fault.Error
-			if errors.As(err, &f) {
+			if f, ok := errors.AsType[*fault.Error](err); ok {
 				return nil, &source.KeyError{Key: key + "." + f.Field, Message: f.Message}
 			}
 			return nil, &source.KeyError{Key: key, Message: err.Error()}

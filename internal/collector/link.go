@@ -59,8 +59,8 @@ func (r *refusal) Error() string {
 
 // revoked reports whether err says that no retry will help.
 func revoked(err error) bool {
-	var r *refusal
-	return errors.As(err, &r) && r.Code == protocol.CodeRevoked
+	r, ok := errors.AsType[*refusal](err)
+	return ok && r.Code == protocol.CodeRevoked
 }
 
 // call posts a JSON message and reads the answer.

@@ -50,8 +50,7 @@ func (a *Agent) send(ctx context.Context) error {
 		a.sending(err)
 		pause := wait/2 + rand.N(wait) //nolint:gosec // it only spreads collectors in time
 		wait = min(2*wait, longPause)
-		var r *refusal
-		if errors.As(err, &r) {
+		if r, ok := errors.AsType[*refusal](err); ok {
 			pause = max(pause, r.after)
 			if r.status == http.StatusBadRequest || r.status == http.StatusRequestEntityTooLarge {
 				if refusals++; refusals >= maxRefusals {

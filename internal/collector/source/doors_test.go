@@ -20,8 +20,11 @@ func freePort(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	address := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return address
 }
 
 func dial(t *testing.T, network, address string) net.Conn {
@@ -37,6 +40,13 @@ func dial(t *testing.T, network, address string) net.Conn {
 	}
 }
 
+func hangUp(t *testing.T, conn net.Conn) {
+	t.Helper()
+	if err := conn.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestSyslog(t *testing.T) {
 	tcp, udp := freePort(t), freePort(t)
 	var k kept
@@ -45,12 +55,12 @@ func TestSyslog(t *testing.T) {
 	fmt.Fprint(conn, "<13>one\n10 <13>hello!")
 	k.await(t, "<13>one", "<13>hello!")
 	fmt.Fprint(conn, "<13>torn")
-	conn.Close()
+	hangUp(t, conn)
 	k.await(t, "<13>one", "<13>hello!", "<13>torn")
 	for got := k.got(); len(got) == 3; got = k.got() { // the socket may be a moment late
 		conn = dial(t, "udp", udp)
 		fmt.Fprint(conn, "<13>datagram\n")
-		conn.Close()
+		hangUp(t, conn)
 		time.Sleep(50 * time.Millisecond)
 	}
 	if got := k.got(); got[3] != "<13>datagram" {
@@ -62,7 +72,7 @@ func TestSyslog(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	stop() // with a connection that stays open
-	open.Close()
+	hangUp(t, open)
 	if c := k.chunks[0].Chunk; c.Input != "syslog-tcp" || c.Peer != "127.0.0.1" {
 		t.Errorf("%+v", c)
 	}
@@ -93,7 +103,7 @@ func TestHTTP(t *testing.T) {
 	address := freePort(t)
 	var k kept
 	start(t, &k, fmt.Sprintf("source: {type: http, listen: '%s', token: 0123456789abcdef}", address))
-	dial(t, "tcp", address).Close()
+	hangUp(t, dial(t, "tcp", address))
 	post := func(token, body string) int {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address, strings.NewReader(body))
 		if err != nil {

@@ -287,7 +287,7 @@ func (f *files) copyOf(x found, file *os.File, now time.Time) (from int64, wait 
 				return m.Offset, false
 			}
 		}
-		if m := t.mark(); m.Offset > 0 && sameHead(m, file, x.info.Size()) {
+		if t.pos > 0 && alike(t.file, file, min(size, int64(t.head))) {
 			since, held := f.held[x.id]
 			if !held {
 				f.held[x.id] = now

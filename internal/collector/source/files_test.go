@@ -4,7 +4,6 @@ import (
 	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -259,7 +258,7 @@ func compress(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	zw := gzip.NewWriter(f)
-	if _, err := io.WriteString(zw, string(text)); err != nil {
+	if _, err := zw.Write(text); err != nil {
 		t.Fatal(err)
 	}
 	if err := zw.Close(); err != nil {

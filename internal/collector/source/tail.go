@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc64"
 	"io"
+	"maps"
 	"os"
 	"time"
 
@@ -286,9 +287,7 @@ func (f *files) readOld(ctx context.Context, x found, present map[string]bool) e
 // more, and how far that was read.
 func (f *files) plainOf(x found, present map[string]bool) (id string, offset int64, err error) {
 	candidates := map[string]mark{}
-	for id, m := range f.marks {
-		candidates[id] = m
-	}
+	maps.Copy(candidates, f.marks)
 	for id, t := range f.tails {
 		candidates[id] = t.mark()
 	}

@@ -30,6 +30,8 @@ type header struct {
 	Records int               `json:"records"`
 	Marks   Marks             `json:"marks,omitempty"`
 	Counts  map[string]Totals `json:"counts,omitempty"`
+
+	length int // of the header on disk, where it was read
 }
 
 var (
@@ -54,19 +56,15 @@ func writeFile(path string, h *header, packed []byte) (int64, error) {
 	return int64(len(data)), WriteFile(path, data, 0o600)
 }
 
-// readHeader reads what stands before the records, and the size of the file.
-func readHeader(path string) (*header, int64, error) {
+// readHeader reads what stands before the records.
+func readHeader(path string) (*header, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, 0, err
-	}
 	h, _, _, err := readHead(bufio.NewReader(f))
-	return h, info.Size(), err
+	return h, err
 }
 
 // readHead returns the header, the length of the packed batch, and the sum so far and expected.
@@ -84,7 +82,7 @@ func readHead(r io.Reader) (h *header, packed uint32, sums [2]uint32, err error)
 	if _, err := io.ReadFull(r, head); err != nil {
 		return nil, 0, sums, fmt.Errorf("%w: cut off", errDamaged)
 	}
-	h = new(header)
+	h = &header{length: int(n)}
 	if err := json.Unmarshal(head, h); err != nil {
 		return nil, 0, sums, fmt.Errorf("%w: %w", errDamaged, err)
 	}

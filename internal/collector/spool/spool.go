@@ -159,10 +159,7 @@ func Open(dir string, limit int64, log *slog.Logger) (*Spool, error) {
 
 // admit takes a batch that an earlier run left.
 func (s *Spool) admit(path string) error {
-	h, size, err := readHeader(path)
-	if err == nil {
-		_, _, err = readFile(path)
-	}
+	h, packed, err := readFile(path)
 	if err != nil {
 		if !errors.Is(err, errDamaged) {
 			return fmt.Errorf("read spool: %w", err)
@@ -173,6 +170,7 @@ func (s *Spool) admit(path string) error {
 		}
 		return nil
 	}
+	size := int64(fixedSize + h.length + len(packed))
 	if h.Seq <= s.base.Last { // acknowledged, and the crash came before it was removed
 		return os.Remove(path)
 	}
@@ -403,7 +401,7 @@ func (s *Spool) SetLimit(limit int64) {
 func Count(dir string) (records int64, err error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*"+suffix))
 	for _, path := range paths {
-		h, _, headErr := readHeader(path)
+		h, headErr := readHeader(path)
 		if headErr == nil {
 			records += int64(h.Records)
 		}
