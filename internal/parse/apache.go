@@ -128,17 +128,8 @@ func apacheText(l *line, text, level string) {
 		}
 	}
 	if strings.HasPrefix(text, "ModSecurity: ") {
-		action := "log"
-		if strings.Contains(text, "Access denied") {
-			action = "deny"
-			l.atLeast(medium)
-		}
-		l.is("intrusion_detection", action, "failure")
-		for _, part := range [...][2]string{{`[id "`, event.RuleID}, {`[msg "`, event.RuleName}, {`[hostname "`, event.Domain}, {`[uri "`, event.URLPath}} {
-			if v, ok := between(text, part[0], `"]`); ok {
-				l.add(part[1], v)
-			}
-		}
+		l.modSecurityParts(text)
+		l.modSecurityAction(text, false)
 		return
 	}
 	l.add(event.Category, "web")

@@ -91,8 +91,8 @@ func isDottedName(s string) bool {
 func gitLabParser() content {
 	return productContent(Info{
 		Name:    "gitlab",
-		Sources: []string{"gitlab_audit"},
-		About:   "GitLab: audit events, streamed or from audit_json.log",
+		Sources: []string{"gitlab_audit", "gitlab"},
+		About:   "GitLab: audit events, streamed, from audit_json.log or the API; requests of production_json.log and api_json.log",
 		Samples: []Sample{
 			{`{"severity":"INFO","time":"2026-03-04T05:06:07.523Z","author_id":3,"author_name":"bob","entity_id":2,"entity_type":"Project","entity_path":"g/p","change":"visibility","from":"Private","to":"Public","ip_address":"203.0.113.9","target_details":"g/p"}`, []string{
 				"source=gitlab_audit", "vendor=GitLab", "product=GitLab", "category=configuration", "action=change_visibility", "outcome=success", "user=bob", "user_id=3", "src_ip=203.0.113.9",
@@ -102,8 +102,39 @@ func gitLabParser() content {
 				"source=gitlab_audit", "category=authentication", "action=login", "outcome=failure", "user=eve", "event_code=login_failed_with_standard_authentication", "severity=medium",
 				"message=Failed to login with STANDARD authentication", "time_quality=exact",
 			}},
+			{`{"id":7,"author_id":1,"entity_id":6,"entity_type":"Project","event_name":"project_archived","details":{"custom_message":"Project archived","author_name":"Administrator","author_email":"a@e.org","target_id":"t","target_type":"Project","target_details":"T","ip_address":"203.0.113.9","entity_path":"g/t"},"created_at":"2026-03-04T05:06:07.000Z"}`, []string{
+				"source=gitlab_audit", "user=Administrator", "src_ip=203.0.113.9", "event_code=project_archived", "message=Project archived", "time_quality=exact",
+			}},
+			{`{"method":"GET","path":"/g/p/-/merge_requests","format":"html","controller":"Projects::MergeRequestsController","action":"index","status":200,"time":"2026-03-04T05:06:07.753Z","params":[{"key":"namespace_id","value":"g"}],"remote_ip":"203.0.113.9","user_id":4,"username":"bob","ua":"Mozilla/5.0","correlation_id":"01F","meta.user":"bob","meta.caller_id":"Projects::MergeRequestsController#index","meta.remote_ip":"203.0.113.9"}`, []string{
+				"source=gitlab", "vendor=GitLab", "category=web", "action=request", "outcome=success", "user=bob", "user_id=4", "src_ip=203.0.113.9", "http_method=GET", "url_path=/g/p/-/merge_requests", "http_status=200", "user_agent=Mozilla/5.0", "time_quality=exact",
+			}},
+			{`{"time":"2026-03-04T05:06:07.256Z","severity":"INFO","duration_s":0.1,"status":401,"method":"GET","path":"/api/v4/user","params":[],"host":"gitlab.e.org","remote_ip":"203.0.113.9","ua":"curl/8","route":"/api/:version/user","meta.caller_id":"GET /api/:version/user","meta.client_id":"ip/203.0.113.9","correlation_id":"01F"}`, []string{
+				"source=gitlab", "outcome=failure", "src_ip=203.0.113.9", "http_status=401", "url_path=/api/v4/user", "host=gitlab.e.org",
+			}},
 		},
 	})
+}
+
+// gitLabRequest reads what production_json.log and api_json.log say of a request.
+func gitLabRequest(l *line, from int) bool {
+	if !webRequest(l, from) {
+		return false
+	}
+	l.knownAs("gitlab", "GitLab", "GitLab")
+	own := l.e.Fields[from:len(l.e.Fields):len(l.e.Fields)]
+	for _, f := range own {
+		switch f.Name {
+		case "remote_ip", "meta.remote_ip":
+			l.client(f.Value)
+		case "username", "meta.user":
+			l.once(event.User, f.Value)
+		case "user_id":
+			l.once(event.UserID, f.Value)
+		case "ua":
+			l.once(event.UserAgent, f.Value)
+		}
+	}
+	return true
 }
 
 func gitLab(l *line, from int) bool {

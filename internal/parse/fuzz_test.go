@@ -53,10 +53,11 @@ func FuzzSSHD(f *testing.F)   { fuzzOne(f, "sshd") }
 func FuzzSu(f *testing.F)     { fuzzOne(f, "su") }
 func FuzzSudo(f *testing.F)   { fuzzOne(f, "sudo") }
 
-func FuzzMSSQL(f *testing.F)      { fuzzOne(f, "mssql") }
-func FuzzMySQL(f *testing.F)      { fuzzOne(f, "mysql") }
-func FuzzPostgreSQL(f *testing.F) { fuzzOne(f, "postgresql") }
-func FuzzDocker(f *testing.F)     { fuzzOne(f, "docker") }
+func FuzzModSecurity(f *testing.F) { fuzzOne(f, "modsecurity") }
+func FuzzMSSQL(f *testing.F)       { fuzzOne(f, "mssql") }
+func FuzzMySQL(f *testing.F)       { fuzzOne(f, "mysql") }
+func FuzzPostgreSQL(f *testing.F)  { fuzzOne(f, "postgresql") }
+func FuzzDocker(f *testing.F)      { fuzzOne(f, "docker") }
 
 // FuzzCloud reads the records of cloud services and hosted applications, changed.
 func FuzzCloud(f *testing.F) {

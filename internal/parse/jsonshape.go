@@ -71,6 +71,13 @@ const (
 	markLoggerTime // of Grafana's and Caddy's loggers
 )
 
+// Bits are few: what one name tells alone has three of them that no product needs
+// together.
+const (
+	markModSecurity = markDuoTime | markCanaryNode | markOneLoginType
+	markGitLabCall  = markDuoFactor | markCanaryType | markOneLoginUser
+)
+
 const (
 	shapeFortiGate = markFortiDevice | markFortiLog
 	shapeRequest   = markMethod | markPath | markStatus
@@ -106,6 +113,8 @@ func products() []product {
 		{markHubProduct | markHubAccount, securityHub},
 		{markAction | markActor | markGitHubPlace, gitHub},
 		{markGitLabAuthor | markGitLabEntity, gitLab},
+		{markGitLabCall | shapeRequest, gitLabRequest},
+		{markModSecurity, modSecurityJSON},
 		{markOneLoginType | markOneLoginUser, oneLogin},
 		{markPostgresLevel | markPostgresSession, postgresJSON},
 		{markMySQLRecord, mysqlJSON},
@@ -178,6 +187,10 @@ func markOf(name string) shape {
 		return markCloudSource
 	case "logger":
 		return markCaddyLogger
+	case "transaction.client_ip", "transaction.remote_address":
+		return markModSecurity
+	case "meta.caller_id":
+		return markGitLabCall
 	case "t", "ts":
 		return markLoggerTime
 	case "request.remote_ip", "request.remote_addr":

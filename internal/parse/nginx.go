@@ -34,6 +34,9 @@ func nginxParser() content {
 				{`2025/11/05 20:47:03 [error] 24537#0: *914 user "bob": password mismatch, client: 203.0.113.9, server: e.org, request: "GET / HTTP/1.1", host: "e.org"`, []string{
 					"category=authentication", "action=login", "outcome=failure", "user=bob", "reason=bad password", "src_ip=203.0.113.9",
 				}},
+				{`2025/11/05 20:47:03 [error] 24537#0: *914 [client 203.0.113.9] ModSecurity: Access denied with code 403 (phase 2). Matched "Operator x" against variable "ARGS:a" [file "/r.conf"] [line "66"] [id "942100"] [rev ""] [msg "SQL Injection Attack"] [hostname "10.0.0.5"] [uri "/a"] [unique_id "x"], client: 203.0.113.9, server: e.org, request: "GET /a?b HTTP/1.1", host: "e.org"`, []string{
+					"source=nginx", "category=intrusion_detection", "action=deny", "rule_id=942100", "rule_name=SQL Injection Attack", "src_ip=203.0.113.9", "http_method=GET", "severity=medium",
+				}},
 				{`{"time_iso8601":"2026-03-04T05:06:07+00:00","remote_addr":"203.0.113.9","remote_user":"bob","request":"GET /a?b=c HTTP/1.1","status":"200","body_bytes_sent":"5","http_referer":"-","http_user_agent":"curl/8"}`, []string{
 					"source=nginx", "dataset=nginx.access", "src_ip=203.0.113.9", "user=bob", "url_path=/a", "url_query=b=c", "http_status=200", "user_agent=curl/8", "dst_bytes=5",
 				}},
@@ -92,6 +95,11 @@ func parseNginxError(l *line) bool {
 	if i := strings.Index(rest, ", client: "); i >= 0 {
 		text = rest[:i]
 		nginxPairs(l, rest[i+2:])
+	}
+	if strings.HasPrefix(text, "ModSecurity: ") || strings.HasPrefix(text, "[client ") && strings.Contains(text, "] ModSecurity: ") {
+		l.modSecurityParts(text)
+		l.modSecurityAction(text, false)
+		return true
 	}
 	user, after := cQuoted(strings.TrimPrefix(text, "user "))
 	if after > 0 && strings.HasPrefix(text, "user ") {

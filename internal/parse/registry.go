@@ -76,6 +76,7 @@ func contents() []content {
 		loginParser(),
 		m365Parser(),
 		mikroTikParser(),
+		modSecurityParser(),
 		mssqlParser(),
 		mysqlParser(),
 		netfilterParser(),
@@ -265,6 +266,10 @@ func (l *line) sniff() (*content, string) {
 	switch s[0] {
 	case '{':
 		return reg.json, "the text begins as a JSON object"
+	case '-':
+		if isModSecuritySections(s) {
+			return reg.hints["modsecurity"], "the text begins with a section of ModSecurity's audit log"
+		}
 	case '@':
 		if rest, ok := strings.CutPrefix(s, "@cee:"); ok {
 			l.text = skipSpaces(rest)
