@@ -108,6 +108,9 @@ func (a *api) describeIngest() {
 		Parameters: []*huma.Param{{
 			Name: "source", In: "query", Description: "What the logs are, such as sshd or nginx; found out when left out.",
 			Schema: &huma.Schema{Type: huma.TypeString},
+		}, {
+			Name: "Idempotency-Key", In: "header", Description: "What a second sending of the same body has too: a record that stands where it stood under this key makes no second event, for 7 days.",
+			Schema: &huma.Schema{Type: huma.TypeString, MinLength: new(1), MaxLength: new(255)},
 		}},
 		RequestBody: &huma.RequestBody{Required: true, Content: body},
 		Responses:   answers,
