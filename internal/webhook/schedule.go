@@ -18,11 +18,14 @@ import (
 // Lease is how long a server holds a webhook that it took and says nothing more of.
 const Lease = time.Minute
 
+// oldest tells whether delivery d is the first pending one of its object.
+const oldest = `NOT EXISTS (SELECT 1 FROM webhook_delivery e WHERE e.webhook_id = d.webhook_id AND e.object = d.object AND e.state = 'PENDING' AND e.message_id < d.message_id)`
+
 // Due returns ids of up to limit webhooks that have something to deliver now.
 func (s *Service) Due(ctx context.Context, limit int) ([]string, error) {
 	now := s.now().UnixMicro()
 	ids, err := sqldb.All(ctx, s.db, sqldb.Value[string], `SELECT w.id FROM webhook w WHERE w.enabled AND w.not_before <= $1
-		AND EXISTS (SELECT 1 FROM webhook_delivery d WHERE d.webhook_id = w.id AND d.state = 'PENDING' AND d.next_at <= $2) ORDER BY w.not_before, w.id LIMIT $3`, now, now, limit)
+		AND EXISTS (SELECT 1 FROM webhook_delivery d WHERE d.webhook_id = w.id AND d.state = 'PENDING' AND d.next_at <= $2 AND `+oldest+`) ORDER BY w.not_before, w.id LIMIT $3`, now, now, limit)
 	return ids, wrap("look for due deliveries", err)
 }
 
@@ -46,8 +49,7 @@ func (s *Service) Take(ctx context.Context, id, holder string, limit int) (*Webh
 		}
 	}
 	list, err := sqldb.All(ctx, s.db, scanDelivery, selectDelivery+` d WHERE d.webhook_id = $1 AND d.state = 'PENDING' AND d.next_at <= $2
-		AND NOT EXISTS (SELECT 1 FROM webhook_delivery e WHERE e.webhook_id = d.webhook_id AND e.object = d.object AND e.state = 'PENDING' AND e.message_id < d.message_id)
-		ORDER BY d.next_at, d.message_id LIMIT $3`, id, now.UnixMicro(), limit)
+		AND `+oldest+` ORDER BY d.next_at, d.message_id LIMIT $3`, id, now.UnixMicro(), limit)
 	if err != nil {
 		return nil, nil, wrap("read due deliveries", err)
 	}
