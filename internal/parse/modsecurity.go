@@ -50,7 +50,7 @@ func modSecurityJSON(l *line, from int) bool {
 		case "transaction.client_port", "transaction.remote_port":
 			l.addInt(event.SrcPort, f.Value)
 		case "transaction.host_ip", "transaction.local_address":
-			l.once(event.DstIP, f.Value)
+			l.addPeer(event.DstIP, event.DstHost, f.Value)
 		case "transaction.host_port", "transaction.local_port":
 			l.addInt(event.DstPort, f.Value)
 		case "transaction.unique_id", "transaction.transaction_id", "transaction.id":
@@ -205,6 +205,6 @@ func modSecurityHead(l *line, s string) {
 	l.once(event.SessionID, part[0])
 	l.client(part[1])
 	l.addInt(event.SrcPort, part[2])
-	l.once(event.DstIP, part[3])
+	l.addPeer(event.DstIP, event.DstHost, part[3])
 	l.addInt(event.DstPort, part[4])
 }
