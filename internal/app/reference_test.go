@@ -52,14 +52,15 @@ func TestReferenceCommands(t *testing.T) {
 	if len(commands) < 9 {
 		t.Fatalf("only %d commands were found in the reference", len(commands))
 	}
-	p := startProcess(t, filepath.Join(t.TempDir(), "data"))
+	receiver := newHookReceiver(t)
+	p := startProcess(t, filepath.Join(t.TempDir(), "data"), allowThisMachine)
 	attack(t, p)
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, ".curlrc"), []byte("silent\nwrite-out = \"\\n%{http_code}\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]int{ // what is not built yet says so; the shortened id is nobody's
-		"/incidents/7c9e6679-a1f4/comments": 404, "/compliance/ISMSP/controls": 501, "/export/alerts": 501, "/webhooks": 501,
+		"/incidents/7c9e6679-a1f4/comments": 404, "/compliance/ISMSP/controls": 501, "/export/alerts": 501, "/webhooks": 201,
 	}
 	shapes := map[string]func(t *testing.T, body string){
 		"/alerts": func(t *testing.T, body string) {
@@ -102,13 +103,20 @@ func TestReferenceCommands(t *testing.T) {
 			}
 		},
 	}
+	shapes["/webhooks"] = func(t *testing.T, body string) {
+		for _, key := range []string{`"id":`, `"secret":"whsec_`} {
+			if !strings.Contains(body, key) {
+				t.Errorf("the answer has no %s: %.300s", key, body)
+			}
+		}
+	}
 	for _, command := range commands {
 		_, path, _ := strings.Cut(command, "/api/v1")
 		path, _, _ = strings.Cut(path, "\n")
 		path, _, _ = strings.Cut(path, "?")
 		path = strings.TrimRight(path, `"' \`)
 		t.Run(strings.ReplaceAll(path, "/", "_"), func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), "bash", "-c", strings.NewReplacer("https://console.kyramdr.com", p.url, "YOUR_API_KEY", p.key).Replace(command)) //nolint:gosec // the reference's own text
+			cmd := exec.CommandContext(t.Context(), "bash", "-c", strings.NewReplacer("https://console.kyramdr.com", p.url, "YOUR_API_KEY", p.key, "https://hooks.slack.com", receiver.URL).Replace(command)) //nolint:gosec // the reference's own text
 			cmd.Dir = dir
 			cmd.Env = append(os.Environ(), "CURL_HOME="+dir)
 			out, err := cmd.Output()
@@ -132,6 +140,7 @@ func TestReferenceCommands(t *testing.T) {
 			}
 		})
 	}
+	t.Run("payload", func(t *testing.T) { wantPayload(t, p, receiver) })
 	t.Run("python", func(t *testing.T) { runPython(t, p) })
 	p.stop()
 }
