@@ -142,7 +142,7 @@ func TestCanaryDayEnds(t *testing.T) {
 		p.Now = func() time.Time { return now.Add(-25 * time.Hour) }
 		// The clock of an earlier day: following it would wait for its own time.
 		p.Within = 0
-		old := &Run{ID: "0199c0de-0000-7000-8000-000000000000", Tenant: 1, State: Running, Sent: p.Now().Truncate(time.Microsecond)}
+		old := &Run{ID: "0199c0de-0000-7000-8000-000000000000", Sent: p.Now().Truncate(time.Microsecond)}
 		record := `{"source":"kyra_canary","product":"kyra","canary_run":"` + old.ID + `"}`
 		if err := p.take(t.Context(), &queue.Chunk{Tenant: 1, Input: Input, Source: Source, Arrived: old.Sent.UnixNano(), Records: []string{record}}); err != nil {
 			t.Fatal(err)
@@ -198,7 +198,10 @@ func TestCanaryOutlivesARestart(t *testing.T) {
 		p.blind = true
 		p.Within = time.Hour
 		done := make(chan error)
-		go func() { _, err := p.Send(ctx, 1); done <- err }()
+		go func() {
+			_, err := p.Send(ctx, 1)
+			done <- err
+		}()
 		for {
 			if runs, _, err := p.List(t.Context(), 1, 0, 1); err == nil && len(runs) == 1 && runs[0].Acked != nil {
 				break
@@ -206,7 +209,9 @@ func TestCanaryOutlivesARestart(t *testing.T) {
 			time.Sleep(5 * time.Millisecond)
 		}
 		cancel()
-		<-done
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("Send ends with %v", err)
+		}
 		if err := p.save(t.Context(), db, &Run{ID: "0199c0de-0000-7000-8000-000000000001", Tenant: 1, State: Running, Sent: time.Now()}); err != nil {
 			t.Fatal(err)
 		}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/archive"
 	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/parse"
+	"github.com/kyra-mdr/kyra/internal/quarantine"
 	"github.com/kyra-mdr/kyra/internal/queue"
 )
 
@@ -20,7 +22,8 @@ type Progress struct {
 
 // Reindex reads the whole archive in dir, parses it with the parsers of this
 // program, and adds to store what it lacks, under the ids that it had. It
-// detects nothing. A damaged segment is told in the error after everything that
+// detects nothing. What left the quarantine has come in twice, first under an id that
+// is taken out again at the end. A damaged segment is told in the error after everything that
 // can be read has been.
 func Reindex(ctx context.Context, dir string, store eventstore.Store, zone *time.Location, report func(Progress)) (Progress, error) {
 	var p Progress
@@ -30,6 +33,7 @@ func Reindex(ctx context.Context, dir string, store eventstore.Store, zone *time
 	}
 	parsers := map[uint32]*parse.Parser{} // of one tenant, in the order of arrival
 	var events []event.Event
+	moved := map[uint32][]string{} // ids of what left the quarantine, by tenant
 	since := int64(0)
 	err = archive.Walk(ctx, dir, func(b archive.Block) error {
 		chunks, err := codec.Decode(b.Payload)
@@ -53,6 +57,9 @@ func Reindex(ctx context.Context, dir string, store eventstore.Store, zone *time
 				if len(skip) > 0 && skip[0] == uint32(i) {
 					skip = skip[1:]
 					continue
+				}
+				if c.Input == quarantine.Input && c.IDs != nil {
+					moved[c.Tenant] = append(moved[c.Tenant], strings.Clone(c.IDs[i])) // else it would hold its whole batch
 				}
 				if n == len(events) {
 					events = append(events, event.Event{})
@@ -103,6 +110,11 @@ func Reindex(ctx context.Context, dir string, store eventstore.Store, zone *time
 	})
 	if syncErr := store.Sync(ctx); err == nil {
 		err = syncErr
+	}
+	for tenant, ids := range moved {
+		if eraseErr := quarantine.Erase(ctx, store, tenant, ids); err == nil {
+			err = eraseErr
+		}
 	}
 	return p, err
 }

@@ -83,12 +83,8 @@ func (s *Service) appended(ctx context.Context, m *move) error {
 // complete erases the old rows, moves the counts, and forgets the move. It may be
 // repeated until it succeeds.
 func (s *Service) complete(ctx context.Context, m *move) (int64, error) {
-	ids := make([]query.Node, len(m.Events))
-	for i, id := range m.Events {
-		ids[i] = query.Equal{Field: query.NewField(event.EventID), Value: id}
-	}
-	if _, err := s.Events.EraseMatching(ctx, m.tenant, query.Or{Nodes: ids}, eventstore.MinTime, eventstore.MaxTime+1); err != nil {
-		return 0, fmt.Errorf("erase what was sent again: %w", err)
+	if err := Erase(ctx, s.Events, m.tenant, m.Events); err != nil {
+		return 0, err
 	}
 	err := s.DB.Tx(ctx, func(tx *sqldb.DB) error {
 		gone, err := sqldb.All(ctx, tx, func(rows *sql.Rows, id *string) error { return rows.Scan(id) },
@@ -109,6 +105,20 @@ func (s *Service) complete(ctx context.Context, m *move) (int64, error) {
 		return 0, fmt.Errorf("move the counts: %w", err)
 	}
 	return int64(len(m.Events)), nil
+}
+
+// Erase removes the rows of events that went through the queue again, by their ids.
+func Erase(ctx context.Context, store eventstore.Store, tenant uint32, events []string) error {
+	for some := range slices.Chunk(events, atOnce) {
+		ids := make([]query.Node, len(some))
+		for i, id := range some {
+			ids[i] = query.Equal{Field: query.NewField(event.EventID), Value: id}
+		}
+		if _, err := store.EraseMatching(ctx, tenant, query.Or{Nodes: ids}, eventstore.MinTime, eventstore.MaxTime+1); err != nil {
+			return fmt.Errorf("erase what was sent again: %w", err)
+		}
+	}
+	return nil
 }
 
 // finish completes what an earlier re-run of the tenant left, and returns how many
