@@ -28,7 +28,7 @@ var layers = []struct {
 	{"domain", []string{"internal/audit", "internal/job", "internal/outbox", "internal/webhook", "internal/tenant", "internal/identity", "internal/source", "internal/privacy", "internal/fleet", "internal/rule", "internal/alert", "internal/alert/alerttest", "internal/incident", "internal/retention"}},
 	{"engines", []string{"internal/parse", "internal/logsource", "internal/quarantine", "internal/detect", "internal/detect/ruletest", "internal/hunt", "internal/sight", "internal/content", "internal/exception", "rules", "internal/workbench", "internal/pipeline", "internal/canary"}},
 	{"doors", []string{"internal/collector/spool", "internal/collector/source", "internal/collector", "internal/collector/command", "internal/notify", "internal/ingest", "internal/api", "client"}},
-	{"assembly", []string{"internal/config", "internal/demo", "internal/app"}},
+	{"assembly", []string{"internal/config", "internal/demo", "internal/app", "internal/app/clients"}},
 	{"commands", []string{"cmd/kyra-collector", "cmd/kyra"}},
 }
 
