@@ -88,6 +88,7 @@ func TestRELP(t *testing.T) {
 	if c.Tenant != 3 || c.Input != "relp" || c.Peer != "127.0.0.1" || c.Source != "linux" {
 		t.Errorf("chunk %+v", c)
 	}
+	awaitClosed(t, g, "relp", "eof") // counted behind the end that we have seen
 	if st := countedOf(t, g, "relp", 3); st.Records != 3 || st.Closed["eof"] != 1 {
 		t.Errorf("stats %+v", st)
 	}
