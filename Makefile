@@ -52,6 +52,19 @@ race: ## run all tests under the race detector
 smoke: build ## start the built binary as a new user would, on real input
 	scripts/smoke bin/kyra
 
+.PHONY: plain
+plain: ## run the tests of packages that leave some out under the race detector
+	$(GO) test $$(git ls-files '*/norace_test.go' | sed -E 's|(.*)/norace_test.go|./\1|')
+
+.PHONY: clients
+clients: ## install real senders and let them send to a real server
+	scripts/clients
+	KYRA_TEST_CLIENTS=require $(GO) test -count=1 -v ./internal/app/clients
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for 30 s
+	scripts/fuzz
+
 .PHONY: crash
 crash: ## kill a loaded server ten times and count what is left (about six minutes)
 	KYRA_TEST_CRASH=long $(GO) test -count=1 -v -run TestCrash -timeout 20m ./internal/app

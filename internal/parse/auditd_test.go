@@ -82,4 +82,3 @@ func TestAuditState(t *testing.T) {
 	}
 }
 
-func FuzzAuditd(f *testing.F) { fuzzOne(f, "auditd") }
