@@ -191,18 +191,7 @@ func (a *api) alerts() {
 	const tag = "Alerts"
 	handle(a, operation{
 		id: "listAlerts", method: http.MethodGet, path: "/alerts", tag: tag, summary: "List alerts",
-		params: append(paging(alert.Sorts...),
-			param{name: "severity", doc: "Filter by severity.", kind: enum, values: severities(), many: true},
-			param{name: "status", doc: "Filter by status.", kind: enum, values: asTexts(alert.Statuses), many: true},
-			param{name: "search", doc: "Search in title, description, literally, whatever the case."},
-			param{name: "source", doc: "Filter by source.", many: true},
-			param{name: "mitre", doc: "Filter by ATT&CK tactic or technique; T1110 also finds T1110.001."},
-			param{name: "ruleId", doc: "Filter by rule."},
-			param{name: "entity", doc: "Filter by host, user or address."},
-			param{name: "assignedTo", doc: "Filter by assignee."},
-			param{name: "createdFrom", doc: "Created then or later.", kind: moment},
-			param{name: "createdTo", doc: "Created before then.", kind: moment},
-			param{name: "updatedSince", doc: "Changed then or later.", kind: moment}),
+		params: append(paging(alert.Sorts...), alertFilters()...),
 	}, a.listAlerts)
 	handle(a, operation{
 		id: "getAlertStats", method: http.MethodGet, path: "/alerts/stats", tag: tag, summary: "Get alert stats",
@@ -232,15 +221,35 @@ func (a *api) alerts() {
 	}, a.escalateAlert)
 }
 
+func alertFilters() []param {
+	return []param{
+		{name: "severity", doc: "Filter by severity.", kind: enum, values: severities(), many: true},
+		{name: "status", doc: "Filter by status.", kind: enum, values: asTexts(alert.Statuses), many: true},
+		{name: "search", doc: "Search in title, description, literally, whatever the case."},
+		{name: "source", doc: "Filter by source.", many: true},
+		{name: "mitre", doc: "Filter by ATT&CK tactic or technique; T1110 also finds T1110.001."},
+		{name: "ruleId", doc: "Filter by rule."},
+		{name: "entity", doc: "Filter by host, user or address."},
+		{name: "assignedTo", doc: "Filter by assignee."},
+		{name: "createdFrom", doc: "Created then or later.", kind: moment},
+		{name: "createdTo", doc: "Created before then.", kind: moment},
+		{name: "updatedSince", doc: "Changed then or later.", kind: moment},
+	}
+}
+
+func alertFilter(q given) alert.Filter {
+	return alert.Filter{
+		Severities: q.all("severity"), Statuses: words[alert.Status](q.all("status")), Search: q.one("search"),
+		Sources: q.all("source"), Mitre: q.one("mitre"), RuleID: q.one("ruleId"), Entity: q.one("entity"), AssignedTo: q.one("assignedTo"),
+		CreatedFrom: q.moment("createdFrom"), CreatedTo: q.moment("createdTo"), UpdatedSince: q.moment("updatedSince"),
+	}
+}
+
 func (a *api) listAlerts(ctx context.Context, c *call, _ *none) (*alertsOut, error) {
 	q, asked := c.query, c.query.paging(alert.Sorts[0])
 	p, err := a.Alerts.List(ctx, c.Tenant.Number, alert.Query{
-		Filter: alert.Filter{
-			Severities: q.all("severity"), Statuses: words[alert.Status](q.all("status")), Search: q.one("search"),
-			Sources: q.all("source"), Mitre: q.one("mitre"), RuleID: q.one("ruleId"), Entity: q.one("entity"), AssignedTo: q.one("assignedTo"),
-			CreatedFrom: q.moment("createdFrom"), CreatedTo: q.moment("createdTo"), UpdatedSince: q.moment("updatedSince"),
-		},
-		Sort: asked.sort, Ascending: asked.ascending, Page: asked.page, Size: asked.size,
+		Filter: alertFilter(q),
+		Sort:   asked.sort, Ascending: asked.ascending, Page: asked.page, Size: asked.size,
 	})
 	if err != nil {
 		return nil, err

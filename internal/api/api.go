@@ -64,6 +64,8 @@ type Config struct {
 	Quarantine   *quarantine.Service // nil: one that lists; its re-runs are another process's
 	ServerTenant uint32              // the tenant that sees the server's own figures; 0: none
 
+	Exports *Exports // nil: exports are written to the caller only
+
 	Webhooks *webhook.Service
 	Notifier *notify.Notifier // sends tests; its Run may be another process's
 
@@ -98,6 +100,8 @@ type api struct {
 	searching chan struct{} // holds one token for each running search
 	uploading chan struct{} // holds one token for each file that is taken in
 	importer  *content.Importer
+	writing   chan struct{} // holds one token for each export that is being written
+	resources map[string]*exported
 }
 
 // New returns the handler of everything under /api/v1/.
@@ -135,6 +139,7 @@ func New(c Config) (http.Handler, error) {
 	c.openWorkbench()
 	c.openQuarantine()
 	a := &api{Config: c, log: c.Log, mux: http.NewServeMux(), limits: newFixedWindow(), searching: make(chan struct{}, c.Searches), uploading: make(chan struct{}, maxUploads)}
+	a.writing, a.resources = make(chan struct{}, maxExports), map[string]*exported{}
 	a.importer = &content.Importer{Rules: c.Rules, Sight: c.Sight}
 	useProblems()
 	a.huma = huma.NewAPI(humaConfig(c.Version), &router{a.mux, a})
@@ -144,6 +149,7 @@ func New(c Config) (http.Handler, error) {
 	a.incidentFigures()
 	a.changes()
 	a.auditLogs()
+	a.exports()
 	a.search()
 	a.rules()
 	a.ruleVersions()

@@ -95,15 +95,8 @@ func (a *api) auditLogs() {
 	const tag = "Audit log"
 	handle(a, operation{
 		id: "listAuditLogs", method: http.MethodGet, path: "/audit-logs", tag: tag, summary: "List the audit log",
-		doc: "Who changed what, from where, with which key, and what was there before. Entries are never changed or removed.",
-		params: append(paging("at"),
-			param{name: "actor", doc: "Filter by who."},
-			param{name: "action", doc: "Filter by what: alert.update, or alert for all of alerts."},
-			param{name: "object", doc: "Filter by the id of what was changed."},
-			param{name: "keyId", doc: "Filter by API key."},
-			param{name: "address", doc: "Filter by address of the caller."},
-			param{name: "from", doc: "Then or later.", kind: moment},
-			param{name: "to", doc: "Before then.", kind: moment}),
+		doc:    "Who changed what, from where, with which key, and what was there before. Entries are never changed or removed.",
+		params: append(paging("at"), auditFilters()...),
 	}, a.listAudit)
 	handle(a, operation{
 		id: "verifyAuditLogs", method: http.MethodGet, path: "/audit-logs/verify", tag: tag, summary: "Verify the audit log",
@@ -120,12 +113,30 @@ func (a *api) auditLogs() {
 	})
 }
 
-func (a *api) listAudit(ctx context.Context, c *call, _ *none) (*pageOut[AuditItem], error) {
-	q, asked := c.query, c.query.paging("at")
-	entries, total, err := audit.List(ctx, a.DB, c.Tenant.Number, audit.Filter{
+func auditFilters() []param {
+	return []param{
+		{name: "actor", doc: "Filter by who."},
+		{name: "action", doc: "Filter by what: alert.update, or alert for all of alerts."},
+		{name: "object", doc: "Filter by the id of what was changed."},
+		{name: "keyId", doc: "Filter by API key."},
+		{name: "address", doc: "Filter by address of the caller."},
+		{name: "from", doc: "Then or later.", kind: moment},
+		{name: "to", doc: "Before then.", kind: moment},
+	}
+}
+
+func auditFilter(q given) audit.Filter {
+	return audit.Filter{
 		Actor: q.one("actor"), Action: q.one("action"), Object: q.one("object"), KeyID: q.one("keyId"), Address: q.one("address"),
-		From: q.moment("from"), To: q.moment("to"), Ascending: asked.ascending, Page: asked.page, Size: asked.size,
-	})
+		From: q.moment("from"), To: q.moment("to"),
+	}
+}
+
+func (a *api) listAudit(ctx context.Context, c *call, _ *none) (*pageOut[AuditItem], error) {
+	asked := c.query.paging("at")
+	f := auditFilter(c.query)
+	f.Ascending, f.Page, f.Size = asked.ascending, asked.page, asked.size
+	entries, total, err := audit.List(ctx, a.DB, c.Tenant.Number, f)
 	if err != nil {
 		return nil, err
 	}

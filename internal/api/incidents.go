@@ -118,15 +118,7 @@ func (a *api) incidents() {
 	const tag = "Incidents"
 	handle(a, operation{
 		id: "listIncidents", method: http.MethodGet, path: "/incidents", tag: tag, summary: "List incidents",
-		params: append(paging(incident.Sorts...),
-			param{name: "severity", doc: "Filter by severity.", kind: enum, values: severities(), many: true},
-			param{name: "status", doc: "Filter by status.", kind: enum, values: asTexts(incident.Statuses), many: true},
-			param{name: "search", doc: "Search in title, literally."},
-			param{name: "assignedTo", doc: "Filter by assignee."},
-			param{name: "alertId", doc: "Those that have this alert."},
-			param{name: "createdFrom", doc: "Created then or later.", kind: moment},
-			param{name: "createdTo", doc: "Created before then.", kind: moment},
-			param{name: "updatedSince", doc: "Changed then or later.", kind: moment}),
+		params: append(paging(incident.Sorts...), incidentFilters()...),
 	}, a.listIncidents)
 	handle(a, operation{
 		id: "createIncident", method: http.MethodPost, path: "/incidents", tag: tag, summary: "Create an incident", status: http.StatusCreated,
@@ -177,15 +169,32 @@ func lower(ids []string) []string {
 	return out
 }
 
+func incidentFilters() []param {
+	return []param{
+		{name: "severity", doc: "Filter by severity.", kind: enum, values: severities(), many: true},
+		{name: "status", doc: "Filter by status.", kind: enum, values: asTexts(incident.Statuses), many: true},
+		{name: "search", doc: "Search in title, literally."},
+		{name: "assignedTo", doc: "Filter by assignee."},
+		{name: "alertId", doc: "Those that have this alert."},
+		{name: "createdFrom", doc: "Created then or later.", kind: moment},
+		{name: "createdTo", doc: "Created before then.", kind: moment},
+		{name: "updatedSince", doc: "Changed then or later.", kind: moment},
+	}
+}
+
+func incidentFilter(q given) incident.Filter {
+	return incident.Filter{
+		Severities: q.all("severity"), Statuses: words[incident.Status](q.all("status")), Search: q.one("search"),
+		AssignedTo: q.one("assignedTo"), AlertID: strings.ToLower(q.one("alertId")),
+		CreatedFrom: q.moment("createdFrom"), CreatedTo: q.moment("createdTo"), UpdatedSince: q.moment("updatedSince"),
+	}
+}
+
 func (a *api) listIncidents(ctx context.Context, c *call, _ *none) (*pageOut[IncidentItem], error) {
 	q, asked := c.query, c.query.paging(incident.Sorts[0])
 	p, err := a.Incidents.List(ctx, c.Tenant.Number, incident.Query{
-		Filter: incident.Filter{
-			Severities: q.all("severity"), Statuses: words[incident.Status](q.all("status")), Search: q.one("search"),
-			AssignedTo: q.one("assignedTo"), AlertID: strings.ToLower(q.one("alertId")),
-			CreatedFrom: q.moment("createdFrom"), CreatedTo: q.moment("createdTo"), UpdatedSince: q.moment("updatedSince"),
-		},
-		Sort: asked.sort, Ascending: asked.ascending, Page: asked.page, Size: asked.size,
+		Filter: incidentFilter(q),
+		Sort:   asked.sort, Ascending: asked.ascending, Page: asked.page, Size: asked.size,
 	})
 	if err != nil {
 		return nil, err

@@ -13,7 +13,6 @@ type absent struct{ id, method, path, tag, summary, what string }
 const (
 	noCompliance = "Compliance frameworks, controls, evidence and reports are not part of this version"
 	noAssets     = "The asset inventory is not part of this version"
-	noExport     = "Export as CSV or JSON is not part of this version; the lists page through the same data"
 )
 
 func (a *api) missing() {
@@ -24,7 +23,7 @@ func (a *api) missing() {
 		{"collectEvidence", http.MethodPost, "/compliance/evidence/collect", "Compliance", "Auto-collect evidence", noCompliance},
 		{"getReport", http.MethodGet, "/compliance/{framework}/report", "Compliance", "Export PDF report", noCompliance},
 		{"listAssets", http.MethodGet, "/assets", "Assets", "List assets", noAssets},
-		{"export", http.MethodGet, "/export/{resource}", "Export", "Export data as CSV/JSON", noExport},
+		{"exportComplianceControls", http.MethodGet, "/export/compliance-controls", "Export", "Export compliance controls", noCompliance},
 	} {
 		op := huma.Operation{
 			OperationID: m.id, Method: m.method, Path: base + m.path, Tags: []string{m.tag}, Summary: m.summary,

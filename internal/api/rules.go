@@ -155,17 +155,7 @@ func (a *api) rules() {
 	const tag = "Detection rules"
 	handle(a, operation{
 		id: "listRules", method: http.MethodGet, path: "/siem/rules", tag: tag, summary: "List rules",
-		params: append(paging(rule.Sorts...),
-			param{name: "search", doc: "Search in name, description, MITRE tactic/technique."},
-			param{name: "severity", doc: "Filter by severity.", kind: enum, values: severities(), many: true},
-			param{name: "status", doc: "Filter by status.", kind: enum, values: asTexts(rule.Statuses), many: true},
-			param{name: "mitre", doc: "Filter by MITRE tactic or technique ID; T1110 also finds T1110.001."},
-			param{name: "source", doc: "Filter by source."},
-			param{name: "builtin", doc: "Only those that come with KYRA, or only your own.", kind: enum, values: []string{"true", "false"}},
-			param{name: "health", doc: "Filter by health.", kind: enum, values: asTexts(rule.Healths), many: true},
-			param{name: "staged", doc: "Only staged drafts, or only others.", kind: enum, values: []string{"true", "false"}},
-			param{name: "license", doc: "Filter by licence."},
-			param{name: "pack", doc: "Filter by what they came with: kyra, or the name of an import."}),
+		params: append(paging(rule.Sorts...), ruleFilters()...),
 	}, a.listRules)
 	handle(a, operation{
 		id: "getRule", method: http.MethodGet, path: "/siem/rules/{id}", tag: tag, summary: "Get a rule with its text", single: true,
@@ -213,8 +203,22 @@ func (a *api) rules() {
 	a.exceptions()
 }
 
-func (a *api) listRules(ctx context.Context, c *call, _ *none) (*pageOut[RuleItem], error) {
-	q, asked := c.query, c.query.paging(rule.Sorts[0])
+func ruleFilters() []param {
+	return []param{
+		{name: "search", doc: "Search in name, description, MITRE tactic/technique."},
+		{name: "severity", doc: "Filter by severity.", kind: enum, values: severities(), many: true},
+		{name: "status", doc: "Filter by status.", kind: enum, values: asTexts(rule.Statuses), many: true},
+		{name: "mitre", doc: "Filter by MITRE tactic or technique ID; T1110 also finds T1110.001."},
+		{name: "source", doc: "Filter by source."},
+		{name: "builtin", doc: "Only those that come with KYRA, or only your own.", kind: enum, values: []string{"true", "false"}},
+		{name: "health", doc: "Filter by health.", kind: enum, values: asTexts(rule.Healths), many: true},
+		{name: "staged", doc: "Only staged drafts, or only others.", kind: enum, values: []string{"true", "false"}},
+		{name: "license", doc: "Filter by licence."},
+		{name: "pack", doc: "Filter by what they came with: kyra, or the name of an import."},
+	}
+}
+
+func ruleFilter(q given) rule.Filter {
 	f := rule.Filter{
 		Search: q.one("search"), Severities: q.all("severity"), Statuses: words[rule.Status](q.all("status")), Mitre: q.one("mitre"), Source: q.one("source"),
 		Healths: words[rule.Health](q.all("health")), License: q.one("license"), Pack: q.one("pack"),
@@ -225,7 +229,12 @@ func (a *api) listRules(ctx context.Context, c *call, _ *none) (*pageOut[RuleIte
 	if b := q.one("staged"); b != "" {
 		f.Staged = new(b == "true")
 	}
-	p, err := a.Rules.List(ctx, c.Tenant.Number, rule.Query{Filter: f, Sort: asked.sort, Ascending: asked.ascending, Page: asked.page, Size: asked.size})
+	return f
+}
+
+func (a *api) listRules(ctx context.Context, c *call, _ *none) (*pageOut[RuleItem], error) {
+	asked := c.query.paging(rule.Sorts[0])
+	p, err := a.Rules.List(ctx, c.Tenant.Number, rule.Query{Filter: ruleFilter(c.query), Sort: asked.sort, Ascending: asked.ascending, Page: asked.page, Size: asked.size})
 	if err != nil {
 		return nil, err
 	}

@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"maps"
 	"runtime"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/api"
 	"github.com/kyra-mdr/kyra/internal/canary"
 	"github.com/kyra-mdr/kyra/internal/exception"
 	"github.com/kyra-mdr/kyra/internal/incident"
@@ -62,6 +64,12 @@ func (s *Server) openDetection(ctx context.Context, now func() time.Time) error 
 	if err := s.openIntegrity(kinds); err != nil {
 		return err
 	}
+	exports, err := vault.Open(s.folder.in("exports"))
+	if err != nil {
+		return err
+	}
+	s.exports = api.NewExports(exports)
+	maps.Copy(kinds, s.exports.Kinds())
 	d.jobs = job.New(s.db, job.Config{Log: s.log, Now: now, Workers: max(1, runtime.GOMAXPROCS(0)/2)}, kinds)
 	return nil
 }

@@ -65,6 +65,7 @@ type Server struct {
 	privacy   *privacy.Service
 	detection detection
 	signer    *audit.Signer
+	exports   *api.Exports
 	owner     uint32 // the default tenant: it is told what concerns the server itself
 	integrity integrity
 	telling   telling
@@ -183,7 +184,8 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	handler, err := api.New(api.Config{
 		DB: s.db, Keys: keys, Alerts: s.detection.alerts, Incidents: s.detection.incidents, Rules: s.detection.rules, Sources: s.sources, Fleet: s.fleet, CollectorAddress: s.collectorAddress, Privacy: s.privacy, Events: s.store,
 		Sight: s.detection.sights, Workbench: s.detection.workbench, Quarantine: s.integrity.quarantine, Canary: s.detection.canary, ServerTenant: first.Number, Jobs: s.detection.jobs, LogSources: s.logs, Webhooks: s.telling.hooks, Notifier: s.telling.notifier, Ingest: s.ingestHTTP, Log: s.log, Now: now, Version: Version(),
-		Signer: s.signer,
+		Signer:  s.signer,
+		Exports: s.exports,
 	})
 	if err != nil {
 		return err

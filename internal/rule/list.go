@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"iter"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -123,6 +125,37 @@ func (s *Service) List(ctx context.Context, tenant uint32, q Query) (*Page, erro
 		p.Rules[i] = page[i].Rule
 	}
 	return p, nil
+}
+
+// Stream yields every rule that the filter chooses, newest first: which ones is decided
+// once, what is told of each as it is read. At most one error, at the end.
+func (s *Service) Stream(ctx context.Context, tenant uint32, f Filter) iter.Seq2[Rule, error] {
+	return func(yield func(Rule, error) bool) {
+		q := Query{Filter: f}
+		where, args, err := q.where(tenant, time.Now())
+		var ids []string
+		if err == nil {
+			q.Size = math.MaxInt32 // all of them: ids are small
+			ids, _, err = s.choose(ctx, tenant, &q, where, args)
+		}
+		if err != nil {
+			yield(Rule{}, fmt.Errorf("export rules: %w", err))
+			return
+		}
+		const atOnce = 100
+		for part := range slices.Chunk(ids, atOnce) {
+			some, err := s.named(ctx, tenant, part, args[1])
+			if err != nil {
+				yield(Rule{}, fmt.Errorf("export rules: %w", err))
+				return
+			}
+			for i := range some {
+				if !yield(some[i].Rule, nil) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // choose returns the ids of the page and how many rules there are in all.

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/kyra-mdr/kyra/internal/fault"
 )
@@ -83,6 +84,27 @@ func (v *Vault) Get(tenant uint32, ref Ref) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("open file: %w", err)
 	}
 	return &checked{File: f, want: ref.SHA256, sum: sha256.New()}, nil
+}
+
+// Sweep removes the files that were last put in before the given time. It is for vaults
+// of what is kept for a while only.
+func (v *Vault) Sweep(before time.Time) error {
+	return filepath.WalkDir(v.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.ModTime().Before(before) {
+			return nil
+		}
+		if err == nil {
+			err = os.Remove(path)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("sweep vault: %w", err)
+		}
+		return nil
+	})
 }
 
 func (v *Vault) path(tenant uint32, sum string) string {

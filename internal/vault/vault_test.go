@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kyra-mdr/kyra/internal/fault"
 )
@@ -85,4 +86,34 @@ func TestChangedFileIsNoticed(t *testing.T) {
 	if _, err := io.Copy(io.Discard, r); !errors.Is(err, ErrChanged) {
 		t.Errorf("reading a changed file = %v, want ErrChanged", err)
 	}
+}
+
+func TestSweep(t *testing.T) {
+	v, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := v.PutBytes(1, []byte("old"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh, err := v.PutBytes(1, []byte("fresh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	day := time.Now().AddDate(0, 0, -1)
+	if err := os.Chtimes(v.path(1, old.SHA256), day, day); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Sweep(time.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Get(1, old); !errors.Is(err, fault.NotFound) {
+		t.Errorf("the old file: %v, want NotFound", err)
+	}
+	r, err := v.Get(1, fresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Close()
 }

@@ -1,0 +1,29 @@
+package api
+
+import (
+	"context"
+	"iter"
+
+	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/audit"
+	"github.com/kyra-mdr/kyra/internal/incident"
+	"github.com/kyra-mdr/kyra/internal/rule"
+)
+
+// exportable lists what can be exported: each with the filters and the items of its list.
+func (a *api) exportable() []*exported {
+	return []*exported{
+		exporting("alerts", "/alerts", alertFilters(), func(ctx context.Context, c *call) iter.Seq2[alert.Alert, error] {
+			return a.Alerts.Stream(ctx, c.Tenant.Number, alertFilter(c.query))
+		}, alertOf),
+		exporting("incidents", "/incidents", incidentFilters(), func(ctx context.Context, c *call) iter.Seq2[incident.Incident, error] {
+			return a.Incidents.Stream(ctx, c.Tenant.Number, incidentFilter(c.query))
+		}, incidentOf),
+		exporting("detection-rules", "/siem/rules", ruleFilters(), func(ctx context.Context, c *call) iter.Seq2[rule.Rule, error] {
+			return a.Rules.Stream(ctx, c.Tenant.Number, ruleFilter(c.query))
+		}, ruleOf),
+		exporting("audit-logs", "/audit-logs", auditFilters(), func(ctx context.Context, c *call) iter.Seq2[audit.Stored, error] {
+			return audit.Stream(ctx, a.DB, c.Tenant.Number, auditFilter(c.query))
+		}, auditOf),
+	}
+}
