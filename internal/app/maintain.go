@@ -10,6 +10,7 @@ import (
 
 	"github.com/kyra-mdr/kyra/internal/archive"
 	"github.com/kyra-mdr/kyra/internal/config"
+	"github.com/kyra-mdr/kyra/internal/logsource"
 	"github.com/kyra-mdr/kyra/internal/pipeline"
 )
 
@@ -51,6 +52,19 @@ func Reindex(ctx context.Context, cfg config.Config, exe []string, fresh bool, l
 	if err := s.awaitStore(ctx); err != nil {
 		return p, aside, err
 	}
-	p, err = pipeline.Reindex(ctx, s.folder.in("archive"), s.store, zone, progress)
+	how := pipeline.Reading{Zone: zone}
+	if s.db, err = OpenExisting(ctx, cfg); err == nil {
+		var logs *logsource.Service
+		if logs, err = logsource.New(ctx, s.db, logsource.Options{Log: log, Zone: zone}); err == nil {
+			how.Settings = logs.For
+		}
+	} else if isNotFound(err) {
+		log.Warn("there is no database: records are read without settings of log sources", "data", cfg.Data)
+		err = nil
+	}
+	if err != nil {
+		return p, aside, err
+	}
+	p, err = pipeline.Reindex(ctx, s.folder.in("archive"), s.store, how, progress)
 	return p, aside, err
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/eventstore/memory"
+	"github.com/kyra-mdr/kyra/internal/parse"
 	"github.com/kyra-mdr/kyra/internal/queue"
 	"github.com/kyra-mdr/kyra/internal/retention"
 	"github.com/kyra-mdr/kyra/internal/sigma"
@@ -74,6 +75,7 @@ type bench struct {
 	store   *lossy
 
 	rulesets Rulesets
+	settings func(context.Context, uint32) (*parse.Settings, error)
 	poison   string // the key that the database refuses
 	maxDays  int
 	metrics  *Metrics
@@ -157,8 +159,8 @@ func (b *bench) start() (stop func()) {
 	p := New(Config{
 		Days:  days,
 		Queue: b.q, Archive: b.archive, Store: b.store, DB: b.db, Sources: source.New(b.db, time.Now),
-		Rulesets: b.rulesets,
-		Record:   b.record, Zone: time.UTC, Metrics: b.metrics, Now: time.Now, CheckpointEvery: 50 * time.Millisecond,
+		Rulesets: b.rulesets, Settings: b.settings,
+		Record: b.record, Zone: time.UTC, Metrics: b.metrics, Now: time.Now, CheckpointEvery: 50 * time.Millisecond,
 		Log: slog.New(slog.NewTextHandler(b.t.Output(), nil)),
 	})
 	ctx, cancel := context.WithCancel(b.t.Context())

@@ -41,7 +41,7 @@ func TestReindexAfterARerun(t *testing.T) {
 	}
 	var store memory.Store
 	for range 2 {
-		if _, err := Reindex(t.Context(), dir, &store, time.UTC, nil); err != nil {
+		if _, err := Reindex(t.Context(), dir, &store, Reading{Zone: time.UTC}, nil); err != nil {
 			t.Fatal(err)
 		}
 		got, err := store.Search(t.Context(), eventstore.Request{Tenant: 1, To: eventstore.MaxTime, Limit: 10})

@@ -20,18 +20,42 @@ type Progress struct {
 	Blocks, Events, Added int64
 }
 
+// Reading is how records of an archive are read.
+type Reading struct {
+	Zone *time.Location // of times that carry none
+	// Settings gives those that a tenant's records are read by; nil: there are none.
+	Settings func(ctx context.Context, tenant uint32) (*parse.Settings, error)
+}
+
+// tenantReader is a tenant's parser, in the order of arrival, and its settings.
+type tenantReader struct {
+	parser   *parse.Parser
+	settings *parse.Settings
+}
+
+func (how *Reading) of(ctx context.Context, tenant uint32) (*tenantReader, error) {
+	r := &tenantReader{parser: parse.New(parse.Options{})}
+	if how.Settings != nil {
+		var err error
+		if r.settings, err = how.Settings(ctx, tenant); err != nil {
+			return nil, fmt.Errorf("settings of tenant %d: %w", tenant, err)
+		}
+	}
+	return r, nil
+}
+
 // Reindex reads the whole archive in dir, parses it with the parsers of this
-// program, and adds to store what it lacks, under the ids that it had. It
+// program and the settings of today, and adds to store what it lacks, under the ids that it had. It
 // detects nothing. What left the quarantine has come in twice, first under an id that
 // is taken out again at the end. A damaged segment is told in the error after everything that
 // can be read has been.
-func Reindex(ctx context.Context, dir string, store eventstore.Store, zone *time.Location, report func(Progress)) (Progress, error) {
+func Reindex(ctx context.Context, dir string, store eventstore.Store, how Reading, report func(Progress)) (Progress, error) {
 	var p Progress
 	codec, err := queue.NewCodec()
 	if err != nil {
 		return p, err
 	}
-	parsers := map[uint32]*parse.Parser{} // of one tenant, in the order of arrival
+	readers := map[uint32]*tenantReader{}
 	var events []event.Event
 	moved := map[uint32][]string{} // ids of what left the quarantine, by tenant
 	since := int64(0)
@@ -40,17 +64,19 @@ func Reindex(ctx context.Context, dir string, store eventstore.Store, zone *time
 		if err != nil {
 			return fmt.Errorf("block %d of tenant %d: %w", b.Seq, b.Tenant, err)
 		}
-		parser := parsers[b.Tenant]
-		if parser == nil {
-			parser = parse.New(parse.Options{})
-			parsers[b.Tenant] = parser
+		reader := readers[b.Tenant]
+		if reader == nil {
+			if reader, err = how.of(ctx, b.Tenant); err != nil {
+				return err
+			}
+			readers[b.Tenant] = reader
 		}
 		n := 0
 		from, to := int64(math.MaxInt64), int64(math.MinInt64)
 		for _, c := range chunks {
 			cut, skip := c.Cut, c.Again // the archive says what came before
 			for i, raw := range c.Records {
-				r := parse.Record{Tenant: c.Tenant, Raw: raw, Arrived: c.Arrived, Peer: c.Peer, Source: c.Source, Input: c.Input, Zone: zone}
+				r := recordOf(c.Chunk, raw, how.Zone, reader.settings)
 				if len(cut) > 0 && cut[0] == uint32(i) {
 					r.Cut, cut = true, cut[1:]
 				}
@@ -66,7 +92,7 @@ func Reindex(ctx context.Context, dir string, store eventstore.Store, zone *time
 				}
 				e := &events[n]
 				n++
-				parser.Parse(&r, e)
+				read(reader.parser, &r, e)
 				e.ID = event.ID{Partition: b.Partition, Seq: b.Seq, Index: c.First + uint32(i)}
 				e.Tenant, e.Arrived = c.Tenant, c.Arrived
 				if c.Origin != "" {

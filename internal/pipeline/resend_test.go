@@ -234,7 +234,7 @@ func TestResendIsOneEvent(t *testing.T) {
 			t.Fatal(err)
 		}
 		again := &lossy{Store: &memory.Store{}}
-		if _, err := Reindex(t.Context(), b.dir, again, time.UTC, nil); err != nil {
+		if _, err := Reindex(t.Context(), b.dir, again, Reading{Zone: time.UTC}, nil); err != nil {
 			t.Fatal(err)
 		}
 		b.store = again

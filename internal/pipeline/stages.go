@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"runtime/debug"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -150,7 +149,7 @@ func (s *stages) prepare(ctx context.Context, m queue.Message) (*batch, error) {
 		}
 		cut, skip := c.Cut, c.Again
 		for i, raw := range c.Records {
-			r := parse.Record{Tenant: c.Tenant, Raw: raw, Arrived: c.Arrived, Peer: c.Peer, Source: c.Source, Input: c.Input, Key: c.Key, Zone: s.w.Zone, Settings: settings}
+			r := recordOf(c.Chunk, raw, s.w.Zone, settings)
 			if len(cut) > 0 && cut[0] == uint32(i) {
 				r.Cut, cut = true, cut[1:]
 			}
@@ -239,25 +238,14 @@ func via(c *queue.Chunk) string {
 
 // parse never fails: what makes a parser panic is stored whole, and told. It returns
 // why the event is quarantined, "" where it is not.
-func (s *stages) parse(ctx context.Context, r *parse.Record, e *event.Event) (reason parse.Reason) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.w.Metrics.Panics.Inc()
-			s.w.Log.ErrorContext(ctx, "parser panicked: record kept unparsed", "input", r.Input, "panic", p, "stack", string(debug.Stack()))
-			e.Reset()
-			e.Raw, e.Time, e.Arrived = r.Raw, r.Arrived, r.Arrived
-			e.Add(event.Source, "text")
-			e.Add(event.Severity, "info")
-			e.Add(event.Message, strings.ToValidUTF8(r.Raw, "\uFFFD"))
-			e.Add(event.TimeQuality, "received")
-			e.Tag(event.TagParseError)
-			s.reading = parse.Explanation{Header: "none", Parser: "text"}
-			reason = parse.ReasonPanic
-			e.Add(event.ParseErrorReason, string(reason))
-		}
-	}()
-	s.reading = s.parser.ParseExplain(r, e)
-	return s.parser.Failure()
+func (s *stages) parse(ctx context.Context, r *parse.Record, e *event.Event) parse.Reason {
+	x, reason, broke := read(s.parser, r, e)
+	s.reading = x
+	if broke != nil {
+		s.w.Metrics.Panics.Inc()
+		s.w.Log.ErrorContext(ctx, "parser panicked: record kept unparsed", "input", r.Input, "panic", broke.value, "stack", broke.stack)
+	}
+	return reason
 }
 
 // sampleEvery is of how many events one is a sample.
