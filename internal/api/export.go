@@ -38,18 +38,65 @@ func exporting[D, T any](name, list string, filters []param, stream func(context
 			if err != nil {
 				return 0, err
 			}
-			for d, err := range stream(ctx, c) {
-				if err != nil {
-					return w.Count(), err
-				}
-				item := wire(&d)
-				if err := w.Write(&item); err != nil {
-					return w.Count(), err
-				}
+			if err := inBatches(stream(ctx, c), func(d *D) error {
+				item := wire(d)
+				return w.Write(&item)
+			}); err != nil {
+				return w.Count(), err
 			}
 			return w.Count(), w.Close()
 		},
 	}
+}
+
+// inBatches calls f with what seq yields, in order, while a goroutine of its own reads on:
+// reading and writing each take about half of the time.
+func inBatches[D any](seq iter.Seq2[D, error], f func(*D) error) error {
+	const size = 256
+	type batch struct {
+		items []D
+		err   error
+	}
+	full, stop := make(chan batch, 4), make(chan struct{})
+	defer func() {
+		close(stop)
+		for range full { // until the reader has let go of the snapshot
+		}
+	}()
+	go func() {
+		defer close(full)
+		b := batch{items: make([]D, 0, size)}
+		for d, err := range seq {
+			if err != nil {
+				b.err = err
+				break
+			}
+			if b.items = append(b.items, d); len(b.items) < size {
+				continue
+			}
+			select {
+			case full <- b:
+			case <-stop:
+				return
+			}
+			b = batch{items: make([]D, 0, size)}
+		}
+		select {
+		case full <- b:
+		case <-stop:
+		}
+	}()
+	for b := range full {
+		for i := range b.items {
+			if err := f(&b.items[i]); err != nil {
+				return err
+			}
+		}
+		if b.err != nil {
+			return b.err
+		}
+	}
+	return nil
 }
 
 // maxExports bounds how many are written at a time: each holds a snapshot of the database.

@@ -14,7 +14,7 @@ import (
 func (a *api) exportable() []*exported {
 	return []*exported{
 		exporting("alerts", "/alerts", alertFilters(), func(ctx context.Context, c *call) iter.Seq2[alert.Alert, error] {
-			return a.Alerts.Stream(ctx, c.Tenant.Number, alertFilter(c.query))
+			return a.Alerts.StreamListed(ctx, c.Tenant.Number, alertFilter(c.query))
 		}, alertOf),
 		exporting("incidents", "/incidents", incidentFilters(), func(ctx context.Context, c *call) iter.Seq2[incident.Incident, error] {
 			return a.Incidents.Stream(ctx, c.Tenant.Number, incidentFilter(c.query))
