@@ -34,7 +34,7 @@ func newParseCommand() *cobra.Command {
 			now := time.Now().UnixNano()
 			var e event.Event
 			err = eachRecord(cmd.Context(), cmd.InOrStdin(), args, func(r fileRecord) error {
-				why := p.ParseExplain(&parse.Record{Raw: r.raw, Arrived: now, Source: opts.source, Input: "file", Zone: zone, Cut: r.cut}, &e)
+				why := p.ParseExplain(&parse.Record{Raw: r.raw, Stream: r.file, Arrived: now, Source: opts.source, Input: "file", Zone: zone, Cut: r.cut}, &e)
 				if opts.explain {
 					return explainRecord(out, r, &e, why)
 				}

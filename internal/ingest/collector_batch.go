@@ -189,7 +189,7 @@ func numbered(caller *fleet.Caller, b *protocol.Batch, now time.Time) []*queue.C
 			}
 			if open == nil || size+len(record) > numberedBytes || len(open.Records) == numberedRecords {
 				open, size = &queue.Chunk{
-					Tenant: caller.Tenant, Input: inputOf(ch), Peer: hostOf(ch, caller), Source: sourceOf(ch), Key: caller.ID,
+					Tenant: caller.Tenant, Input: inputOf(ch), Peer: hostOf(ch, caller), Stream: streamOf(ch), Source: sourceOf(ch), Key: caller.ID,
 					Arrived: arrivalOf(ch, now), Origin: caller.ID, Number: b.Seq<<16 | uint64(len(all)),
 				}, 0
 				all = append(all, open)
@@ -220,6 +220,18 @@ func inputOf(ch *protocol.Chunk) string {
 		return InputCollector + "-" + name
 	}
 	return InputCollector
+}
+
+// maxStream bounds the name of a stream: the end of a long path tells it apart.
+const maxStream = 512
+
+// streamOf names what the collector read the records from: the path of a file, where
+// Peer is no address.
+func streamOf(ch *protocol.Chunk) string {
+	if _, err := parseAddr(ch.Peer); err == nil {
+		return ""
+	}
+	return ch.Peer[max(0, len(ch.Peer)-maxStream):]
 }
 
 func sourceOf(ch *protocol.Chunk) string { return plainName(ch.Source, 64) }

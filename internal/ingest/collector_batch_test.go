@@ -50,7 +50,7 @@ func TestBatches(t *testing.T) {
 	d.mu.Unlock()
 	now := d.now().UnixNano()
 	for i, want := range []queue.Chunk{
-		{Input: "collector-file", Peer: "web-01", Arrived: arrived, Cut: []uint32{1}},
+		{Input: "collector-file", Peer: "web-01", Stream: "/var/log/auth.log", Arrived: arrived, Cut: []uint32{1}},
 		{Input: "collector-syslog-udp", Source: "cisco.asa", Peer: "192.0.2.9", Arrived: now},
 		{Input: "collector", Peer: "db-1", Arrived: now},
 		{Input: "collector", Peer: "db-1", Arrived: now},
@@ -59,7 +59,7 @@ func TestBatches(t *testing.T) {
 		if got.Tenant != d.tenant || got.Key != a.id || got.Origin != a.id || got.Number != 3<<16|uint64(i) {
 			t.Errorf("chunk %d is %d of %s", i, got.Number, got.Origin)
 		}
-		if got.Input != want.Input || got.Peer != want.Peer || got.Source != want.Source || got.Arrived != want.Arrived || len(got.Cut) != len(want.Cut) {
+		if got.Input != want.Input || got.Peer != want.Peer || got.Stream != want.Stream || got.Source != want.Source || got.Arrived != want.Arrived || len(got.Cut) != len(want.Cut) {
 			t.Errorf("chunk %d is %+v, want %+v", i, got, want)
 		}
 	}

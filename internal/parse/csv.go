@@ -41,7 +41,7 @@ func parseCSV(l *line) bool {
 	if n < 2 {
 		return false
 	}
-	key := l.about("csv")
+	key := l.table("csv")
 	note := l.p.tables.of(key)
 	if note == nil || string(note.text) == s {
 		if len(s) > maxTableHeader || !csvHeader(values[:n]) {

@@ -17,10 +17,11 @@ type memory struct {
 	next  int // the note to reuse once all are taken
 }
 
-// A noteKey is the sender of a record and what the note is about.
+// A noteKey is the sender of a record, what of it the record was read from where
+// that matters, and what the note is about.
 type noteKey struct {
-	tenant            uint32
-	peer, host, about string
+	tenant                    uint32
+	peer, host, stream, about string
 }
 
 type note struct {
@@ -43,7 +44,13 @@ func newMemory(bound int) memory {
 
 // about is the key of a note on what l's sender sends.
 func (l *line) about(what string) noteKey {
-	return noteKey{l.r.Tenant, l.r.Peer, l.host, what}
+	return noteKey{tenant: l.r.Tenant, peer: l.r.Peer, host: l.host, about: what}
+}
+
+// table is the key of a note on the table that l is a row of: one sender has several
+// files.
+func (l *line) table(what string) noteKey {
+	return noteKey{l.r.Tenant, l.r.Peer, l.host, l.r.Stream, what}
 }
 
 // of returns the note, nil without. It is good until the next change.
@@ -59,7 +66,7 @@ func (m *memory) keep(key noteKey) *note {
 	if n := m.of(key); n != nil {
 		return n
 	}
-	key.peer, key.host, key.about = strings.Clone(key.peer), strings.Clone(key.host), strings.Clone(key.about)
+	key.peer, key.host, key.stream, key.about = strings.Clone(key.peer), strings.Clone(key.host), strings.Clone(key.stream), strings.Clone(key.about)
 	i := len(m.notes)
 	if i < m.bound {
 		m.notes = append(m.notes, note{})
@@ -83,20 +90,25 @@ func (m *memory) state(b []byte) []byte {
 		b = binary.AppendUvarint(b, uint64(n.key.tenant))
 		b = appendString(b, n.key.peer)
 		b = appendString(b, n.key.host)
+		b = appendString(b, n.key.stream)
 		b = appendString(b, n.key.about)
 		b = appendString(b, n.text)
 	}
 	return b
 }
 
-// restore reads what state wrote.
-func (m *memory) restore(in *stateReader) {
+// restore reads what state wrote; before streams were known, notes had none.
+func (m *memory) restore(in *stateReader, streams bool) {
 	next, count := in.number(), in.number()
 	for range count {
 		if in.bad {
 			return
 		}
-		key := noteKey{tenant: uint32(in.number()), peer: in.text(), host: in.text(), about: in.text()}
+		key := noteKey{tenant: uint32(in.number()), peer: in.text(), host: in.text()}
+		if streams {
+			key.stream = in.text()
+		}
+		key.about = in.text()
 		n := m.keep(key)
 		n.text = append(n.text[:0], in.text()...)
 	}

@@ -15,6 +15,7 @@ type Record struct {
 	Raw     string // the exact input after framing
 	Arrived int64  // nanoseconds since 1970; decides the year where the record has none
 	Peer    string // address of the sender, "" where there is none
+	Stream  string // what of the sender it was read from, such as the path of a file; "" for none
 	Source  string // hint: a name of Parsers (or one of its sources), "" or a family such as "linux" for automatic
 	Input   string // the door: "http", "syslog-udp", …
 	Key     string // id of the token, key or collector that it came with, "" for none

@@ -150,8 +150,8 @@ func (rs *repeats) recall(l *line) bool {
 	return true
 }
 
-// stateVersion 1 had the repetitions alone.
-const stateVersion = 2
+// stateVersion 1 had the repetitions alone, 2 no streams.
+const stateVersion = 3
 
 var errState = errors.New("parser state is damaged")
 
@@ -188,7 +188,7 @@ func (p *Parser) Restore(state []byte) error {
 	if len(state) == 0 {
 		return nil
 	}
-	if state[0] != stateVersion && state[0] != 1 {
+	if state[0] < 1 || state[0] > stateVersion {
 		return fmt.Errorf("restore parser state: version %d is not %d", state[0], stateVersion)
 	}
 	in := stateReader{b: state[1:]}
@@ -203,8 +203,8 @@ func (p *Parser) Restore(state []byte) error {
 		slot.program, slot.pid, slot.tagged, slot.text = []byte(in.text()), []byte(in.text()), []byte(in.text()), []byte(in.text())
 	}
 	if state[0] > 1 {
-		p.tables.restore(&in)
-		p.audits.restore(&in)
+		p.tables.restore(&in, state[0] > 2)
+		p.audits.restore(&in, state[0] > 2)
 	}
 	if in.bad || len(in.b) != 0 {
 		p.forget()

@@ -145,3 +145,60 @@ func FuzzTables(f *testing.F) {
 		}
 	})
 }
+
+// Two files of one host whose lines come in turns: each row is read by the header of
+// its own file, and after a restart too.
+func TestTablesOfStreams(t *testing.T) {
+	p := New(Options{})
+	read := func(stream, raw string) *event.Event {
+		var e event.Event
+		p.Parse(&Record{Tenant: 1, Raw: raw, Arrived: arrival, Peer: "web-1", Stream: stream}, &e)
+		checkInvariants(t, raw, &e)
+		return &e
+	}
+	const a, b = `C:\logs\W3SVC1\u_ex.log`, `C:\logs\W3SVC2\u_ex.log`
+	read(a, "#Software: Microsoft Internet Information Services 10.0")
+	read(b, "#Software: Microsoft Internet Information Services 10.0")
+	read(a, "#Fields: date time s-ip cs-method cs-uri-stem c-ip sc-status")
+	read(b, "#Fields: date time c-ip cs-method cs-uri-stem s-ip sc-status")
+	for range 2 {
+		for stream, raw := range map[string]string{
+			a: "2026-03-04 05:06:07 10.0.0.5 GET /a 203.0.113.9 200",
+			b: "2026-03-04 05:06:07 203.0.113.9 GET /a 10.0.0.5 200",
+		} {
+			checkFields(t, read(stream, raw), "source=iis", "src_ip=203.0.113.9", "dst_ip=10.0.0.5", "http_status=200")
+		}
+		state, err := p.State()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p = New(Options{})
+		if err := p.Restore(state); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read(a, "#separator \\x09")
+	read(a, "#path\tconn")
+	read(b, "#path\tdns")
+	read(a, "#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tservice")
+	read(b, "#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tquery")
+	checkFields(t, read(a, "1772600767.123456\tC1\t10.0.0.9\t4711\t10.0.0.1\t22\ttcp\tssh"), "dataset=conn", "service=ssh")
+	checkFields(t, read(b, "1772600767.123456\tC1\t10.0.0.9\t4711\t10.0.0.1\t53\tudp\te.org"), "dataset=dns", "dns_query=e.org")
+}
+
+// A state that was written before streams were known is still good.
+func TestStateWithoutStreams(t *testing.T) {
+	state := []byte{2, 0, 0} // no repetitions
+	state = append(state, 0, 1, 1)
+	for _, part := range []string{"web-1", "", "w3c", "#Software: Microsoft Internet Information Services 10.0#Fields: date time c-ip cs-method cs-uri-stem s-ip sc-status"} {
+		state = appendString(state, part)
+	}
+	state = append(state, 0, 0)
+	p := New(Options{})
+	if err := p.Restore(state); err != nil {
+		t.Fatal(err)
+	}
+	var e event.Event
+	p.Parse(&Record{Tenant: 1, Raw: "2026-03-04 05:06:07 203.0.113.9 GET /a 10.0.0.5 200", Arrived: arrival, Peer: "web-1"}, &e)
+	checkFields(t, &e, "source=iis", "src_ip=203.0.113.9", "dst_ip=10.0.0.5")
+}

@@ -34,7 +34,7 @@ func isVPCFlow(s string) bool {
 
 func parseVPCFlow(l *line) bool {
 	s := l.text
-	key := l.about("vpcflow")
+	key := l.table("vpcflow")
 	if strings.HasPrefix(s, "version ") || strings.HasPrefix(s, "account-id ") || strings.Contains(s, " srcaddr ") {
 		l.source = "aws_vpcflow"
 		if len(s) < maxTableHeader {

@@ -50,7 +50,7 @@ func (l *line) isW3C() bool {
 // w3cNote returns the sender's header, "" without. It keeps one copy of each, since
 // fields point into it.
 func (l *line) w3cNote() string {
-	n := l.p.tables.of(l.about("w3c"))
+	n := l.p.tables.of(l.table("w3c"))
 	if n == nil {
 		return ""
 	}
@@ -142,10 +142,10 @@ func (l *line) w3cHeader(s string) bool {
 	}
 	switch name {
 	case "#Software":
-		n := l.p.tables.keep(l.about("w3c"))
+		n := l.p.tables.keep(l.table("w3c"))
 		n.text = append(n.text[:0], s...)
 	case "#Fields":
-		n := l.p.tables.keep(l.about("w3c"))
+		n := l.p.tables.keep(l.table("w3c"))
 		software, _, _ := strings.Cut(string(n.text), "#Fields")
 		n.text = append(append(n.text[:0], software...), s...)
 	}

@@ -26,7 +26,7 @@ func (l *line) isZeekTable() bool {
 		i := strings.IndexAny(s, "\t ")
 		return i > 0 && zeekHeader(s[:i])
 	}
-	return len(s) > 20 && digits(s) == 10 && s[10] == '.' && digits(s[11:]) == 6 && s[17] == '\t' && l.p.tables.of(l.about("zeek")) != nil
+	return len(s) > 20 && digits(s) == 10 && s[10] == '.' && digits(s[11:]) == 6 && s[17] == '\t' && l.p.tables.of(l.table("zeek")) != nil
 }
 
 func zeekHeader(name string) bool {
@@ -90,14 +90,14 @@ func (l *line) zeekNote() {
 	}
 	switch name {
 	case "#path":
-		n := l.p.tables.keep(l.about("zeek path"))
+		n := l.p.tables.keep(l.table("zeek path"))
 		n.text = append(n.text[:0], value...)
 	case "#fields":
 		path := "unknown"
-		if n := l.p.tables.of(l.about("zeek path")); n != nil {
+		if n := l.p.tables.of(l.table("zeek path")); n != nil {
 			path = string(n.text)
 		}
-		n := l.p.tables.keep(l.about("zeek"))
+		n := l.p.tables.keep(l.table("zeek"))
 		all := path + "\t" + value + "\n"
 		for rest := string(n.text); rest != ""; {
 			var table string
@@ -112,7 +112,7 @@ func (l *line) zeekNote() {
 
 // zeekTable returns the newest table that has so many separators between columns.
 func (l *line) zeekTable(tabs int) string {
-	n := l.p.tables.of(l.about("zeek"))
+	n := l.p.tables.of(l.table("zeek"))
 	if n == nil {
 		return ""
 	}

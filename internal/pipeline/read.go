@@ -14,7 +14,7 @@ import (
 // an index is built anew.
 func recordOf(c *queue.Chunk, raw string, zone *time.Location, settings *parse.Settings) parse.Record {
 	return parse.Record{
-		Tenant: c.Tenant, Raw: raw, Arrived: c.Arrived, Peer: c.Peer, Source: c.Source, Input: c.Input, Key: c.Key, Zone: zone, Settings: settings,
+		Tenant: c.Tenant, Raw: raw, Arrived: c.Arrived, Peer: c.Peer, Stream: c.Stream, Source: c.Source, Input: c.Input, Key: c.Key, Zone: zone, Settings: settings,
 	}
 }
 

@@ -10,6 +10,10 @@ type Chunk struct {
 	Key     string // id of the API key or collector, "" for plain syslog
 	Arrived int64  // nanoseconds since 1970
 
+	// Stream names what of the sender the records were read from, such as the path of a
+	// file, so that what the head of one says is not taken for another's. "" for none.
+	Stream string
+
 	// Records are the framed inputs, unparsed, in order. Cut marks the indexes
 	// of those that were longer than the limit and were cut.
 	Records []string

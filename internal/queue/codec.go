@@ -24,6 +24,7 @@ const (
 	hasOrigin = 1 << iota
 	hasIDs
 	hasAgain
+	hasStream
 )
 
 // Codec packs chunks into the payload of one message and back. The archive uses
@@ -33,7 +34,7 @@ const (
 //
 //	uvarint chunks, and for each: uvarint tenant, first, arrived; strings input,
 //	peer, source, key; uvarint marks; with hasOrigin string origin and uvarint
-//	number; uvarint cuts and each cut; uvarint records, the length of each, then
+//	number; with hasStream string stream; uvarint cuts and each cut; uvarint records, the length of each, then
 //	their bytes; with hasIDs the length of each id, then their bytes; with hasAgain
 //	uvarint how many came again and each
 //
@@ -79,11 +80,18 @@ func (c *Codec) Encode(dst []byte, chunks []Placed) []byte {
 		if len(chunks[i].Again) > 0 {
 			marks |= hasAgain
 		}
+		if ch.Stream != "" {
+			marks |= hasStream
+		}
 		b = binary.AppendUvarint(b, marks)
 		if ch.Origin != "" {
 			b = binary.AppendUvarint(b, uint64(len(ch.Origin)))
 			b = append(b, ch.Origin...)
 			b = binary.AppendUvarint(b, ch.Number)
+		}
+		if ch.Stream != "" {
+			b = binary.AppendUvarint(b, uint64(len(ch.Stream)))
+			b = append(b, ch.Stream...)
 		}
 		b = appendIndexes(b, ch.Cut)
 		b = binary.AppendUvarint(b, uint64(len(ch.Records)))
@@ -146,6 +154,9 @@ func (c *Codec) Decode(payload []byte) ([]Placed, error) {
 		if marks&hasOrigin != 0 {
 			ch.Origin, ch.Number = r.text(), r.uvarint()
 		}
+		if marks&hasStream != 0 {
+			ch.Stream = r.text()
+		}
 		ch.Cut = r.indexes()
 		ch.Records = make([]string, r.count())
 		r.texts(ch.Records)
@@ -157,7 +168,7 @@ func (c *Codec) Decode(payload []byte) ([]Placed, error) {
 		if marks&hasAgain != 0 {
 			again = r.indexes()
 		}
-		if r.bad || marks&^(hasOrigin|hasIDs|hasAgain) != 0 {
+		if r.bad || marks&^(hasOrigin|hasIDs|hasAgain|hasStream) != 0 {
 			return nil, errCorrupt
 		}
 		chunks = append(chunks, Placed{ch, first, again})

@@ -164,6 +164,9 @@ func TestCodecRoundTrip(t *testing.T) {
 			if rapid.Bool().Draw(t, "numbered") {
 				c.Origin, c.Number = rapid.StringN(1, 40, -1).Draw(t, "origin"), rapid.Uint64().Draw(t, "number")
 			}
+			if rapid.Bool().Draw(t, "read") {
+				c.Stream = rapid.String().Draw(t, "stream")
+			}
 			if rapid.Bool().Draw(t, "named") {
 				c.IDs = rapid.SliceOfN(rapid.String(), len(c.Records), len(c.Records)).Draw(t, "ids")
 			}
@@ -230,7 +233,7 @@ func FuzzDecode(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(codec.Encode(nil, []Placed{{Chunk: &Chunk{Tenant: 1, Input: "http", Records: []string{"a", "bc"}}, First: 0}}))
-	f.Add(codec.Encode(nil, []Placed{{Chunk: &Chunk{Tenant: 1, Input: "collector", Origin: "c-1", Number: 1 << 20, Records: []string{"a", "bc"}, IDs: []string{"", "id"}}, First: 0}}))
+	f.Add(codec.Encode(nil, []Placed{{Chunk: &Chunk{Tenant: 1, Input: "collector", Origin: "c-1", Number: 1 << 20, Stream: "/var/log/a", Records: []string{"a", "bc"}, IDs: []string{"", "id"}}, First: 0}}))
 	f.Add(payloadV1(f))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		chunks, err := codec.Decode(b)

@@ -249,6 +249,7 @@ func (f *files) open(ctx context.Context, x found, now time.Time) error {
 	switch {
 	case known && m.fits(file, size):
 		t.pos, t.cutter.skip, t.head, t.sum, t.last = m.Offset, m.Skip, m.Head, m.Sum, m.Tail
+		t.cutter.path = cmp.Or(m.Path, x.path)
 	case f.first && f.spec.Start == "end":
 		t.pos = size
 	default:

@@ -165,6 +165,9 @@ func TestFileRenamedAndFollowedByANewOne(t *testing.T) {
 	}
 	write(t, path+".1", "late\n") // by a writer that has not noticed
 	k.await(t, append(want, "late")...)
+	if c := k.chunks[len(k.chunks)-1].Chunk; c.Peer != path { // or the server would not know the head of its table
+		t.Errorf("records of a renamed file come from %s, want %s", c.Peer, path)
+	}
 	write(t, path, "new\n")
 	k.await(t, append(want, "late", "new")...)
 }

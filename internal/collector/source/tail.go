@@ -103,7 +103,7 @@ type tail struct {
 }
 
 func (t *tail) mark() mark {
-	return mark{Path: t.path, Offset: t.pos, Skip: t.cutter.skip, Head: t.head, Sum: t.sum, Tail: t.last}
+	return mark{Path: t.cutter.path, Offset: t.pos, Skip: t.cutter.skip, Head: t.head, Sum: t.sum, Tail: t.last}
 }
 
 // read takes what a file has grown by, up to a bound, and reports whether there is more.
@@ -207,7 +207,7 @@ func (f *files) put(ctx context.Context, t *tail, c cutting) error {
 	if t.last, err = sumBefore(t.file, t.pos); err != nil {
 		f.out.Fault(fmt.Errorf("read %s: %w", t.path, err))
 	}
-	p := f.spec.piece(f.input, t.path)
+	p := f.spec.piece(f.input, t.cutter.path) // the name that it began with: the server keeps the head of a table under it
 	p.Chunk.Records, p.Chunk.Cut = c.records, c.cut
 	p.Marks = map[string]string{t.id: t.mark().String()}
 	return f.out.Put(ctx, p)
