@@ -146,7 +146,7 @@ func newPrivacy(tb testing.TB, s *server) *privacy.Service {
 		tb.Fatal(err)
 	}
 	return privacy.New(s.db, sealer, func() privacy.ParseFunc {
-		return func(*queue.Chunk, int, func(name, value string)) {}
+		return func(context.Context, *queue.Chunk, int, func(name, value string)) error { return nil }
 	}, s.now)
 }
 

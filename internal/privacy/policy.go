@@ -53,15 +53,16 @@ func newPolicy(rules []Draft, key []byte, parse ParseFunc) (*policy, error) {
 }
 
 // apply masks record i of c.
-func (p *policy) apply(c *queue.Chunk, i int) (string, mask.Found) {
+func (p *policy) apply(ctx context.Context, c *queue.Chunk, i int) (string, mask.Found, error) {
 	if !p.parses {
-		return p.whole.Apply(c.Records[i], nil)
+		text, found := p.whole.Apply(c.Records[i], nil)
+		return text, found, nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fields = p.fields[:0]
 	sources, hosts := [2]string{c.Source}, [2]string{c.Peer}
-	p.parse(c, i, func(name, value string) {
+	err := p.parse(ctx, c, i, func(name, value string) {
 		switch name {
 		case event.Source:
 			sources[1] = value
@@ -70,18 +71,22 @@ func (p *policy) apply(c *queue.Chunk, i int) (string, mask.Found) {
 		}
 		p.fields = append(p.fields, event.Field{Name: name, Value: value})
 	})
+	if err != nil {
+		return "", mask.Found{}, err
+	}
 	set := p.whole
 	if set == nil {
 		set = p.set(sources, hosts)
 	}
 	if set == nil {
-		return c.Records[i], mask.Found{}
+		return c.Records[i], mask.Found{}, nil
 	}
-	return set.Apply(c.Records[i], func(yield func(name, value string)) {
+	text, found := set.Apply(c.Records[i], func(yield func(name, value string)) {
 		for _, f := range p.fields {
 			yield(f.Name, f.Value)
 		}
 	})
+	return text, found, nil
 }
 
 // set returns the rules that are for a record, nil where none is.
@@ -170,7 +175,10 @@ func (s *Service) Guard(next func(context.Context, *queue.Chunk) error) func(con
 		if p == nil {
 			return next(ctx, c)
 		}
-		masked, found := p.chunk(c)
+		masked, found, err := p.chunk(ctx, c)
+		if err != nil {
+			return fault.New(fault.Unavailable, "records cannot be masked now, and are not kept unmasked: send them again").Because(err)
+		}
 		if err := next(ctx, masked); err != nil {
 			return err
 		}
@@ -180,11 +188,14 @@ func (s *Service) Guard(next func(context.Context, *queue.Chunk) error) func(con
 }
 
 // chunk returns c masked: c itself where there was nothing, else another one.
-func (p *policy) chunk(c *queue.Chunk) (*queue.Chunk, mask.Found) {
+func (p *policy) chunk(ctx context.Context, c *queue.Chunk) (*queue.Chunk, mask.Found, error) {
 	var all mask.Found
 	out := c
 	for i := range c.Records {
-		text, found := p.apply(c, i)
+		text, found, err := p.apply(ctx, c, i)
+		if err != nil {
+			return nil, all, err
+		}
 		all.Add(&found)
 		if found.Total() == 0 {
 			continue
@@ -202,7 +213,7 @@ func (p *policy) chunk(c *queue.Chunk) (*queue.Chunk, mask.Found) {
 		}
 		out.Records[i] = text
 	}
-	return out, all
+	return out, all, nil
 }
 
 // A Previewed line is one of a preview.
@@ -256,7 +267,9 @@ func (s *Service) Preview(ctx context.Context, tenant uint32, drafts []Draft, so
 	c := &queue.Chunk{Tenant: tenant, Input: "preview", Source: source, Arrived: s.now().UnixNano(), Records: lines}
 	out := make([]Previewed, len(lines))
 	for i := range lines {
-		out[i].Text, out[i].Found = p.apply(c, i)
+		if out[i].Text, out[i].Found, err = p.apply(ctx, c, i); err != nil {
+			return nil, fmt.Errorf("preview masking: %w", err)
+		}
 	}
 	return out, nil
 }

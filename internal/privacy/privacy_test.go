@@ -19,7 +19,7 @@ import (
 
 // words is a parser of records like "source host user=NAME".
 func words() ParseFunc {
-	return func(c *queue.Chunk, i int, yield func(name, value string)) {
+	return func(_ context.Context, c *queue.Chunk, i int, yield func(name, value string)) error {
 		parts := strings.SplitN(c.Records[i], " ", 3)
 		if len(parts) == 3 {
 			yield("source", parts[0])
@@ -28,6 +28,7 @@ func words() ParseFunc {
 				yield("user", u)
 			}
 		}
+		return nil
 	}
 }
 
@@ -181,6 +182,29 @@ func TestPreview(t *testing.T) {
 			if f, ok := errors.AsType[*fault.Error](err); !ok || f.Field != field {
 				t.Errorf("%s: %v", field, err)
 			}
+		}
+	})
+}
+
+// Where a record's fields cannot be told, it is not kept as it came.
+func TestNothingIsKeptUnmasked(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		a, _ := twoTenants(t, db)
+		sealer, err := seal.New(sealKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := New(db, sealer, func() ParseFunc {
+			return func(context.Context, *queue.Chunk, int, func(name, value string)) error {
+				return errors.New("no settings")
+			}
+		}, time.Now)
+		if _, err := s.Create(t.Context(), a, "key:x", Draft{Name: "user", Enabled: true, Rule: mask.Rule{Fields: []string{"user.name"}, Action: mask.Hash}}); err != nil {
+			t.Fatal(err)
+		}
+		err = s.Guard(func(context.Context, *queue.Chunk) error { t.Error("it was kept"); return nil })(t.Context(), &queue.Chunk{Tenant: a, Records: []string{"login kim"}})
+		if !errors.Is(err, fault.Unavailable) {
+			t.Errorf("err = %v, want unavailable", err)
 		}
 	})
 }

@@ -24,7 +24,8 @@ import (
 
 // A ParseFunc tells the fields of record i of c, source and host among them, as the
 // server's parsers read it. It is called by one goroutine at a time for each tenant.
-type ParseFunc func(c *queue.Chunk, i int, yield func(name, value string))
+// An error means that they cannot be told now: the record must wait.
+type ParseFunc func(ctx context.Context, c *queue.Chunk, i int, yield func(name, value string)) error
 
 // A Service is the use cases and the masking itself. It is safe for use by several
 // goroutines.
