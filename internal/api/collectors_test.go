@@ -74,7 +74,7 @@ func TestCollectorTokens(t *testing.T) {
 	made := s.post("/api/v1/collector-tokens", `{"name":"Web server","labels":{"site":"Seoul"}}`).want(201)
 	exactly(t, "the new token", made.json(), "id", "name", "labels", "status", "createdAt", "createdBy", "expiresAt", "usedAt", "collectorId", "revokedAt", "token", "command")
 	id, token := made.text("id"), made.text("token")
-	made.is("command", "kyra collector enroll --server https://kyra.example:8080 --token "+token).is("status", "open").is("labels.site", "Seoul").is("expiresAt", "2026-04-23T12:00:00Z")
+	made.is("command", "echo "+token+" | kyra collector enroll --server https://kyra.example:8080 --token-file -").is("status", "open").is("labels.site", "Seoul").is("expiresAt", "2026-04-23T12:00:00Z")
 	if _, err := protocol.ParseToken(token); err != nil || made.header.Get("Location") != "/api/v1/collector-tokens/"+id {
 		t.Errorf("token %q at %q: %v", token, made.header.Get("Location"), err)
 	}

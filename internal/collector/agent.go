@@ -24,7 +24,7 @@ type Options struct {
 	Host    string // name of this host
 	Version string
 	Log     *slog.Logger
-	Level   *slog.LevelVar // of Log: collector.yaml sets it
+	Handler *LogHandler // of Log: collector.yaml sets its level and form; nil leaves Log as it is
 }
 
 // An Agent is a running collector.
@@ -210,8 +210,8 @@ func (a *Agent) poke() {
 // apply stops what is not wanted any more and starts what is new. What runs as it
 // should is not touched. It returns what was started.
 func (a *Agent) apply(config *settings) []*running {
-	if a.o.Level != nil {
-		_ = a.o.Level.UnmarshalText([]byte(config.Log.Level)) // it was checked
+	if a.o.Handler != nil {
+		a.o.Handler.apply(config.Log)
 	}
 	debug.SetMemoryLimit(int64(config.Memory))
 	a.spool.SetLimit(int64(config.Spool.MaxBytes))

@@ -44,6 +44,8 @@ type fakeServer struct {
 	renewed int
 	answer  func(path string) int // a status other than 200 to give, after the work was done
 	refuse  func(path string) int // the same, instead of the work
+	wait    string                // Retry-After of refusals
+	batches []time.Time           // when batches were sent, also those that were refused
 }
 
 func newFakeServer(t *testing.T) *fakeServer {
@@ -127,8 +129,14 @@ func (s *fakeServer) serve(t *testing.T, w http.ResponseWriter, r *http.Request)
 	if state.NegotiatedProtocol != protocol.ALPN {
 		t.Errorf("protocol %q", state.NegotiatedProtocol)
 	}
+	if r.URL.Path == protocol.PathBatch {
+		s.batches = append(s.batches, time.Now())
+	}
 	if s.refuse != nil {
 		if status := s.refuse(r.URL.Path); status != 0 {
+			if s.wait != "" {
+				w.Header().Set("Retry-After", s.wait)
+			}
 			w.WriteHeader(status)
 			return
 		}

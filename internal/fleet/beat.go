@@ -41,7 +41,7 @@ type Report struct {
 type SourceReport struct {
 	Name       string     `json:"name"`
 	Type       string     `json:"type"`
-	Records    int64      `json:"records"` // since the collector started
+	Records    int64      `json:"records"` // spooled since the host was enrolled; the figures below are of the same time, errors since the source started
 	Bytes      int64      `json:"bytes"`
 	Filtered   int64      `json:"filtered"` // left out by the source's own rules
 	Dropped    int64      `json:"dropped"`  // lost

@@ -66,18 +66,19 @@ func (o *options) enroll() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "enroll --server URL --token-file FILE", Short: "give this host an identity, with a one-time token", Args: cobra.NoArgs,
 		Long: "Makes a key on this host and has it certified by the server that made the token. The token names\n" +
-			"the server's authority, so no other certificate is needed. The token may also stand in\n" +
-			"KYRA_ENROLL_TOKEN, or come by standard input (--token-file -).",
+			"the server's authority, so no other certificate is needed. The token comes from a file, from\n" +
+			"standard input (--token-file -) or from KYRA_ENROLL_TOKEN: others on this host can read\n" +
+			"the command line.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if e.Server == "" {
 				return o.wrong("no server: give --server https://HOST:PORT")
 			}
-			token, err := readToken(cmd.InOrStdin(), e.Token, file)
+			token, err := readToken(cmd.InOrStdin(), file)
 			if err != nil {
 				return err
 			}
 			if e.Token = token; token == "" {
-				return o.wrong("no token: give --token-file, --token or KYRA_ENROLL_TOKEN")
+				return o.wrong("no token: give --token-file or KYRA_ENROLL_TOKEN")
 			}
 			if e.Host == "" {
 				e.Host = hostname()
@@ -101,7 +102,6 @@ func (o *options) enroll() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&e.Server, "server", "", "address of the server, https://HOST:PORT")
-	f.StringVar(&e.Token, "token", "", "the token; others on this host can see it while the command runs")
 	f.StringVar(&file, "token-file", "", "file that holds the token, - for standard input")
 	f.StringVar(&e.Host, "host", "", "how this host calls itself (its host name)")
 	f.BoolVar(&e.Replace, "replace", false, "give up the identity that this host has")
@@ -110,10 +110,10 @@ func (o *options) enroll() *cobra.Command {
 	return cmd
 }
 
-func readToken(in io.Reader, given, file string) (string, error) {
+func readToken(in io.Reader, file string) (string, error) {
 	switch file {
 	case "":
-		return strings.TrimSpace(cmp.Or(given, os.Getenv("KYRA_ENROLL_TOKEN"))), nil
+		return strings.TrimSpace(os.Getenv("KYRA_ENROLL_TOKEN")), nil
 	case "-":
 		text, err := io.ReadAll(io.LimitReader(in, 4096))
 		return strings.TrimSpace(string(text)), err
@@ -134,10 +134,9 @@ func (o *options) run() *cobra.Command {
 	return &cobra.Command{
 		Use: "run", Short: "collect and send until the process is told to end", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			level := new(slog.LevelVar)
+			handler := collector.NewLogHandler(cmd.ErrOrStderr())
 			run := collector.Options{
-				Paths: o.paths(), Host: hostname(), Version: o.version, Level: level,
-				Log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level})),
+				Paths: o.paths(), Host: hostname(), Version: o.version, Handler: handler, Log: slog.New(handler),
 			}
 			if done, err := runAsService(run); done {
 				return err

@@ -113,7 +113,8 @@ func runAsService(o collector.Options) (bool, error) {
 		return true, err
 	}
 	defer log.Close()
-	o.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: o.Level}))
+	o.Handler = collector.NewLogHandler(log)
+	o.Log = slog.New(o.Handler)
 	return true, svc.Run(serviceName, &service{o})
 }
 

@@ -1,10 +1,21 @@
 package source
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -76,6 +87,78 @@ func TestSyslog(t *testing.T) {
 	if c := k.chunks[0].Chunk; c.Input != "syslog-tcp" || c.Peer != "127.0.0.1" {
 		t.Errorf("%+v", c)
 	}
+}
+
+func TestSyslogOverTLS(t *testing.T) {
+	dir, address := t.TempDir(), freePort(t)
+	authority := certify(t, dir, "ca", nil)
+	certify(t, dir, "server", authority)
+	sender := certify(t, dir, "sender", authority)
+	stranger := certify(t, dir, "stranger", nil)
+	text := fmt.Sprintf("source: {type: syslog, tls: '%s', cert: '%s/server.crt', key: '%s/server.key', client_ca: '%s/ca.crt'}", address, dir, dir, dir)
+	var k kept
+	start(t, &k, text)
+	roots := x509.NewCertPool()
+	roots.AddCert(authority.Leaf)
+	talk := func(certificates ...tls.Certificate) error {
+		conn := tls.Client(dial(t, "tcp", address), &tls.Config{ServerName: "localhost", RootCAs: roots, Certificates: certificates, MinVersion: tls.VersionTLS12})
+		defer func() { _ = conn.Close() }() // one that was refused is closed already
+		fmt.Fprint(conn, "<13>one\n10 <13>hello!")
+		if err := conn.CloseWrite(); err != nil {
+			return err
+		}
+		_, err := io.ReadAll(conn) // what a door refuses it tells after the handshake
+		return err
+	}
+	if err := talk(); err == nil {
+		t.Error("a sender without a certificate was let in")
+	}
+	if err := talk(*stranger); err == nil {
+		t.Error("a sender of another authority was let in")
+	}
+	if err := talk(*sender); err != nil {
+		t.Error(err)
+	}
+	k.await(t, "<13>one", "<13>hello!")
+	if c := k.chunks[0].Chunk; c.Input != "syslog-tls" || c.Peer != "127.0.0.1" {
+		t.Errorf("%+v", c)
+	}
+}
+
+// certify makes a certificate, its own authority without one, and leaves it with its key in dir.
+func certify(t *testing.T, dir, name string, authority *tls.Certificate) *tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour), IsCA: authority == nil, BasicConstraintsValid: true,
+	}
+	parent, signer := c, key
+	if authority != nil {
+		parent = authority.Leaf
+		signer, _ = authority.PrivateKey.(*ecdsa.PrivateKey)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ending, block := range map[string]*pem.Block{".crt": {Type: "CERTIFICATE", Bytes: der}, ".key": {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(filepath.Join(dir, name+ending), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
 // What cannot be held back is dropped when the queue is full, the newest first, and counted.
@@ -178,6 +261,55 @@ exec sleep 60
 	stop()
 	start(t, &k, text)
 	k.await(t, append(first, `{"__CURSOR":"c3","MESSAGE":"three"}`)...)
+}
+
+// The journal's own program reads a journal of the test's own.
+func TestJournalctl(t *testing.T) {
+	program, err := exec.LookPath("journalctl")
+	const remote = "/usr/lib/systemd/systemd-journal-remote" // writes journal files
+	if _, remoteErr := os.Stat(remote); err != nil || remoteErr != nil {
+		t.Skip("needs journalctl and systemd-journal-remote")
+	}
+	dir, written := t.TempDir(), 0
+	put := func(file string, messages ...string) {
+		var text strings.Builder
+		for _, m := range messages {
+			written++
+			fmt.Fprintf(&text, "__REALTIME_TIMESTAMP=%d\n__MONOTONIC_TIMESTAMP=%d\n_BOOT_ID=00000000000000000000000000000001\n_SYSTEMD_UNIT=ssh.service\nMESSAGE=%s\n\n", time.Now().UnixMicro(), written, m)
+		}
+		cmd := exec.CommandContext(t.Context(), remote, "--output="+filepath.Join(dir, file), "-")
+		cmd.Stdin = strings.NewReader(text.String())
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	messages := func(k *kept) (all []string) {
+		for _, r := range k.got() {
+			var entry struct{ MESSAGE string }
+			if err := json.Unmarshal([]byte(r), &entry); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, entry.MESSAGE)
+		}
+		return all
+	}
+	put("a.journal", "one", "two")
+	text := "source: {type: journald, units: [ssh.service], folder: '" + dir + "', program: '" + program + "'}"
+	var k kept
+	await := func(want ...string) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); !slices.Equal(messages(&k), want); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%q, want %q", messages(&k), want)
+			}
+		}
+	}
+	stop := start(t, &k, text)
+	await("one", "two")
+	stop()
+	put("b.journal", "three")
+	start(t, &k, text)
+	await("one", "two", "three")
 }
 
 func TestParseRefuses(t *testing.T) {

@@ -222,7 +222,7 @@ func (s *Spool) Append(e *Entry) error {
 	defer s.writing.Unlock()
 	s.mu.Lock()
 	h := &header{Seq: s.state.Last + 1, Made: time.Now().UnixNano(), Marks: e.Marks, Counts: e.Counts}
-	idle, full := len(s.queued) == 0, s.bytes >= s.limit
+	idle, left := len(s.queued) == 0, s.limit-s.bytes
 	s.mu.Unlock()
 	if e.empty() && idle {
 		s.mu.Lock()
@@ -232,7 +232,7 @@ func (s *Spool) Append(e *Entry) error {
 		s.mu.Unlock()
 		return s.writeState()
 	}
-	if full {
+	if left <= 0 {
 		return Full
 	}
 	for i := range e.Chunks {
@@ -244,6 +244,9 @@ func (s *Spool) Append(e *Entry) error {
 		if packed, err = s.codec.Encode(nil, &protocol.Batch{Seq: h.Seq, Chunks: e.Chunks}); err != nil {
 			return err
 		}
+	}
+	if !idle && int64(len(packed)) > left { // an idle spool takes any batch, or it would wait for ever
+		return Full
 	}
 	size, err := writeFile(s.path(h.Seq), h, packed)
 	if err != nil {
