@@ -7,6 +7,7 @@ import (
 
 	"github.com/kyra-mdr/kyra/internal/alert"
 	"github.com/kyra-mdr/kyra/internal/canary"
+	"github.com/kyra-mdr/kyra/internal/intel"
 	"github.com/kyra-mdr/kyra/internal/rule"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
@@ -17,6 +18,7 @@ func (d *detection) record(ctx context.Context, tx *sqldb.DB, now time.Time, fin
 	if d.canary != nil {
 		d.canary.Saw(findings)
 	}
+	findings, sighted := intel.Apart(findings) // what is only counted raises nothing
 	live, staged := apart(findings)
 	outcomes, err := d.alerts.Record(ctx, tx, now, live)
 	if err != nil {
@@ -29,6 +31,9 @@ func (d *detection) record(ctx context.Context, tx *sqldb.DB, now time.Time, fin
 		return err
 	}
 	if err := d.rules.RecordStaged(ctx, tx, staged); err != nil {
+		return err
+	}
+	if err := intel.Record(ctx, tx, live, outcomes, sighted); err != nil {
 		return err
 	}
 	return d.rules.RecordMatches(ctx, tx, now, matchesOf(slices.DeleteFunc(slices.Clone(findings), func(f alert.Finding) bool { return f.Rule.ID == canary.RuleID })))

@@ -59,18 +59,19 @@ type Server struct {
 	metrics  *metrics.Set
 	disk     *diskGuard
 
-	tenants   *tenantCache
-	sources   *source.Service
-	logs      *logsource.Service
-	privacy   *privacy.Service
-	detection detection
-	signer    *audit.Signer
-	exports   *api.Exports
-	owner     uint32 // the default tenant: it is told what concerns the server itself
-	integrity integrity
-	telling   telling
-	pipeline  *pipeline.Pipeline
-	keeper    *retention.Keeper
+	tenants    *tenantCache
+	sources    *source.Service
+	logs       *logsource.Service
+	privacy    *privacy.Service
+	detection  detection
+	signer     *audit.Signer
+	exports    *api.Exports
+	owner      uint32 // the default tenant: it is told what concerns the server itself
+	integrity  integrity
+	telling    telling
+	indicators indicators
+	pipeline   *pipeline.Pipeline
+	keeper     *retention.Keeper
 }
 
 // Open opens every part in order. What it opened is closed again when a later
@@ -161,6 +162,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 		Queue: s.queue, Archive: s.archive, Store: s.store, DB: s.db, Rulesets: s.detection.rulesets.get, Sources: s.sources,
 		Record: s.detection.record, Zone: zone, Metrics: pipeline.NewMetrics(s.metrics), Log: s.log, Now: now,
 		Observe: s.detection.sights.Observe, Sample: s.detection.rulesets.observe,
+		Enrich:   s.indicators.matcher.Enrich,
 		Settings: s.logs.For, Seen: s.logs.Observe,
 	})
 	s.keeper = retention.New(retention.Config{
@@ -178,6 +180,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	if err := s.openTelling(now); err != nil {
 		return err
 	}
+	s.openFeeds(now)
 	if err := s.openSigner(); err != nil {
 		return err
 	}
@@ -369,6 +372,8 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 			s.logs.Run,
 			s.detection.jobs.Run,
 			s.telling.notifier.Run,
+			s.indicators.matcher.Run,
+			s.indicators.feeds.Run,
 			s.watchIncidents,
 			s.watchAudit,
 			s.keeper.Run,

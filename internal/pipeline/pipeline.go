@@ -66,6 +66,10 @@ type Config struct {
 	Observe func(*event.Event)
 	Sample  func(*event.Event)
 
+	// Enrich, if set, may add fields to an event before rules look at it, and emit findings
+	// of its own. Those of one rule and key in one batch become one.
+	Enrich func(e *event.Event, emit func(*alert.Finding))
+
 	// Settings, if set, returns how a tenant's records are to be read, nil where
 	// nothing is set. Seen, if set, learns how each record came and was understood; it
 	// keeps none of its arguments.

@@ -41,6 +41,7 @@ type stages struct {
 	rules    map[uint32]*tenantRules // of this batch
 	detector *detect.Detector
 	hits     []detect.Hit
+	enriched gathering
 	resends  *resends
 	counts   *counts
 	lastDay  retention.Day // that was admitted
@@ -128,6 +129,7 @@ func (s *stages) prepare(ctx context.Context, m queue.Message) (*batch, error) {
 	}
 	b.resize(total)
 	emit := func(f *alert.Finding) { b.findings = append(b.findings, *f) }
+	s.enriched.begin(b)
 	n, again := 0, 0
 	for i := range chunks {
 		c := &chunks[i]
@@ -264,6 +266,9 @@ func (s *stages) detect(ctx context.Context, rules *tenantRules, e *event.Event,
 	}
 	if s.w.Seen != nil && s.record.Input != quarantine.Input { // what is read again came long ago
 		s.w.Seen(&s.record, e, &s.reading)
+	}
+	if s.w.Enrich != nil {
+		s.w.Enrich(e, s.enriched.emit)
 	}
 	if s.seen++; s.w.Sample != nil && s.seen%sampleEvery == 0 {
 		s.w.Sample(e)
