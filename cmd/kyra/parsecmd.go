@@ -15,11 +15,11 @@ import (
 
 func newParseCommand() *cobra.Command {
 	opts := struct {
-		source, zone  string
-		json, explain bool
+		source, zone, settings string
+		json, explain          bool
 	}{}
 	cmd := &cobra.Command{
-		Use: "parse [--source NAME] [--json] FILE…|-", Short: "show which fields KYRA makes of log records, offline",
+		Use: "parse [--source NAME] [--settings FILE] [--json] FILE…|-", Short: "show which fields KYRA makes of log records, offline",
 		Long: "Reads records (text lines, NDJSON, a JSON array; .gz and .zst are unpacked) and prints one JSON\n" +
 			"object for each, in order: {\"raw\",\"source\",\"parser\",\"timestamp\",\"fields\":{…}}. A field with\n" +
 			"several values is a list. --explain prints for people, with the parser and what decided it.",
@@ -29,12 +29,16 @@ func newParseCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("%q is not a time zone: %w", opts.zone, errUsage)
 			}
+			settings, err := readSettings(opts.settings)
+			if err != nil {
+				return err
+			}
 			out := bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10)
 			p := parse.New(parse.Options{})
 			now := time.Now().UnixNano()
 			var e event.Event
 			err = eachRecord(cmd.Context(), cmd.InOrStdin(), args, func(r fileRecord) error {
-				why := p.ParseExplain(&parse.Record{Raw: r.raw, Stream: r.file, Arrived: now, Source: opts.source, Input: "file", Zone: zone, Cut: r.cut}, &e)
+				why := p.ParseExplain(&parse.Record{Raw: r.raw, Stream: r.file, Arrived: now, Source: opts.source, Input: "file", Zone: zone, Cut: r.cut, Settings: settings}, &e)
 				if opts.explain {
 					return explainRecord(out, r, &e, why)
 				}
@@ -48,6 +52,7 @@ func newParseCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&opts.source, "source", "", "force a source instead of recognising it")
 	cmd.Flags().StringVar(&opts.zone, "zone", "UTC", "time zone of times that carry none")
+	cmd.Flags().StringVar(&opts.settings, "settings", "", "file with settings of log sources to read by, as the API has them: {match, apply}, a list or a page of them")
 	cmd.Flags().BoolVar(&opts.json, "json", true, "print JSON, one object a record (the default)")
 	cmd.Flags().BoolVar(&opts.explain, "explain", false, "print for people, and say why")
 	return cmd
