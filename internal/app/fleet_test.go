@@ -69,7 +69,7 @@ func enrolSender(t *testing.T, p *process) *sender {
 	if status, err := p.call(http.MethodPost, "/api/v1/collector-tokens", `{"name":"web"}`, &made); err != nil || status != http.StatusCreated {
 		t.Fatal(status, err)
 	}
-	if want := "kyra collector enroll --server https" + strings.TrimPrefix(p.url, "http") + " --token " + made.Token; made.Command != want {
+	if want := "echo " + made.Token + " | kyra collector enroll --server https" + strings.TrimPrefix(p.url, "http") + " --token-file -"; made.Command != want {
 		t.Errorf("the command is %q, want %q", made.Command, want)
 	}
 	token, err := protocol.ParseToken(made.Token)

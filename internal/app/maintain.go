@@ -59,7 +59,7 @@ func Reindex(ctx context.Context, cfg config.Config, exe []string, fresh bool, l
 			how.Settings = logs.For
 		}
 	} else if isNotFound(err) {
-		log.Warn("there is no database: records are read without settings of log sources", "data", cfg.Data)
+		log.WarnContext(ctx, "there is no database: records are read without settings of log sources", "data", cfg.Data)
 		err = nil
 	}
 	if err != nil {

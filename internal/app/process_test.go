@@ -37,6 +37,12 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
+	case os.Getenv(agentEnv) != "":
+		if err := agentForTest(os.Getenv(agentEnv)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	case os.Getenv("KYRA_TEST_SERVE") != "":
 		if err := serveForTest(os.Getenv("KYRA_TEST_SERVE")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
