@@ -72,11 +72,14 @@ func BenchmarkIngest(b *testing.B) {
 }
 
 // openBench runs a whole server in this process, its store in a child.
-func openBench(b *testing.B) (s *Server, stop func()) {
+func openBench(b *testing.B, change ...func(*config.Config)) (s *Server, stop func()) {
 	b.Helper()
 	cfg := config.Default()
 	cfg.Data, cfg.Listen = filepath.Join(b.TempDir(), "data"), "127.0.0.1:0"
 	cfg.Syslog.UDP, cfg.Syslog.TCP = "", ""
+	for _, f := range change {
+		f(&cfg)
+	}
 	s, err := Open(b.Context(), cfg, nodeCommand(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)
