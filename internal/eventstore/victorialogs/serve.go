@@ -19,6 +19,7 @@ import (
 	"github.com/VictoriaMetrics/VictoriaLogs/app/vlstorage"
 	"github.com/VictoriaMetrics/VictoriaMetrics/lib/httpserver"
 	"github.com/VictoriaMetrics/VictoriaMetrics/lib/logger"
+	"github.com/VictoriaMetrics/metrics"
 )
 
 // PasswordEnv is the environment variable that carries the password from the
@@ -102,6 +103,11 @@ func Serve(ctx context.Context, c ServeConfig) error {
 	httpserver.Serve(addrs, func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasPrefix(r.URL.Path, "/internal/") {
 			return false // nobody else has a door here
+		}
+		if r.URL.Path == presentNumbers {
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			metrics.WritePrometheus(w, false)
+			return true
 		}
 		return vlinsert.RequestHandler(w, r) || vlselect.RequestHandler(w, r) || vlstorage.RequestHandler(w, r)
 	}, httpserver.ServeOptions{})

@@ -155,9 +155,13 @@ func (s *Store) snapshot(ctx context.Context, n *node, days []string) error {
 
 var errUnsettled = errors.New("rows are in memory")
 
-// settled returns nil if the node has no rows in memory.
+// presentNumbers is a page of our own child: what /metrics says, as it is now. The
+// engine's own page is up to a second old, and appends would wait for as long.
+const presentNumbers = "/internal/kyra/numbers"
+
+// settled returns nil if the node, a child of ours, has no rows in memory.
 func (s *Store) settled(ctx context.Context, n *node) error {
-	m, err := s.metrics(ctx, n)
+	m, err := s.numbers(ctx, n, presentNumbers)
 	if err != nil {
 		return err
 	}
@@ -204,7 +208,7 @@ func pause(ctx context.Context, d time.Duration) error {
 // sameProcess returns an error, once, if the node was started again since it
 // was last asked, and changes the epoch.
 func (s *Store) sameProcess(ctx context.Context, n *node) error {
-	m, err := s.metrics(ctx, n)
+	m, err := s.numbers(ctx, n, "/metrics")
 	if err != nil {
 		return err
 	}
@@ -216,9 +220,10 @@ func (s *Store) sameProcess(ctx context.Context, n *node) error {
 	return nil
 }
 
-// metrics returns the node's numbers by their names with labels.
-func (s *Store) metrics(ctx context.Context, n *node) (map[string]float64, error) {
-	page, err := s.call(ctx, n, http.MethodGet, "/metrics", nil, "")
+// numbers returns the numbers of a node's page by their names with labels; those of
+// /metrics are up to a second old.
+func (s *Store) numbers(ctx context.Context, n *node, path string) (map[string]float64, error) {
+	page, err := s.call(ctx, n, http.MethodGet, path, nil, "")
 	if err != nil {
 		return nil, err
 	}
@@ -299,7 +304,11 @@ func (s *Store) Usage(ctx context.Context) (eventstore.Usage, error) {
 	var u eventstore.Usage
 	seen := map[string]bool{}
 	for _, n := range c.nodes {
-		m, err := s.metrics(ctx, n)
+		page := "/metrics"
+		if n.Dir != "" {
+			page = presentNumbers
+		}
+		m, err := s.numbers(ctx, n, page)
 		if err != nil {
 			return u, err
 		}
