@@ -209,11 +209,17 @@ func isASCII(s string) bool {
 // scheme has anyway and the dot after the host. The path stays as it is, an empty one
 // becomes "/".
 func normalURL(value string) (string, error) {
-	u, err := url.Parse(value)
-	if err != nil || u.Opaque != "" || u.Hostname() == "" {
+	scheme, rest, ok := strings.Cut(value, "://")
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	// Only the part before the path is parsed: hostile paths need not be well formed.
+	u, err := url.Parse("http://" + rest[:end])
+	if !ok || err != nil || u.Hostname() == "" {
 		return "", bad("a URL such as http://evil.example/a")
 	}
-	scheme := strings.ToLower(u.Scheme)
+	scheme = strings.ToLower(scheme)
 	if scheme != "http" && scheme != "https" && scheme != "ftp" {
 		return "", bad("a URL of http, https or ftp")
 	}
@@ -228,13 +234,9 @@ func normalURL(value string) (string, error) {
 	if port := u.Port(); port != "" && !standardPort(scheme, port) {
 		host += ":" + port
 	}
-	rest := value[strings.Index(value, "://")+3:]
-	path := "/"
-	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
-		path, _, _ = strings.Cut(rest[i:], "#")
-		if !strings.HasPrefix(path, "/") {
-			path = "/" + path
-		}
+	path, _, _ := strings.Cut(rest[end:], "#")
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
 	}
 	out := scheme + "://" + host + path
 	if len(out) > maxURLValue || strings.ContainsFunc(out, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\uFFFD' }) {
