@@ -4,6 +4,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/kyra-mdr/kyra/internal/connector"
+	"github.com/kyra-mdr/kyra/internal/notice"
 	"github.com/kyra-mdr/kyra/internal/notify"
 	"github.com/kyra-mdr/kyra/internal/outbound"
 	"github.com/kyra-mdr/kyra/internal/seal"
@@ -16,6 +18,9 @@ type telling struct {
 	guard    *outbound.Guard // of every call to an address that somebody typed in
 	hooks    *webhook.Service
 	notifier *notify.Notifier
+
+	notices    *notice.Service
+	connectors *connector.Service
 }
 
 // openTelling needs the database and the address of the API.
@@ -29,6 +34,11 @@ func (s *Server) openTelling(now func() time.Time) error {
 		return err
 	}
 	t.hooks = webhook.New(webhook.Config{DB: s.db, Sealer: t.sealer, CheckURL: t.guard.CheckURL, Render: notify.Renderer(s.URL), Now: now})
+	render := notify.Renderer(s.URL)
+	t.connectors = connector.New(connector.Config{
+		DB: s.db, Hooks: t.hooks, Sealer: t.sealer, Guard: t.guard, Render: render, Alerts: s.detection.alerts, Events: s.store, Agent: "KYRA/" + Version(), Log: s.log, Now: now,
+	})
+	t.notices = notice.New(notice.Config{DB: s.db, Hooks: t.hooks, Sealer: t.sealer, CheckURL: t.guard.CheckURL, Render: render, Link: notify.Link(s.URL), Log: s.log, Now: now})
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
@@ -37,6 +47,7 @@ func (s *Server) openTelling(now func() time.Time) error {
 	// the same after a restart.
 	t.notifier = notify.New(notify.Config{
 		DB: s.db, Hooks: t.hooks, Guard: t.guard, Holder: host + ":" + s.folder.path, Version: Version(), Metrics: s.metrics, Log: s.log, Now: now,
+		Notices: t.notices, Connectors: t.connectors,
 	})
 	return nil
 }

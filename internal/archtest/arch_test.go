@@ -23,9 +23,9 @@ var layers = []struct {
 	{"leaves", []string{"internal/fault", "internal/quiet", "internal/run", "internal/telemetry"}},
 	{"foundations", []string{
 		"internal/collector/protocol", "internal/event", "internal/evtx", "internal/framing", "internal/query", "internal/sigma", "internal/wazuh", "internal/mask", "internal/eventstore", "internal/eventstore/memory",
-		"internal/eventstore/storetest", "internal/eventstore/victorialogs", "internal/queue", "internal/archive", "internal/vault", "internal/export", "internal/sqldb", "internal/sqldb/sqldbtest", "internal/outbound", "internal/seal",
+		"internal/eventstore/storetest", "internal/eventstore/victorialogs", "internal/queue", "internal/archive", "internal/vault", "internal/export", "internal/sqldb", "internal/sqldb/sqldbtest", "internal/outbound", "internal/outbound/mail", "internal/seal",
 	}},
-	{"domain", []string{"internal/audit", "internal/job", "internal/outbox", "internal/webhook", "internal/tenant", "internal/identity", "internal/source", "internal/privacy", "internal/fleet", "internal/rule", "internal/alert", "internal/alert/alerttest", "internal/intel", "internal/risk", "internal/incident", "internal/retention"}},
+	{"domain", []string{"internal/audit", "internal/job", "internal/outbox", "internal/webhook", "internal/tenant", "internal/identity", "internal/source", "internal/privacy", "internal/fleet", "internal/rule", "internal/alert", "internal/alert/alerttest", "internal/intel", "internal/risk", "internal/incident", "internal/retention", "internal/connector", "internal/notice"}},
 	{"engines", []string{"internal/parse", "internal/logsource", "internal/quarantine", "internal/detect", "internal/detect/ruletest", "internal/hunt", "internal/sight", "internal/content", "internal/exception", "rules", "internal/workbench", "internal/pipeline", "internal/canary"}},
 	{"doors", []string{"internal/collector/spool", "internal/collector/source", "internal/collector", "internal/collector/command", "internal/notify", "internal/ingest", "internal/api", "client"}},
 	{"assembly", []string{"internal/config", "internal/demo", "internal/app", "internal/app/clients"}},

@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/kyra-mdr/kyra/internal/connector"
+	"github.com/kyra-mdr/kyra/internal/notice"
 	"github.com/kyra-mdr/kyra/internal/outbox"
 	"github.com/kyra-mdr/kyra/internal/webhook"
 )
@@ -15,8 +17,18 @@ import (
 // publicURL, which it asks for each time.
 func Renderer(publicURL func() string) func(webhook.Format, *outbox.Message) string {
 	return func(f webhook.Format, m *outbox.Message) string {
-		link := strings.TrimSuffix(publicURL(), "/") + "/" + m.Kind + "/" + m.Object
+		link := Link(publicURL)(m.Kind, m.Object)
+		if m.Event == notice.DigestEvent {
+			link = strings.TrimSuffix(publicURL(), "/") + "/notifications"
+		}
 		switch f {
+		case webhook.Mail:
+			return encode(letterOf(m, link))
+		case webhook.Syslog:
+			return connector.SyslogLine(m, link)
+		case webhook.Full:
+			return encode(fullPayload{m.Event, m.At.UTC().Format(time.RFC3339), fullData{payloadData{m.Object, m.Title, severityOf(m), link}, m.Kind, m.Text, m.Rule, m.Source}})
+		case webhook.Standard:
 		case webhook.Slack:
 			return encode(slackBody(m, link))
 		case webhook.Teams:
@@ -26,6 +38,28 @@ func Renderer(publicURL func() string) func(webhook.Format, *outbox.Message) str
 		}
 		return encode(payload{m.Event, m.At.UTC().Format(time.RFC3339), payloadData{m.Object, m.Title, severityOf(m), link}})
 	}
+}
+
+// Link returns the function that says where the console shows an object.
+func Link(publicURL func() string) func(kind, object string) string {
+	return func(kind, object string) string {
+		return strings.TrimSuffix(publicURL(), "/") + "/" + kind + "/" + object
+	}
+}
+
+// fullPayload is the documented body with everything else that is known.
+type fullPayload struct {
+	Event     string   `json:"event"`
+	Timestamp string   `json:"timestamp"`
+	Data      fullData `json:"data"`
+}
+
+type fullData struct {
+	payloadData
+	Kind   string `json:"kind"`
+	Text   string `json:"text,omitempty"`
+	RuleID string `json:"ruleId,omitempty"`
+	Source string `json:"source,omitempty"`
 }
 
 // payload is the documented body, key by key.
@@ -77,7 +111,19 @@ func what(event string) string {
 		return "Collector is online"
 	case outbox.WebhookDisabled:
 		return "Webhook disabled"
-	case TestEvent:
+	case outbox.IncidentOverdue:
+		return "Incident overdue"
+	case outbox.Canary:
+		return "Way of the events"
+	case outbox.ChannelDisabled:
+		return "Notification channel disabled"
+	case outbox.ConnectorDisabled:
+		return "Connector disabled"
+	case outbox.ConnectorUnhealthy:
+		return "Connector"
+	case notice.DigestEvent:
+		return "Digest"
+	case TestEvent, ChannelTestEvent:
 		return "Test"
 	}
 	return event

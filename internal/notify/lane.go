@@ -96,7 +96,7 @@ func (n *Notifier) serve(ctx context.Context, id string, l *lane) {
 // page sends deliveries, several at a time, and returns what became of those that were
 // begun. It stops early when the receiver fails or asks for rest.
 func (n *Notifier) page(ctx context.Context, w *webhook.Webhook, list []webhook.Delivery, l *lane) []webhook.Result {
-	keys, err := n.Hooks.Keys(w)
+	keys, err := n.keys(w)
 	if err != nil {
 		n.Log.ErrorContext(ctx, "secret of a webhook cannot be read", "webhook", w.ID, "err", err)
 		return []webhook.Result{{Delivery: list[0].ID, At: n.now(), Error: "the secret cannot be read: see the server's log"}}
@@ -139,6 +139,14 @@ func (n *Notifier) page(ctx context.Context, w *webhook.Webhook, list []webhook.
 		failures++
 		rest = rest || r.Gone || r.RetryAfter > 0
 	}
+}
+
+// keys are those that sign; receivers that serve something else have none.
+func (n *Notifier) keys(w *webhook.Webhook) ([][]byte, error) {
+	if w.Owner != webhook.Alone {
+		return nil, nil
+	}
+	return n.Hooks.Keys(w)
 }
 
 func take(ctx context.Context, slots chan struct{}) bool {

@@ -13,17 +13,24 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"github.com/kyra-mdr/kyra/internal/connector"
+	"github.com/kyra-mdr/kyra/internal/notice"
 	"github.com/kyra-mdr/kyra/internal/outbound"
 	"github.com/kyra-mdr/kyra/internal/outbox"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 	"github.com/kyra-mdr/kyra/internal/webhook"
 )
 
-// Config is what a Notifier needs; all but Now and Timeout is required.
+// Config is what a Notifier needs; all but Now and Timeout is required. Where Notices and
+// Connectors are nil, nobody but webhooks is told.
 type Config struct {
-	DB      *sqldb.DB
-	Hooks   *webhook.Service
-	Guard   *outbound.Guard
+	DB    *sqldb.DB
+	Hooks *webhook.Service
+	Guard *outbound.Guard
+
+	Notices    *notice.Service
+	Connectors *connector.Service
+
 	Holder  string // names this server among those of one database, the same after a restart
 	Version string // of the program, for User-Agent
 	Metrics *metrics.Set
@@ -54,6 +61,7 @@ type Notifier struct {
 	agent      string
 	fast, slow chan struct{}
 	testing    chan struct{}
+	sinks      []outbox.Sink
 	counts     counts
 
 	mu    sync.Mutex
@@ -80,6 +88,13 @@ func New(c Config) *Notifier {
 			delivered: c.Metrics.NewCounter(`kyra_webhook_attempts_total{result="delivered"}`), failed: c.Metrics.NewCounter(`kyra_webhook_attempts_total{result="failed"}`),
 			disabled: c.Metrics.NewCounter("kyra_webhook_disabled_total"), told: c.Metrics.NewCounter("kyra_outbox_messages_total"),
 		},
+	}
+	n.sinks = []outbox.Sink{c.Hooks.Sink}
+	if c.Notices != nil {
+		n.sinks = append(n.sinks, c.Notices.Sink)
+	}
+	if c.Connectors != nil {
+		n.sinks = append(n.sinks, c.Connectors.Sink)
 	}
 	c.Metrics.NewGauge("kyra_webhook_attempts_running", func() float64 { return float64(len(n.fast) + len(n.slow)) })
 	return n
@@ -120,7 +135,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 // round makes deliveries of what waits and starts the lanes that have something to do.
 // It tells whether more waits.
 func (n *Notifier) round(ctx context.Context) (again bool) {
-	told, err := outbox.Dispatch(ctx, n.DB, n.now(), fanOutBatch, n.Hooks.Sink)
+	told, err := outbox.Dispatch(ctx, n.DB, n.now(), fanOutBatch, n.sinks...)
 	n.report(ctx, "messages not dispatched", err)
 	n.counts.told.Add(told)
 	due, err := n.Hooks.Due(ctx, maxLanes)

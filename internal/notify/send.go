@@ -20,9 +20,21 @@ const (
 
 // attempt sends one delivery and tells what became of it.
 func (n *Notifier) attempt(ctx context.Context, w *webhook.Webhook, keys [][]byte, d *webhook.Delivery) webhook.Result {
+	switch w.Owner {
+	case webhook.OfConnector:
+		return n.Connectors.Deliver(ctx, w, d)
+	case webhook.OfChannel:
+		return n.tellChannel(ctx, w, d)
+	case webhook.Alone:
+	}
+	return n.call(ctx, w.URL, keys, d)
+}
+
+// call posts a delivery to an address.
+func (n *Notifier) call(ctx context.Context, url string, keys [][]byte, d *webhook.Delivery) webhook.Result {
 	begin := n.now()
 	r := webhook.Result{Delivery: d.ID}
-	status, header, answer, err := n.post(ctx, w.URL, keys, d, begin)
+	status, header, answer, err := n.post(ctx, url, keys, d, begin)
 	r.At = n.now()
 	r.Latency = r.At.Sub(begin)
 	r.Status, r.Answer = status, answer
@@ -50,7 +62,9 @@ func (n *Notifier) post(ctx context.Context, url string, keys [][]byte, d *webho
 		return 0, nil, "", err
 	}
 	req.Header = requestHeader(n.agent, d.ID, at)
-	req.Header[headerSignature] = []string{sign(keys, d.ID, at, d.Body)}
+	if len(keys) > 0 {
+		req.Header[headerSignature] = []string{sign(keys, d.ID, at, d.Body)}
+	}
 	res, err := n.client.Do(req)
 	if err != nil {
 		return 0, nil, "", err

@@ -11,34 +11,49 @@ import (
 // TestEvent is the event of a test unless another is asked for.
 const TestEvent = "webhook.test"
 
+// ChannelTestEvent is that of a notification channel.
+const ChannelTestEvent = "channel.test"
+
 // Test sends the tenant's webhook a message that tells nothing, waits for the answer, and
 // returns the delivery as it stands in the log. event is one of outbox.Events or empty.
 func (n *Notifier) Test(ctx context.Context, tenant uint32, id, event string) (*webhook.Delivery, error) {
-	w, err := n.Hooks.Get(ctx, tenant, id)
+	if event == "" {
+		event = TestEvent
+	}
+	return n.test(ctx, n.Hooks, tenant, id, webhook.Standard, &outbox.Message{Event: event, Kind: "webhooks", Title: "Test of the webhook "})
+}
+
+// TestChannel does what Test does with a notification channel, whose messages have the
+// given format.
+func (n *Notifier) TestChannel(ctx context.Context, tenant uint32, id string, f webhook.Format) (*webhook.Delivery, error) {
+	return n.test(ctx, n.Hooks.Of(webhook.OfChannel), tenant, id, f, &outbox.Message{Event: ChannelTestEvent, Kind: "notification-channels", Title: "Test of the channel "})
+}
+
+func (n *Notifier) test(ctx context.Context, hooks *webhook.Service, tenant uint32, id string, f webhook.Format, m *outbox.Message) (*webhook.Delivery, error) {
+	w, err := hooks.Get(ctx, tenant, id)
 	if err != nil {
 		return nil, err
+	}
+	if w.Owner != webhook.Alone {
+		w.Format = f
 	}
 	select {
 	case n.testing <- struct{}{}:
 		defer func() { <-n.testing }()
 	default:
-		return nil, fault.New(fault.Unavailable, "other webhooks are being tested, try again")
+		return nil, fault.New(fault.Unavailable, "others are being tested, try again")
 	}
-	if event == "" {
-		event = TestEvent
-	}
-	d, err := n.Hooks.NewTest(w, &outbox.Message{
-		Tenant: tenant, Event: event, Kind: "webhooks", Object: w.ID, Title: "Test of the webhook " + w.Name, Severity: "info", At: n.now(),
-		Text: "This is a test. Nothing happened, and nothing needs to be done.",
-	})
+	m.Tenant, m.Object, m.Severity, m.At, m.Text = tenant, w.ID, "info", n.now(), "This is a test. Nothing happened, and nothing needs to be done."
+	m.Title += w.Name
+	d, err := hooks.NewTest(w, m)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := n.Hooks.Keys(w)
+	keys, err := n.keys(w)
 	if err != nil {
 		return nil, err
 	}
-	return d, n.Hooks.KeepTest(ctx, w, d, n.attempt(ctx, w, keys, d))
+	return d, hooks.KeepTest(ctx, w, d, n.attempt(ctx, w, keys, d))
 }
 
 // Request is what a delivery was sent with at its last attempt, or would be now, but for

@@ -38,7 +38,7 @@ func (g *Guard) Client(l Limits) *http.Client {
 			MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true, DisableCompression: true,
 		}
 	}
-	t := &guarded{limit: l.Body, tls: transport(g.Dialer(l.Connect)), plain: transport(g.plainDialer(l.Connect))}
+	t := &guarded{limit: l.Body, tls: transport(g.Dialer(l.Connect)), plain: transport(g.PlainDialer(l.Connect))}
 	return &http.Client{
 		Transport: t, Timeout: l.Total,
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {

@@ -87,14 +87,15 @@ func (g *Guard) Dialer(timeout time.Duration) *net.Dialer {
 	return &net.Dialer{Timeout: timeout, Resolver: g.resolver, Control: g.control(g.Check)}
 }
 
-// plainDialer is for connections without TLS: only to addresses that are allowed by name.
-func (g *Guard) plainDialer(timeout time.Duration) *net.Dialer {
+// PlainDialer is Dialer for connections without TLS: only to addresses that the operator
+// allows by name.
+func (g *Guard) PlainDialer(timeout time.Duration) *net.Dialer {
 	return &net.Dialer{Timeout: timeout, Resolver: g.resolver, Control: g.control(func(addr netip.Addr) error {
 		if err := g.Check(addr); err != nil {
 			return err
 		}
 		if !g.Allowed(addr) {
-			return fault.New(fault.Forbidden, "plain http to %s is refused: use https, or let the operator allow the address with --webhook-allow", addr)
+			return fault.New(fault.Forbidden, "a connection to %s without TLS is refused: use TLS, or let the operator allow the address with --webhook-allow", addr)
 		}
 		return nil
 	})}

@@ -29,10 +29,15 @@ const (
 	IncidentOverdue       = "incident.overdue" // its due time passed while it was not closed
 	Canary                = "canary"           // a record that proves the way through did not come out, or does again
 	WebhookDisabled       = "webhook.disabled" // a receiver is not called any more
+	PlaybookNotice        = "playbook.notice"  // a step of a playbook tells something
+	PlaybookAsks          = "playbook.asks"    // a run waits for a person
+	ChannelDisabled       = "channel.disabled" // of notifications
+	ConnectorDisabled     = "connector.disabled"
+	ConnectorUnhealthy    = "connector.unhealthy" // its checks fail, or do no more
 )
 
 // Events lists the events in the order of the documentation.
-var Events = []string{AlertCreated, AlertUpdated, IncidentCreated, IncidentUpdated, CollectorDisconnected, CollectorConnected, IncidentOverdue, Canary, WebhookDisabled}
+var Events = []string{AlertCreated, AlertUpdated, IncidentCreated, IncidentUpdated, CollectorDisconnected, CollectorConnected, IncidentOverdue, Canary, WebhookDisabled, PlaybookNotice, PlaybookAsks, ChannelDisabled, ConnectorDisabled, ConnectorUnhealthy}
 
 // A Message tells that something happened to an object.
 type Message struct {
@@ -47,6 +52,15 @@ type Message struct {
 	Rule     string // id of the rule, "" where there is none
 	Source   string // product short name, "" where there is none
 	At       time.Time
+	Cause    string // id of the playbook run that it follows from, "" for none: Add takes it from Because
+}
+
+type causeKey struct{}
+
+// Because returns a context under which Add notes that messages follow from the playbook
+// run of that id.
+func Because(ctx context.Context, run string) context.Context {
+	return context.WithValue(ctx, causeKey{}, run)
 }
 
 const (
@@ -68,6 +82,9 @@ func Add(ctx context.Context, tx *sqldb.DB, messages ...Message) error {
 			return fmt.Errorf("outbox: %w", err)
 		}
 		m.ID = id.String()
+		if cause, ok := ctx.Value(causeKey{}).(string); ok {
+			m.Cause = cause
+		}
 		if m.At.IsZero() {
 			m.At = time.Now()
 		}
@@ -76,9 +93,9 @@ func Add(ctx context.Context, tx *sqldb.DB, messages ...Message) error {
 		for _, s := range []*string{&m.Event, &m.Kind, &m.Object, &m.Severity, &m.Rule, &m.Source} {
 			*s = tidy(*s, maxShort)
 		}
-		if _, err := sqldb.Exec(ctx, tx, `INSERT INTO outbox_message (id, tenant, event, kind, object, title, severity, text, rule, source, at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-			m.ID, int64(m.Tenant), m.Event, m.Kind, m.Object, m.Title, m.Severity, m.Text, m.Rule, m.Source, m.At.UnixMicro()); err != nil {
+		if _, err := sqldb.Exec(ctx, tx, `INSERT INTO outbox_message (id, tenant, event, kind, object, title, severity, text, rule, source, at, cause)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+			m.ID, int64(m.Tenant), m.Event, m.Kind, m.Object, m.Title, m.Severity, m.Text, m.Rule, m.Source, m.At.UnixMicro(), m.Cause); err != nil {
 			return fmt.Errorf("outbox: add %s of %s: %w", m.Event, m.Object, err)
 		}
 	}
@@ -160,11 +177,11 @@ func Sweep(ctx context.Context, db *sqldb.DB, before time.Time) (int64, error) {
 	return n, wrap("sweep messages", err)
 }
 
-const selectMessage = `SELECT id, tenant, event, kind, object, title, severity, text, rule, source, at FROM outbox_message`
+const selectMessage = `SELECT id, tenant, event, kind, object, title, severity, text, rule, source, at, cause FROM outbox_message`
 
 func scan(rows *sql.Rows, m *Message) error {
 	var tenant int64
-	err := rows.Scan(&m.ID, &tenant, &m.Event, &m.Kind, &m.Object, &m.Title, &m.Severity, &m.Text, &m.Rule, &m.Source, sqldb.Micros(&m.At))
+	err := rows.Scan(&m.ID, &tenant, &m.Event, &m.Kind, &m.Object, &m.Title, &m.Severity, &m.Text, &m.Rule, &m.Source, sqldb.Micros(&m.At), &m.Cause)
 	m.Tenant = uint32(tenant)
 	return err
 }

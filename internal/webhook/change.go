@@ -47,7 +47,7 @@ func (s *Service) Change(ctx context.Context, tenant uint32, actor, id string, p
 	var w *Webhook
 	err := s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		var err error
-		if w, err = byID(ctx, tx, tenant, id); err != nil {
+		if w, err = s.byID(ctx, tx, tenant, id); err != nil {
 			return err
 		}
 		if p.Version != 0 && p.Version != w.Version {
@@ -142,7 +142,7 @@ func giveUp(ctx context.Context, tx *sqldb.DB, id, why string) error {
 // Delete removes the webhook and its log.
 func (s *Service) Delete(ctx context.Context, tenant uint32, actor, id string) error {
 	err := s.db.Tx(ctx, func(tx *sqldb.DB) error {
-		w, err := byID(ctx, tx, tenant, id)
+		w, err := s.byID(ctx, tx, tenant, id)
 		if err != nil {
 			return err
 		}
@@ -169,7 +169,7 @@ func (s *Service) Rotate(ctx context.Context, tenant uint32, actor, id string, g
 	var w *Webhook
 	err := s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		var err error
-		if w, err = byID(ctx, tx, tenant, id); err != nil {
+		if w, err = s.byID(ctx, tx, tenant, id); err != nil {
 			return err
 		}
 		w.UpdatedAt = s.now()
@@ -192,19 +192,20 @@ func (s *Service) Rotate(ctx context.Context, tenant uint32, actor, id string, g
 	return w, secret, nil
 }
 
-// disable ends a webhook that KYRA gives up on, and has that told.
+// disable ends a receiver that KYRA gives up on, and has that told.
 func (s *Service) disable(ctx context.Context, tx *sqldb.DB, w *Webhook, now time.Time, why string) error {
 	w.Enabled, w.DisabledReason = false, why
 	if _, err := sqldb.Exec(ctx, tx, `UPDATE webhook SET enabled = $2, disabled_reason = $3 WHERE id = $1`, w.ID, false, why); err != nil {
 		return err
 	}
-	if err := giveUp(ctx, tx, w.ID, "the webhook was disabled: "+why); err != nil {
+	words := w.Owner.words()
+	if err := giveUp(ctx, tx, w.ID, words.lower+" was disabled: "+why); err != nil {
 		return err
 	}
 	if err := outbox.Add(ctx, tx, outbox.Message{
-		Tenant: w.Tenant, Event: outbox.WebhookDisabled, Kind: "webhooks", Object: w.ID, Title: "Webhook " + w.Name + " was disabled", Severity: "medium", Text: why, At: now,
+		Tenant: w.Tenant, Event: words.event, Kind: words.kind, Object: w.ID, Title: words.title + " " + w.Name + " was disabled", Severity: "medium", Text: why, At: now,
 	}); err != nil {
 		return err
 	}
-	return audit.Record(ctx, tx, audit.Entry{Tenant: w.Tenant, At: now, Actor: audit.System, Action: "webhook.disable", Object: w.ID, Detail: map[string]any{"name": w.Name, "reason": why}})
+	return audit.Record(ctx, tx, audit.Entry{Tenant: w.Tenant, At: now, Actor: audit.System, Action: words.noun + ".disable", Object: w.ID, Detail: map[string]any{"name": w.Name, "reason": why}})
 }

@@ -28,7 +28,7 @@ func (s *Service) Sink(ctx context.Context, tx *sqldb.DB, messages []outbox.Mess
 		list, ok := hooks[m.Tenant]
 		if !ok {
 			var err error
-			if list, err = sqldb.All(ctx, tx, scan, selectWebhook+` WHERE tenant = $1 AND enabled ORDER BY id`, int64(m.Tenant)); err != nil {
+			if list, err = sqldb.All(ctx, tx, scan, selectWebhook+` WHERE tenant = $1 AND owner = '' AND enabled ORDER BY id`, int64(m.Tenant)); err != nil {
 				return wrap("find webhooks", err)
 			}
 			hooks[m.Tenant] = list
@@ -114,7 +114,7 @@ func (s *Service) Replay(ctx context.Context, tenant uint32, actor, id, delivery
 		if err := s.requeue(ctx, tx, []string{d.ID}); err != nil {
 			return err
 		}
-		if err := audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: actor, Action: "webhook.replay", Object: w.ID, Detail: map[string]any{"delivery": d.ID}}); err != nil {
+		if err := audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: actor, Action: s.owner.words().noun + ".replay", Object: w.ID, Detail: map[string]any{"delivery": d.ID}}); err != nil {
 			return err
 		}
 		d, err = deliveryByID(ctx, tx, w.ID, delivery)
@@ -127,9 +127,9 @@ func (s *Service) Replay(ctx context.Context, tenant uint32, actor, id, delivery
 }
 
 func (s *Service) replayable(ctx context.Context, tx *sqldb.DB, tenant uint32, id string) (*Webhook, error) {
-	w, err := byID(ctx, tx, tenant, id)
+	w, err := s.byID(ctx, tx, tenant, id)
 	if err == nil && !w.Enabled {
-		err = fault.New(fault.Conflict, "the webhook is disabled: enable it first")
+		err = fault.New(fault.Conflict, "%s is disabled: enable it first", s.owner.words().lower)
 	}
 	return w, err
 }
@@ -197,7 +197,7 @@ func (s *Service) ReplayRange(ctx context.Context, tenant uint32, actor, id stri
 			}
 			n.New, n.More = made, n.More || more
 		}
-		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: actor, Action: "webhook.replay", Object: w.ID, Detail: map[string]any{
+		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: actor, Action: s.owner.words().noun + ".replay", Object: w.ID, Detail: map[string]any{
 			"from": r.From, "to": r.To, "states": r.States, "again": n.Again, "new": n.New,
 		}})
 	})

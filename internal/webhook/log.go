@@ -31,7 +31,7 @@ func (s *Service) Deliveries(ctx context.Context, tenant uint32, id string, q Lo
 	in := func(st State) bool { return len(q.States) == 0 || slices.Contains(q.States, st) }
 	const where = ` WHERE webhook_id = $1 AND ((state = 'PENDING' AND $2) OR (state = 'DELIVERED' AND $3) OR (state = 'FAILED' AND $4)) AND ($5 = '' OR event = $5) AND ($6 = '' OR object = $6)`
 	err = s.db.View(ctx, func(tx *sqldb.DB) error {
-		w, err := byID(ctx, tx, tenant, id)
+		w, err := s.byID(ctx, tx, tenant, id)
 		if err != nil {
 			return err
 		}
@@ -47,7 +47,7 @@ func (s *Service) Deliveries(ctx context.Context, tenant uint32, id string, q Lo
 
 // Delivery returns one delivery of the tenant's webhook.
 func (s *Service) Delivery(ctx context.Context, tenant uint32, id, delivery string) (*Delivery, error) {
-	w, err := byID(ctx, s.db, tenant, id)
+	w, err := s.byID(ctx, s.db, tenant, id)
 	if err != nil {
 		return nil, wrap("get delivery", err)
 	}

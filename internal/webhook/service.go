@@ -34,7 +34,8 @@ type Config struct {
 // Service is the use cases. It is safe for use by several goroutines.
 type Service struct {
 	Config
-	db *sqldb.DB
+	db    *sqldb.DB
+	owner Owner // whose receivers it speaks of
 }
 
 // New returns the use cases.
@@ -86,7 +87,7 @@ func (s *Service) Create(ctx context.Context, tenant uint32, actor string, d Dra
 	secret := newSecret()
 	w.secret = s.Sealer.Seal(tenant, purpose(w.ID), []byte(secret))
 	err = s.db.Tx(ctx, func(tx *sqldb.DB) error {
-		n, err := sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT count(*) FROM webhook WHERE tenant = $1`, int64(tenant))
+		n, err := sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT count(*) FROM webhook WHERE tenant = $1 AND owner = ''`, int64(tenant))
 		if err != nil {
 			return err
 		}
@@ -141,7 +142,7 @@ func (s *Service) checkTarget(w *Webhook) error {
 }
 
 func nameFree(ctx context.Context, tx *sqldb.DB, w *Webhook) error {
-	other, err := sqldb.All(ctx, tx, sqldb.Value[string], `SELECT id FROM webhook WHERE tenant = $1 AND lower(name) = lower($2) AND id <> $3`, int64(w.Tenant), w.Name, w.ID)
+	other, err := sqldb.All(ctx, tx, sqldb.Value[string], `SELECT id FROM webhook WHERE tenant = $1 AND owner = '' AND lower(name) = lower($2) AND id <> $3`, int64(w.Tenant), w.Name, w.ID)
 	if err == nil && len(other) > 0 {
 		return fault.New(fault.Conflict, "there is a webhook of that name: %s", other[0]).In("name")
 	}
@@ -186,13 +187,13 @@ func (s *Service) Keys(w *Webhook) ([][]byte, error) {
 	return keys, nil
 }
 
-const selectWebhook = `SELECT id, tenant, name, url, format, events, filters, enabled, disabled_reason, secret, old_secret, old_until, failures, failing_since, not_before,
+const selectWebhook = `SELECT id, tenant, owner, name, url, format, events, filters, enabled, disabled_reason, secret, old_secret, old_until, failures, failing_since, not_before,
 	last_success, last_failure, last_error, holder, lease_until, version, created_at, created_by, updated_at FROM webhook`
 
 func scan(rows *sql.Rows, w *Webhook) error {
 	var tenant int64
 	var events, filters string
-	err := rows.Scan(&w.ID, &tenant, &w.Name, &w.URL, &w.Format, &events, &filters, &w.Enabled, &w.DisabledReason, &w.secret, &w.oldSecret, sqldb.MicrosOrNull(&w.OldSecretUntil),
+	err := rows.Scan(&w.ID, &tenant, &w.Owner, &w.Name, &w.URL, &w.Format, &events, &filters, &w.Enabled, &w.DisabledReason, &w.secret, &w.oldSecret, sqldb.MicrosOrNull(&w.OldSecretUntil),
 		&w.Failures, sqldb.MicrosOrNull(&w.FailingSince), sqldb.Micros(&w.NotBefore), sqldb.MicrosOrNull(&w.LastSuccess), sqldb.MicrosOrNull(&w.LastFailure), &w.LastError,
 		&w.holder, sqldb.Micros(&w.leaseUntil), &w.Version, sqldb.Micros(&w.CreatedAt), &w.CreatedBy, sqldb.Micros(&w.UpdatedAt))
 	if err != nil {
@@ -215,11 +216,11 @@ func encode(w *Webhook) (events, filters string) {
 }
 
 // byID returns the tenant's webhook of that id.
-func byID(ctx context.Context, db *sqldb.DB, tenant uint32, id string) (*Webhook, error) {
+func (s *Service) byID(ctx context.Context, db *sqldb.DB, tenant uint32, id string) (*Webhook, error) {
 	if !isID(id) {
 		return nil, errNoWebhook
 	}
-	w, err := sqldb.One(ctx, db, scan, selectWebhook+` WHERE id = $1 AND tenant = $2`, id, int64(tenant))
+	w, err := sqldb.One(ctx, db, scan, selectWebhook+` WHERE id = $1 AND tenant = $2 AND owner = $3`, id, int64(tenant), string(s.owner))
 	if errors.Is(err, fault.NotFound) {
 		return nil, errNoWebhook
 	}
@@ -233,7 +234,7 @@ func isID(s string) bool {
 
 // Get returns the tenant's webhook of that id.
 func (s *Service) Get(ctx context.Context, tenant uint32, id string) (*Webhook, error) {
-	w, err := byID(ctx, s.db, tenant, id)
+	w, err := s.byID(ctx, s.db, tenant, id)
 	if err != nil {
 		return nil, wrap("get webhook", err)
 	}
@@ -251,7 +252,7 @@ type Query struct {
 
 // List returns one page of the tenant's webhooks and how many there are.
 func (s *Service) List(ctx context.Context, tenant uint32, q Query) (list []Webhook, total int64, err error) {
-	all, err := sqldb.All(ctx, s.db, scan, selectWebhook+` WHERE tenant = $1 ORDER BY id`, int64(tenant))
+	all, err := sqldb.All(ctx, s.db, scan, selectWebhook+` WHERE tenant = $1 AND owner = $2 ORDER BY id`, int64(tenant), string(s.owner))
 	if err != nil {
 		return nil, 0, wrap("list webhooks", err)
 	}

@@ -19,6 +19,7 @@ import (
 type Webhook struct {
 	ID             string // UUIDv7
 	Tenant         uint32
+	Owner          Owner // what it serves
 	Name           string
 	URL            string
 	Format         Format
@@ -61,9 +62,14 @@ const (
 	Slack    Format = "slack"
 	Teams    Format = "teams"
 	Discord  Format = "discord"
+
+	// Those of receivers that are not webhooks.
+	Mail   Format = "mail"
+	Syslog Format = "syslog"
+	Full   Format = "full" // the documented payload and everything else that is known
 )
 
-// Formats lists the formats.
+// Formats lists the formats of webhooks.
 var Formats = []Format{Standard, Slack, Teams, Discord}
 
 // FormatOf recognises a receiver that demands a body of its own, by its host.
