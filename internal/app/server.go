@@ -305,6 +305,7 @@ func (s *Server) openHTTP(apiHandler http.Handler) {
 		Handler:   mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	s.http.RegisterOnShutdown(s.telling.notices.CloseStreams)
 }
 
 func (s *Server) metricsPage() http.Handler {
@@ -372,6 +373,8 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 			s.logs.Run,
 			s.detection.jobs.Run,
 			s.telling.notifier.Run,
+			s.telling.notices.Run,
+			s.telling.connectors.Run,
 			s.indicators.matcher.Run,
 			s.indicators.feeds.Run,
 			s.watchIncidents,
