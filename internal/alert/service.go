@@ -47,6 +47,12 @@ type TellFunc func(ctx context.Context, tx *sqldb.DB, a *Alert) error
 // that nobody is told. It is for assembling a server, before the service is used.
 func (s *Service) SetTell(f TellFunc) { s.tell = f }
 
+// In returns the use cases that change and read single alerts inside the caller's
+// transaction tx.
+func (s *Service) In(tx *sqldb.DB) *Service {
+	return &Service{db: tx, limits: s.limits, stormLimit: s.stormLimit, tell: s.tell, vocabularies: map[uint32]*cachedVocabulary{}}
+}
+
 var errNoAlert = fault.New(fault.NotFound, "no such alert")
 
 // Get returns the tenant's alert of that id with all that belongs to it. An id that

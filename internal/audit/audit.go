@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"hash"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,6 +25,12 @@ import (
 
 // System is the actor of what KYRA does by itself.
 const System = "system"
+
+// Playbook stands before the name of a playbook that is the actor.
+const Playbook = "playbook:"
+
+// Automatic tells whether an actor is a playbook and no person.
+func Automatic(actor string) bool { return strings.HasPrefix(actor, Playbook) }
 
 // An Entry is one change to record.
 type Entry struct {

@@ -260,7 +260,7 @@ func (s *Service) write(ctx context.Context, tx *sqldb.DB, now time.Time, actor 
 
 // acknowledge notes that a person does something about the incident, if it is the first time.
 func acknowledge(ctx context.Context, tx *sqldb.DB, now time.Time, actor, id string) error {
-	if actor == audit.System {
+	if actor == audit.System || audit.Automatic(actor) {
 		return nil
 	}
 	_, err := sqldb.Exec(ctx, tx, `UPDATE incident SET acknowledged_at = $1 WHERE id = $2 AND acknowledged_at IS NULL`, now.UnixMicro(), id)

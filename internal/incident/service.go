@@ -52,6 +52,13 @@ func (s *Service) SetTell(f TellFunc) { s.tell = f }
 // the service is used.
 func (s *Service) SetVault(v *vault.Vault) { s.files = v }
 
+// In returns the use cases inside the caller's transaction tx.
+func (s *Service) In(tx *sqldb.DB) *Service {
+	in := *s
+	in.db = tx
+	return &in
+}
+
 // New returns the use cases on db; the zero SLA means DefaultSLA.
 func New(db *sqldb.DB, alerts *alert.Service, sla SLA) *Service {
 	if sla == (SLA{}) {
