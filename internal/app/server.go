@@ -25,6 +25,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/ingest"
 	"github.com/kyra-mdr/kyra/internal/logsource"
 	"github.com/kyra-mdr/kyra/internal/pipeline"
+	"github.com/kyra-mdr/kyra/internal/playbook"
 	"github.com/kyra-mdr/kyra/internal/privacy"
 	"github.com/kyra-mdr/kyra/internal/queue"
 	"github.com/kyra-mdr/kyra/internal/retention"
@@ -70,6 +71,7 @@ type Server struct {
 	integrity  integrity
 	telling    telling
 	indicators indicators
+	observers  observers
 	pipeline   *pipeline.Pipeline
 	keeper     *retention.Keeper
 }
@@ -157,11 +159,12 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	if err := s.openLogSources(ctx, now, zone); err != nil {
 		return err
 	}
+	s.openObservers(now)
 	s.pipeline = pipeline.New(pipeline.Config{
 		Days:  days,
 		Queue: s.queue, Archive: s.archive, Store: s.store, DB: s.db, Rulesets: s.detection.rulesets.get, Sources: s.sources,
 		Record: s.detection.record, Zone: zone, Metrics: pipeline.NewMetrics(s.metrics), Log: s.log, Now: now,
-		Observe: s.detection.sights.Observe, Sample: s.detection.rulesets.observe,
+		Observe: s.observe, Sample: s.detection.rulesets.observe,
 		Enrich:   s.indicators.matcher.Enrich,
 		Settings: s.logs.For, Seen: s.logs.Observe,
 	})
@@ -188,6 +191,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 		DB: s.db, Keys: keys, Alerts: s.detection.alerts, Incidents: s.detection.incidents, Rules: s.detection.rules, Sources: s.sources, Fleet: s.fleet, CollectorAddress: s.collectorAddress, Privacy: s.privacy, Events: s.store,
 		Sight: s.detection.sights, Workbench: s.detection.workbench, Quarantine: s.integrity.quarantine, Canary: s.detection.canary, ServerTenant: first.Number, Jobs: s.detection.jobs, LogSources: s.logs, Webhooks: s.telling.hooks, Notifier: s.telling.notifier, Ingest: s.ingestHTTP, Log: s.log, Now: now, Version: Version(),
 		Signer:  s.signer,
+		Assets:  s.observers.assets,
 		Exports: s.exports,
 	})
 	if err != nil {
@@ -317,6 +321,7 @@ func (s *Server) metricsPage() http.Handler {
 		s.detection.books.writeMetrics(w)
 		s.privacy.WriteMetrics(w)
 		s.detection.canary.WriteMetrics(w)
+		s.observers.writeMetrics(w)
 		fmt.Fprintf(w, "kyra_detect_left_out_rules %d\n", s.detection.rulesets.leftOut())
 		if messages, bytes, err := s.queue.Backlog(r.Context()); err == nil {
 			fmt.Fprintf(w, "kyra_queue_messages %d\nkyra_queue_bytes %d\n", messages, bytes)
@@ -371,8 +376,10 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 			s.detection.books.run,
 			s.detection.sights.Run,
 			s.logs.Run,
+			s.observers.assets.Run,
 			s.detection.jobs.Run,
 			s.telling.notifier.Run,
+			s.playbooks.Run,
 			s.telling.notices.Run,
 			s.telling.connectors.Run,
 			s.indicators.matcher.Run,
@@ -412,9 +419,10 @@ func (s *Server) serveHTTP(ctx context.Context) error {
 		}
 		done <- err
 	})
-	defer stop()
 	err := s.http.Serve(s.agents.front.API())
-	if !errors.Is(err, http.ErrServerClosed) {
+	// The same stop closes the front: either of the two may be first.
+	if stopped := ctx.Err() != nil && errors.Is(err, net.ErrClosed); !stopped && !errors.Is(err, http.ErrServerClosed) {
+		stop()
 		return fmt.Errorf("serve the API: %w", err)
 	}
 	if err := <-done; err != nil {
