@@ -30,6 +30,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/notify"
 	"github.com/kyra-mdr/kyra/internal/privacy"
 	"github.com/kyra-mdr/kyra/internal/quarantine"
+	"github.com/kyra-mdr/kyra/internal/risk"
 	"github.com/kyra-mdr/kyra/internal/rule"
 	"github.com/kyra-mdr/kyra/internal/sight"
 	"github.com/kyra-mdr/kyra/internal/source"
@@ -63,6 +64,8 @@ type Config struct {
 	Canary       *canary.Service     // nil: one that lists what others ran
 	Quarantine   *quarantine.Service // nil: one that lists; its re-runs are another process's
 	ServerTenant uint32              // the tenant that sees the server's own figures; 0: none
+
+	Risk *risk.Service // nil: one that shows what others computed
 
 	Exports *Exports // nil: exports are written to the caller only
 
@@ -138,6 +141,7 @@ func New(c Config) (http.Handler, error) {
 	}
 	c.openWorkbench()
 	c.openQuarantine()
+	c.openRisk()
 	a := &api{Config: c, log: c.Log, mux: http.NewServeMux(), limits: newFixedWindow(), searching: make(chan struct{}, c.Searches), uploading: make(chan struct{}, maxUploads)}
 	a.writing, a.resources = make(chan struct{}, maxExports), map[string]*exported{}
 	a.importer = &content.Importer{Rules: c.Rules, Sight: c.Sight}
@@ -166,6 +170,7 @@ func New(c Config) (http.Handler, error) {
 	a.quarantine()
 	a.ledger()
 	a.canary()
+	a.risk()
 	a.missing()
 	a.mux.HandleFunc("POST "+ingestPath, a.ingest)
 	if err := a.documentation(); err != nil {

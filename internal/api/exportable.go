@@ -7,6 +7,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/alert"
 	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/incident"
+	"github.com/kyra-mdr/kyra/internal/risk"
 	"github.com/kyra-mdr/kyra/internal/rule"
 )
 
@@ -22,6 +23,9 @@ func (a *api) exportable() []*exported {
 		exporting("detection-rules", "/siem/rules", ruleFilters(), func(ctx context.Context, c *call) iter.Seq2[rule.Rule, error] {
 			return a.Rules.Stream(ctx, c.Tenant.Number, ruleFilter(c.query))
 		}, ruleOf),
+		exporting("risk-intelligence", "/risk-intelligence", riskFilters(), func(ctx context.Context, c *call) iter.Seq2[risk.Entity, error] {
+			return a.Risk.Stream(ctx, c.Tenant.Number, riskFilter(c.query))
+		}, riskOf),
 		exporting("audit-logs", "/audit-logs", auditFilters(), func(ctx context.Context, c *call) iter.Seq2[audit.Stored, error] {
 			return audit.Stream(ctx, a.DB, c.Tenant.Number, auditFilter(c.query))
 		}, auditOf),

@@ -29,6 +29,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/privacy"
 	"github.com/kyra-mdr/kyra/internal/queue"
 	"github.com/kyra-mdr/kyra/internal/retention"
+	"github.com/kyra-mdr/kyra/internal/risk"
 	"github.com/kyra-mdr/kyra/internal/run"
 	"github.com/kyra-mdr/kyra/internal/source"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
@@ -72,6 +73,7 @@ type Server struct {
 	telling    telling
 	indicators indicators
 	observers  observers
+	risk       *risk.Service
 	pipeline   *pipeline.Pipeline
 	keeper     *retention.Keeper
 }
@@ -125,6 +127,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	if err := s.openDetection(ctx, now); err != nil {
 		return err
 	}
+	s.openRisk(now)
 	known, err := pipeline.Base(ctx, s.db)
 	if err != nil {
 		return err
@@ -193,6 +196,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 		Signer:  s.signer,
 		Assets:  s.observers.assets,
 		Exports: s.exports,
+		Risk:    s.risk,
 	})
 	if err != nil {
 		return err
@@ -378,6 +382,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 			s.logs.Run,
 			s.observers.assets.Run,
 			s.detection.jobs.Run,
+			s.risk.Run,
 			s.telling.notifier.Run,
 			s.playbooks.Run,
 			s.telling.notices.Run,

@@ -115,7 +115,7 @@ type Part struct {
 	Contribution
 	Base       float64       `json:"base"` // of its severity
 	Confidence float64       `json:"confidence"`
-	Verdict    float64       `json:"verdictFactor"`
+	Factor     float64       `json:"verdictFactor"` // of its verdict
 	Repeats    float64       `json:"repeats"`
 	Indicator  float64       `json:"indicatorFactor"`
 	Decay      float64       `json:"decay"`

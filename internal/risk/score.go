@@ -44,7 +44,7 @@ func (s *Settings) explain(all []Contribution, confidence map[string]float64, wo
 
 // part weighs one alert.
 func (s *Settings) part(c Contribution, confidence map[string]float64, worth float64, now time.Time) Part {
-	p := Part{Contribution: c, Base: s.Severity[c.Severity], Confidence: 1, Verdict: s.verdict(&c), Indicator: 1, Age: max(0, now.Sub(c.At))}
+	p := Part{Contribution: c, Base: s.Severity[c.Severity], Confidence: 1, Factor: s.verdict(&c), Indicator: 1, Age: max(0, now.Sub(c.At))}
 	if known, ok := confidence[c.RuleID]; ok {
 		p.Confidence = min(max(known, 0), 1)
 	}
@@ -53,7 +53,7 @@ func (s *Settings) part(c Contribution, confidence map[string]float64, worth flo
 	}
 	p.Repeats = 1 + s.Repeats*math.Log2(float64(max(1, c.Occurrences)))
 	p.Decay = math.Exp2(-p.Age.Hours() / s.HalfLifeHours)
-	p.Weight = p.Base * p.Confidence * p.Verdict * p.Repeats * p.Indicator * p.Decay * worth
+	p.Weight = p.Base * p.Confidence * p.Factor * p.Repeats * p.Indicator * p.Decay * worth
 	return p
 }
 
