@@ -25,6 +25,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/fleet"
 	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/incident"
+	"github.com/kyra-mdr/kyra/internal/intel"
 	"github.com/kyra-mdr/kyra/internal/job"
 	"github.com/kyra-mdr/kyra/internal/logsource"
 	"github.com/kyra-mdr/kyra/internal/notify"
@@ -72,6 +73,9 @@ type Config struct {
 	Webhooks *webhook.Service
 	Notifier *notify.Notifier // sends tests; its Run may be another process's
 
+	Indicators *intel.Service
+	Feeds      *intel.Feeds // its Run may be another process's
+
 	// Ingest serves POST /api/v1/ingest: the caller is known and may write, the
 	// headers of rate limit and request id are set, the body is unread and
 	// unbounded. Its requests do not count against the plan's limit.
@@ -112,6 +116,7 @@ func New(c Config) (http.Handler, error) {
 	for name, missing := range map[string]bool{
 		"DB": c.DB == nil, "Keys": c.Keys == nil, "Alerts": c.Alerts == nil, "Incidents": c.Incidents == nil,
 		"Rules": c.Rules == nil, "Sources": c.Sources == nil, "Fleet": c.Fleet == nil, "Privacy": c.Privacy == nil, "Events": c.Events == nil, "Ingest": c.Ingest == nil, "Log": c.Log == nil, "Signer": c.Signer == nil,
+		"Indicators": c.Indicators == nil, "Feeds": c.Feeds == nil,
 		"Webhooks": c.Webhooks == nil, "Notifier": c.Notifier == nil,
 	} {
 		if missing {
@@ -165,6 +170,7 @@ func New(c Config) (http.Handler, error) {
 	a.logSources()
 	a.keys()
 	a.webhooks()
+	a.indicators()
 	a.ingestTokens()
 	a.masking()
 	a.quarantine()

@@ -7,6 +7,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/alert"
 	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/incident"
+	"github.com/kyra-mdr/kyra/internal/intel"
 	"github.com/kyra-mdr/kyra/internal/risk"
 	"github.com/kyra-mdr/kyra/internal/rule"
 )
@@ -29,5 +30,8 @@ func (a *api) exportable() []*exported {
 		exporting("audit-logs", "/audit-logs", auditFilters(), func(ctx context.Context, c *call) iter.Seq2[audit.Stored, error] {
 			return audit.Stream(ctx, a.DB, c.Tenant.Number, auditFilter(c.query))
 		}, auditOf),
+		exporting("threat-intel-iocs", "/threat-intel-iocs", indicatorFilters(), func(ctx context.Context, c *call) iter.Seq2[intel.Indicator, error] {
+			return a.Indicators.Stream(ctx, c.Tenant.Number, indicatorFilter(c.query))
+		}, a.indicatorOf),
 	}
 }

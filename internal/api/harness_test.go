@@ -53,6 +53,7 @@ type server struct {
 	eventSeq  uint64
 	remote    string
 	tenantSvc *tenant.Service
+	intelDir  string // feeds from files
 }
 
 func (s *server) now() time.Time {
@@ -98,6 +99,7 @@ func newServerOn(tb testing.TB, db *sqldb.DB, change ...func(*Config)) *server {
 	}
 	s.cfg.Webhooks, s.cfg.Notifier = newTelling(tb, s)
 	s.cfg.Fleet = newFleet(tb, s)
+	s.cfg.Indicators, s.cfg.Feeds = newIntel(tb, s)
 	for _, f := range change {
 		f(&s.cfg)
 	}

@@ -211,13 +211,13 @@ func (s *Service) List(ctx context.Context, tenant uint32, q Query) ([]Indicator
 	return list, total, nil
 }
 
-// Stream yields all indicators that f chooses, from one snapshot, the oldest first.
+// Stream yields all indicators that f chooses, from one snapshot, the newest first.
 func (s *Service) Stream(ctx context.Context, tenant uint32, f Filter) iter.Seq2[Indicator, error] {
 	return func(yield func(Indicator, error) bool) {
 		where, args := f.where(tenant, s.now())
 		stopped := false
 		err := s.db.View(ctx, func(tx *sqldb.DB) error {
-			for i, err := range sqldb.Stream(ctx, tx, scanIndicator, `SELECT `+indicatorColumns+` FROM intel_indicator`+where+` ORDER BY id`, args...) {
+			for i, err := range sqldb.Stream(ctx, tx, scanIndicator, `SELECT `+indicatorColumns+` FROM intel_indicator`+where+` ORDER BY id DESC`, args...) {
 				if err != nil {
 					return err
 				}
