@@ -85,7 +85,7 @@ func (s *Service) Run(ctx context.Context) error {
 		if second%60 != 0 {
 			continue
 		}
-		err := errors.Join(s.Watch(ctx), s.Flush(ctx))
+		err := errors.Join(s.adopt(ctx), s.Watch(ctx), s.Flush(ctx))
 		if err == nil && second%3600 == 0 {
 			err = s.forget(ctx)
 		}

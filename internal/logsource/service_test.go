@@ -117,6 +117,19 @@ func (b *bench) live(d time.Duration, hosts ...string) {
 	}
 }
 
+// learn is live for as long as a steady source is learned in, without watching:
+// nothing is silent meanwhile.
+func (b *bench) learn(hosts ...string) {
+	b.t.Helper()
+	for range int(74 * time.Hour / time.Minute) {
+		b.add(time.Minute)
+		for _, h := range hosts {
+			b.sshd(h)
+		}
+	}
+	b.watchNow()
+}
+
 func (b *bench) one(host string) Source {
 	b.t.Helper()
 	list, _, err := b.List(b.t.Context(), 1, Query{Host: host, Size: 10})
@@ -199,7 +212,7 @@ func TestHostileSourcesAreBounded(t *testing.T) {
 
 func TestASteadySourceFallsSilent(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
-		b.live(74*time.Hour, "web1", "web2")
+		b.learn("web1", "web2")
 		b.live(4*time.Minute, "web2")
 		if n := len(b.recorded); n != 0 {
 			t.Fatalf("%d alarms after four minutes", n)
@@ -231,7 +244,7 @@ func TestASteadySourceFallsSilent(t *testing.T) {
 
 func TestADeadCollectorIsNoSilentSource(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
-		b.live(74*time.Hour, "web1")
+		b.learn("web1")
 		b.offline = true
 		b.live(time.Hour)
 		if s := b.one("web1"); len(b.recorded) != 0 || s.Status != StatusOffline {
@@ -285,7 +298,7 @@ func TestMutedAndOwnThreshold(t *testing.T) {
 
 func TestWhoDoesNotListenHearsNothing(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
-		b.live(74*time.Hour, "web1")
+		b.learn("web1")
 		if err := b.flush(t.Context(), true); err != nil {
 			t.Fatal(err)
 		}
@@ -313,7 +326,7 @@ func TestWhoDoesNotListenHearsNothing(t *testing.T) {
 
 func TestSilenceOutlivesARestart(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
-		b.live(74*time.Hour, "web1", "web2")
+		b.learn("web1", "web2")
 		b.live(10*time.Minute, "web2")
 		if err := b.flush(t.Context(), true); err != nil {
 			t.Fatal(err)

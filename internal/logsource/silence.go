@@ -163,6 +163,13 @@ func (s *Service) tell(ctx context.Context, told []*silence, now int64) error {
 	err := s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		var findings []alert.Finding
 		for _, q := range told {
+			another, err := sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT count(*) FROM log_source WHERE tenant = $1 AND id = $2 AND (silent_since > $3 OR last_at > $3)`, int64(q.tenant), q.e.id, q.last/1000)
+			if err != nil {
+				return err
+			}
+			if another > 0 { // server has told it, or has heard the source since
+				continue
+			}
 			if _, err := sqldb.Exec(ctx, tx, `UPDATE log_source SET silent_since = $1 WHERE tenant = $2 AND id = $3`, now/1000, int64(q.tenant), q.e.id); err != nil {
 				return err
 			}

@@ -83,6 +83,7 @@ type entry struct {
 	programs                         []string
 	lastProgram                      string
 	events, unparsed                 int64
+	savedEvents, savedUnparsed       int64 // of these, what is written down
 	quality                          [len(qualities)]int64
 	hours                            hours
 	rhythm                           rhythm

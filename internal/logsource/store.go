@@ -36,14 +36,14 @@ type row struct {
 	id              string
 	key             key
 	first, last     int64
-	silent          any // since when, nil where it is not
-	events, other   int64
+	silent          any   // since when, nil where it is not
+	events, other   int64 // since it was written last
 	seen, proposals string
 	rhythm          string // "" leaves what is there
 }
 
 func (e *entry) row(withRhythm bool) (row, error) {
-	r := row{e: e, id: e.id, key: e.key, first: e.first / 1000, last: e.last / 1000, events: e.events, other: e.unparsed}
+	r := row{e: e, id: e.id, key: e.key, first: e.first / 1000, last: e.last / 1000, events: e.events - e.savedEvents, other: e.unparsed - e.savedUnparsed}
 	if e.silentSince != 0 {
 		r.silent = e.silentSince / 1000
 	}
@@ -84,7 +84,7 @@ func (s *Service) flush(ctx context.Context, all bool) error {
 	for part := range slices.Chunk(rows, rowsAtOnce) {
 		if err := s.write(ctx, part); err != nil {
 			s.observer.mu.Lock()
-			for i := range rows { // some may be written twice
+			for i := range rows { // those that were written had their counts moved on
 				rows[i].e.changed = true
 				rows[i].e.rolled = rows[i].e.rolled || rows[i].rhythm != ""
 			}
@@ -123,12 +123,97 @@ func (s *Service) write(ctx context.Context, rows []row) error {
 		r := &rows[i]
 		args = append(args, int64(r.key.tenant), r.id, r.key.source, r.key.host, r.first, r.last, r.seen, r.events, r.other, r.rhythm, r.proposals, r.silent)
 	}
-	return s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	err := s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		_, err := sqldb.Exec(ctx, tx, `INSERT INTO log_source (tenant, id, source, host, first_at, last_at, seen, events, unparsed, rhythm, proposals, silent_since) VALUES `+sqldb.Rows(len(rows), 12)+`
-			ON CONFLICT (tenant, id) DO UPDATE SET last_at = excluded.last_at, seen = excluded.seen, events = excluded.events, unparsed = excluded.unparsed,
-				proposals = excluded.proposals, silent_since = excluded.silent_since, rhythm = CASE WHEN excluded.rhythm = '' THEN log_source.rhythm ELSE excluded.rhythm END`, args...)
+			ON CONFLICT (tenant, id) DO UPDATE SET events = log_source.events + excluded.events, unparsed = log_source.unparsed + excluded.unparsed, proposals = excluded.proposals,
+				last_at = CASE WHEN excluded.last_at < log_source.last_at THEN log_source.last_at ELSE excluded.last_at END,
+				seen = CASE WHEN excluded.last_at < log_source.last_at THEN log_source.seen ELSE excluded.seen END,
+				silent_since = CASE WHEN excluded.last_at < log_source.last_at THEN log_source.silent_since ELSE excluded.silent_since END,
+				rhythm = CASE WHEN excluded.rhythm = '' OR excluded.last_at < log_source.last_at THEN log_source.rhythm ELSE excluded.rhythm END`, args...)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	s.observer.mu.Lock()
+	defer s.observer.mu.Unlock()
+	for i := range rows {
+		rows[i].e.savedEvents += rows[i].events
+		rows[i].e.savedUnparsed += rows[i].other
+	}
+	return nil
+}
+
+const entryColumns = `SELECT tenant, id, source, host, first_at, last_at, seen, events, unparsed, rhythm, proposals, muted, silent_after, COALESCE(silent_since, 0), version FROM log_source`
+
+// adopt takes up what another server on the same database has seen since: who heard a
+// source last owns what is known of it, and only counts are added up. Where there is
+// one server nothing is newer than its own memory.
+func (s *Service) adopt(ctx context.Context) error {
+	type place struct {
+		tenant uint32
+		id     string
+		last   int64
+
+		events, unparsed int64
+	}
+	s.saving.Lock() // or what is written meanwhile would count twice
+	defer s.saving.Unlock()
+	since := s.options.Now().Add(-adoptWithin).UnixMicro()
+	list, err := sqldb.All(ctx, s.db, func(rows *sql.Rows, p *place) error {
+		return rows.Scan(&p.tenant, &p.id, &p.last, &p.events, &p.unparsed)
+	},
+		`SELECT tenant, id, last_at, events, unparsed FROM log_source WHERE last_at > $1`, since)
+	if err != nil {
+		return fmt.Errorf("read log sources of other servers: %w", err)
+	}
+	o := s.observer
+	for _, p := range list {
+		o.mu.Lock()
+		e := o.byID[p.tenant][p.id]
+		newer := e == nil || e.last/1000 < p.last
+		if !newer {
+			e.events += p.events - e.savedEvents
+			e.unparsed += p.unparsed - e.savedUnparsed
+			e.savedEvents, e.savedUnparsed = p.events, p.unparsed
+		}
+		o.mu.Unlock()
+		if !newer {
+			continue
+		}
+		found, err := sqldb.All(ctx, s.db, scanEntry, entryColumns+` WHERE tenant = $1 AND id = $2`, int64(p.tenant), p.id)
+		if err != nil {
+			return fmt.Errorf("read log sources of other servers: %w", err)
+		}
+		for i := range found {
+			o.adopt(&found[i])
+		}
+	}
+	return nil
+}
+
+// adoptWithin is how far back adopt looks: servers write what they saw each minute.
+const adoptWithin = 10 * time.Minute
+
+// adopt replaces what is known of a source by what another server wrote, with what was
+// counted here and is not written yet.
+func (o *observer) adopt(theirs *entry) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if mine := o.byKey[theirs.key]; mine != nil {
+		if mine.last >= theirs.last {
+			return
+		}
+		theirs.events += mine.events - mine.savedEvents
+		theirs.unparsed += mine.unparsed - mine.savedUnparsed
+		theirs.zoneless, theirs.exact, theirs.held = mine.zoneless, mine.exact, mine.held
+		theirs.changed = mine.changed
+		*mine = *theirs
+		return
+	}
+	if len(o.byID[theirs.tenant]) < maxSources && len(o.byKey) < maxAll {
+		o.put(theirs)
+	}
 }
 
 // load reads all sources.
@@ -136,7 +221,7 @@ func (s *Service) load(ctx context.Context) error {
 	o := s.observer
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for e, err := range sqldb.Stream(ctx, s.db, scanEntry, `SELECT tenant, id, source, host, first_at, last_at, seen, events, unparsed, rhythm, proposals, muted, silent_after, COALESCE(silent_since, 0), version FROM log_source`) {
+	for e, err := range sqldb.Stream(ctx, s.db, scanEntry, entryColumns) {
 		if err != nil {
 			return fmt.Errorf("read log sources: %w", err)
 		}
@@ -159,6 +244,7 @@ func scanEntry(rows *sql.Rows, e *entry) error {
 	if err != nil {
 		return err
 	}
+	e.savedEvents, e.savedUnparsed = e.events, e.unparsed
 	e.first, e.last, e.silentSince = e.first*1000, e.last*1000, e.silentSince*1000
 	var x seen
 	if err := json.Unmarshal([]byte(seenText), &x); err != nil {
