@@ -98,7 +98,7 @@ type (
 			Type    string          `json:"type"`
 			Value   string          `json:"value" doc:"In its one form."`
 			Matches bool            `json:"matches" doc:"An event with it would be matched now."`
-			Allowed *AllowedItem    `json:"allowed" nullable:"true" doc:"The entry of the allow-list that keeps it from matching."`
+			Allowed *AllowedItem    `json:"allowed,omitempty" doc:"The entry of the allow-list that keeps it from matching, where there is one."`
 			Content []IndicatorItem `json:"content" nullable:"false" doc:"The value itself, networks that hold it, domains above it; also those that are not active. At most 100."`
 
 			_ struct{} `additionalProperties:"true"`
