@@ -39,6 +39,9 @@ func (s *Server) openTelling(now func() time.Time) error {
 		DB: s.db, Hooks: t.hooks, Sealer: t.sealer, Guard: t.guard, Render: render, Alerts: s.detection.alerts, Events: s.store, Agent: "KYRA/" + Version(), Log: s.log, Now: now,
 	})
 	t.notices = notice.New(notice.Config{DB: s.db, Hooks: t.hooks, Sealer: t.sealer, CheckURL: t.guard.CheckURL, Render: render, Link: notify.Link(s.URL), Log: s.log, Now: now})
+	if err := s.openPlaybooks(now); err != nil {
+		return err
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
@@ -48,6 +51,7 @@ func (s *Server) openTelling(now func() time.Time) error {
 	t.notifier = notify.New(notify.Config{
 		DB: s.db, Hooks: t.hooks, Guard: t.guard, Holder: host + ":" + s.folder.path, Version: Version(), Metrics: s.metrics, Log: s.log, Now: now,
 		Notices: t.notices, Connectors: t.connectors,
+		Playbooks: s.playbooks.Sink,
 	})
 	return nil
 }

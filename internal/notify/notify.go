@@ -30,6 +30,7 @@ type Config struct {
 
 	Notices    *notice.Service
 	Connectors *connector.Service
+	Playbooks  outbox.Sink // nil: messages set no playbook off
 
 	Holder  string // names this server among those of one database, the same after a restart
 	Version string // of the program, for User-Agent
@@ -95,6 +96,9 @@ func New(c Config) *Notifier {
 	}
 	if c.Connectors != nil {
 		n.sinks = append(n.sinks, c.Connectors.Sink)
+	}
+	if c.Playbooks != nil {
+		n.sinks = append(n.sinks, c.Playbooks)
 	}
 	c.Metrics.NewGauge("kyra_webhook_attempts_running", func() float64 { return float64(len(n.fast) + len(n.slow)) })
 	return n
