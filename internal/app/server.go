@@ -71,6 +71,7 @@ type Server struct {
 	owner      uint32 // the default tenant: it is told what concerns the server itself
 	integrity  integrity
 	telling    telling
+	playbooks  *playbook.Service
 	indicators indicators
 	observers  observers
 	risk       *risk.Service
