@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -119,7 +121,21 @@ func (a *api) exports() {
 			a.enter(x.op, w, r, func(w http.ResponseWriter, r *http.Request) { a.export(x, w, r) })
 		})
 	}
+	a.anyExport()
 	a.exportFiles()
+}
+
+// anyExport describes all exports as the reference does, by one path. A name that stands
+// for none is an unknown path.
+func (a *api) anyExport() {
+	names := slices.Sorted(maps.Keys(a.resources))
+	x := &exported{list: "the list of that resource", op: &operation{
+		id: "export", method: http.MethodGet, path: "/export/{resource}", tag: "Export", summary: "Export data as CSV/JSON",
+		doc:    "resource is one of " + strings.Join(names, ", ") + ". Each has the filters of its list: see its own path.",
+		params: []param{{name: "format", doc: "Of the answer.", kind: enum, values: []string{"csv", "json"}, standard: "csv"}},
+	}}
+	a.describeExport(x)
+	a.mux.HandleFunc("GET "+base+x.op.path, func(w http.ResponseWriter, _ *http.Request) { notFound().write(w) })
 }
 
 func (a *api) describeExport(x *exported) {
