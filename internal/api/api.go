@@ -17,6 +17,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/asset"
 	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/canary"
 	"github.com/kyra-mdr/kyra/internal/content"
@@ -67,6 +68,8 @@ type Config struct {
 	ServerTenant uint32              // the tenant that sees the server's own figures; 0: none
 
 	Risk *risk.Service // nil: one that shows what others computed
+
+	Assets *asset.Service // nil: one that lists what others discovered
 
 	Exports *Exports // nil: exports are written to the caller only
 
@@ -145,6 +148,7 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	c.openWorkbench()
+	c.openAssets()
 	c.openQuarantine()
 	c.openRisk()
 	a := &api{Config: c, log: c.Log, mux: http.NewServeMux(), limits: newFixedWindow(), searching: make(chan struct{}, c.Searches), uploading: make(chan struct{}, maxUploads)}
@@ -168,6 +172,7 @@ func New(c Config) (http.Handler, error) {
 	a.valueLists()
 	a.collectors()
 	a.logSources()
+	a.assets()
 	a.keys()
 	a.webhooks()
 	a.indicators()

@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/asset"
 	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/incident"
 	"github.com/kyra-mdr/kyra/internal/intel"
@@ -21,6 +22,9 @@ func (a *api) exportable() []*exported {
 		exporting("incidents", "/incidents", incidentFilters(), func(ctx context.Context, c *call) iter.Seq2[incident.Incident, error] {
 			return a.Incidents.Stream(ctx, c.Tenant.Number, incidentFilter(c.query))
 		}, incidentOf),
+		exporting("assets", "/assets", assetFilters(), func(ctx context.Context, c *call) iter.Seq2[asset.Asset, error] {
+			return a.Assets.Stream(ctx, c.Tenant.Number, assetFilter(c.query))
+		}, assetOf),
 		exporting("detection-rules", "/siem/rules", ruleFilters(), func(ctx context.Context, c *call) iter.Seq2[rule.Rule, error] {
 			return a.Rules.Stream(ctx, c.Tenant.Number, ruleFilter(c.query))
 		}, ruleOf),

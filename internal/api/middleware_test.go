@@ -28,7 +28,7 @@ func TestUnauthenticated(t *testing.T) {
 		{"an unknown key", "/api/v1/alerts", "Authorization: Bearer kyra_0000000000000000000000000000000000000000"},
 		{"a word", "/api/v1/alerts", "Authorization: Bearer YOUR_API_KEY"},
 		{"an empty key", "/api/v1/alerts", "Authorization: Bearer "},
-		{"missing feature", "/api/v1/assets", ""},
+		{"missing feature", "/api/v1/compliance/frameworks", ""},
 	} {
 		headers := []string{}
 		if c.header != "" {

@@ -12,7 +12,6 @@ type absent struct{ id, method, path, tag, summary, what string }
 
 const (
 	noCompliance = "Compliance frameworks, controls, evidence and reports are not part of this version"
-	noAssets     = "The asset inventory is not part of this version"
 )
 
 func (a *api) missing() {
@@ -22,7 +21,6 @@ func (a *api) missing() {
 		{"getCoverage", http.MethodGet, "/compliance/{framework}/coverage", "Compliance", "Get framework coverage", noCompliance},
 		{"collectEvidence", http.MethodPost, "/compliance/evidence/collect", "Compliance", "Auto-collect evidence", noCompliance},
 		{"getReport", http.MethodGet, "/compliance/{framework}/report", "Compliance", "Export PDF report", noCompliance},
-		{"listAssets", http.MethodGet, "/assets", "Assets", "List assets", noAssets},
 		{"exportComplianceControls", http.MethodGet, "/export/compliance-controls", "Export", "Export compliance controls", noCompliance},
 	} {
 		op := huma.Operation{

@@ -75,6 +75,7 @@ type Server struct {
 	indicators indicators
 	observers  observers
 	risk       *risk.Service
+	observers  observers
 	pipeline   *pipeline.Pipeline
 	keeper     *retention.Keeper
 }
