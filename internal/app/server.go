@@ -279,7 +279,7 @@ func (s *Server) openIngest(ctx context.Context, t *tenant.Tenant) error {
 	}
 	number := t.Number
 	s.syslog, err = s.gate.ListenSyslog(ctx, ingest.SyslogConfig{
-		UDP: s.cfg.Syslog.UDP, TCP: s.cfg.Syslog.TCP, TLS: s.cfg.Syslog.TLS, RELP: s.cfg.Syslog.RELP, TLSConfig: secure,
+		UDP: s.cfg.Syslog.UDP, TCP: s.cfg.Syslog.TCP, TLS: s.cfg.Syslog.TLS, RELP: s.cfg.Syslog.RELP, RELPTLS: s.cfg.Syslog.RELPTLS, TLSConfig: secure,
 		Tenant: func() ingest.Tenant { return s.tenants.ingest(number) },
 	})
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"github.com/kyra-mdr/kyra/internal/config"
 )
 
-// syslogTLS returns the settings of the TLS listener, nil where there is none.
+// syslogTLS returns the settings of the TLS listeners for syslog, nil where there are none.
 func syslogTLS(cfg config.Syslog) (*tls.Config, error) {
-	if cfg.TLS == "" {
+	if cfg.TLS == "" && cfg.RELPTLS == "" {
 		return nil, nil
 	}
 	cert, err := tls.LoadX509KeyPair(cfg.Cert, cfg.Key)

@@ -52,6 +52,7 @@ type Syslog struct {
 	TCP      string `yaml:"tcp"`
 	TLS      string `yaml:"tls"`       // RFC 5425
 	RELP     string `yaml:"relp"`      // syslog that is acknowledged
+	RELPTLS  string `yaml:"relp_tls"`  // the same within TLS
 	Cert     string `yaml:"cert"`      // for TLS, PEM
 	Key      string `yaml:"key"`       // for TLS, PEM
 	ClientCA string `yaml:"client_ca"` // if set, senders must show a certificate of this authority
@@ -196,6 +197,7 @@ func (c *Config) Validate() error {
 	address("syslog.tcp", c.Syslog.TCP, false)
 	address("syslog.tls", c.Syslog.TLS, false)
 	address("syslog.relp", c.Syslog.RELP, false)
+	address("syslog.relp_tls", c.Syslog.RELPTLS, false)
 	address("gelf.udp", c.GELF.UDP, false)
 	address("gelf.tcp", c.GELF.TCP, false)
 	address("collectors.listen", c.Collectors.Listen, false)
@@ -203,8 +205,10 @@ func (c *Config) Validate() error {
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		fault("tls", "needs both cert and key")
 	}
-	if c.Syslog.TLS != "" && (c.Syslog.Cert == "" || c.Syslog.Key == "") {
-		fault("syslog.tls", "needs syslog.cert and syslog.key")
+	for key, v := range map[string]string{"syslog.tls": c.Syslog.TLS, "syslog.relp_tls": c.Syslog.RELPTLS} {
+		if v != "" && (c.Syslog.Cert == "" || c.Syslog.Key == "") {
+			fault(key, "needs syslog.cert and syslog.key")
+		}
 	}
 	if _, err := time.LoadLocation(c.Syslog.TimeZone); err != nil {
 		fault("syslog.time_zone", "%q is not a time zone: use a name such as UTC or Asia/Seoul", c.Syslog.TimeZone)

@@ -72,10 +72,10 @@ func TestFaults(t *testing.T) {
 	}
 	cfg := Default()
 	cfg.Listen, cfg.Queue.Partitions, cfg.Log.Level, cfg.Syslog.TLS = "nowhere", 0, "loud", ":6514"
-	cfg.Syslog.RELP, cfg.GELF.UDP, cfg.GELF.TCP = "2514", "12201", "x"
+	cfg.Syslog.RELP, cfg.Syslog.RELPTLS, cfg.GELF.UDP, cfg.GELF.TCP = "2514", "2515", "12201", "x"
 	cfg.Collectors.Listen, cfg.Collectors.Address = "443", "kyra.example"
 	err := cfg.Validate()
-	for _, want := range []string{"listen:", "queue.partitions:", "log.level:", "syslog.tls:", "syslog.relp:", "gelf.udp:", "gelf.tcp:", "collectors.listen:", "collectors.address:"} {
+	for _, want := range []string{"listen:", "queue.partitions:", "log.level:", "syslog.tls:", "syslog.relp:", "syslog.relp_tls:", "gelf.udp:", "gelf.tcp:", "collectors.listen:", "collectors.address:"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("faults %v do not name %s", err, want)
 		}

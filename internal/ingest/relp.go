@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -49,10 +50,25 @@ type relpConnection struct {
 // errUndelivered ends a connection whose messages the queue did not take.
 var errUndelivered = errors.New("queue")
 
+// relpSenders serves connections of RELP, within TLS where secure is there.
+func (s *Syslog) relpSenders(ctx, deliver context.Context, secure *tls.Config) func(net.Conn, *counters, origin) string {
+	return func(conn net.Conn, in *counters, from origin) string {
+		socket := conn
+		defer func() { _ = conn.Close() }()
+		defer context.AfterFunc(ctx, func() { _ = socket.SetReadDeadline(time.Now()) })()
+		if secure != nil {
+			within := s.shakeHands(deliver, socket, secure, from)
+			if within == nil {
+				return "handshake"
+			}
+			conn = within
+		}
+		return s.serveRELP(ctx, deliver, conn, in, from)
+	}
+}
+
 // serveRELP returns why the connection ended.
 func (s *Syslog) serveRELP(ctx, deliver context.Context, conn net.Conn, in *counters, from origin) string {
-	defer func() { _ = conn.Close() }()
-	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })()
 	c := &relpConnection{
 		server: s, conn: conn, in: in, from: from, ctx: ctx, deliver: deliver,
 		batch: s.gate.pool.get(), held: share{server: s},

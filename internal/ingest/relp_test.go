@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -252,4 +253,46 @@ func FuzzRELP(f *testing.F) {
 			t.Fatalf("%d bytes are held for %d", held, len(text))
 		}
 	})
+}
+
+// TestRELPWithinTLS: the same over TLS, and nothing without.
+func TestRELPWithinTLS(t *testing.T) {
+	t.Parallel()
+	s := newSink()
+	g := New(Config{Append: s.Append, Log: testLog(t)})
+	server, err := g.ListenSyslog(t.Context(), SyslogConfig{RELPTLS: "127.0.0.1:0", TLSConfig: certificate(t), Tenant: func() Tenant { return Tenant{Number: 3} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	conn, err := tls.Dial("tcp", server.RELPTLSAddr().String(), &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the test's own certificate
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close() //nolint:errcheck // test is over
+	send(t, conn, relpOpen)
+	expect(t, conn, relpOpened)
+	send(t, conn, relpMessage(2, "<13>one"))
+	expect(t, conn, "2 rsp 6 200 OK\n")
+	if c := s.taken()[0]; c.Input != "relp" || c.Tenant != 3 {
+		t.Errorf("chunk %+v", c)
+	}
+	plain, err := net.Dial("tcp", server.RELPTLSAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close() //nolint:errcheck // test is over
+	send(t, plain, relpOpen)
+	awaitClosed(t, g, "relp", "handshake")
+	if _, err := g.ListenSyslog(t.Context(), SyslogConfig{RELPTLS: "127.0.0.1:0"}); err == nil {
+		t.Error("listens without a certificate")
+	}
 }

@@ -16,12 +16,13 @@ import (
 // SyslogConfig says where to listen for syslog. An empty address is not listened
 // on; a zero limit means its documented default.
 type SyslogConfig struct {
-	UDP  string // "host:port"
-	TCP  string
-	TLS  string
-	RELP string
+	UDP     string // "host:port"
+	TCP     string
+	TLS     string
+	RELP    string
+	RELPTLS string
 
-	// TLSConfig holds the certificate, and the client CAs if senders must show one.
+	// TLSConfig holds the certificate of TLS and RELPTLS, and the client CAs if senders must show one.
 	TLSConfig *tls.Config
 
 	// Tenant is whose logs these are. It is asked for each chunk, so that a
@@ -69,6 +70,7 @@ type Syslog struct {
 	udp       *net.UDPConn
 	tcp, tls  net.Listener
 	relp      net.Listener
+	relpTLS   net.Listener
 	open      atomic.Int64
 	buffered  atomic.Int64 // memory of connections that hold long messages
 	connected errgroup.Group
@@ -137,6 +139,16 @@ func (s *Syslog) listen(ctx context.Context) error {
 		}
 		s.relp = ln
 	}
+	if s.cfg.RELPTLS != "" {
+		if s.cfg.TLSConfig == nil {
+			return errors.New("listen for RELP over TLS: no certificate")
+		}
+		ln, err := lc.Listen(ctx, "tcp", s.cfg.RELPTLS)
+		if err != nil {
+			return fmt.Errorf("listen for RELP over TLS: %w", err)
+		}
+		s.relpTLS = ln
+	}
 	return nil
 }
 
@@ -145,7 +157,7 @@ func (s *Syslog) Close() {
 	if s.udp != nil {
 		_ = s.udp.Close()
 	}
-	for _, ln := range []net.Listener{s.tcp, s.tls, s.relp} {
+	for _, ln := range []net.Listener{s.tcp, s.tls, s.relp, s.relpTLS} {
 		if ln != nil {
 			_ = ln.Close()
 		}
@@ -168,6 +180,9 @@ func (s *Syslog) TLSAddr() net.Addr { return addrOf(s.tls) }
 
 // RELPAddr is the bound address, nil if there is none.
 func (s *Syslog) RELPAddr() net.Addr { return addrOf(s.relp) }
+
+// RELPTLSAddr is the bound address, nil if there is none.
+func (s *Syslog) RELPTLSAddr() net.Addr { return addrOf(s.relpTLS) }
 
 func addrOf(ln net.Listener) net.Addr {
 	if ln == nil {
@@ -198,10 +213,11 @@ func (s *Syslog) Run(ctx context.Context) error {
 		})
 	}
 	if s.relp != nil {
+		all.Go(func() error { return s.accept(ctx, s.relp, InputRELP, s.relpSenders(ctx, deliver, nil)) })
+	}
+	if s.relpTLS != nil {
 		all.Go(func() error {
-			return s.accept(ctx, s.relp, InputRELP, func(conn net.Conn, in *counters, from origin) string {
-				return s.serveRELP(ctx, deliver, conn, in, from)
-			})
+			return s.accept(ctx, s.relpTLS, InputRELP, s.relpSenders(ctx, deliver, s.cfg.TLSConfig))
 		})
 	}
 	err := all.Wait()

@@ -26,15 +26,15 @@ const (
 // accept serves the connections of ln until ctx is done. serve returns why its
 // connection ended, and has closed it.
 func (s *Syslog) accept(ctx context.Context, ln net.Listener, input string, serve func(conn net.Conn, in *counters, from origin) string) error {
-	defer context.AfterFunc(ctx, func() { _ = ln.Close() })()
+	// What the kernel has accepted when the stop comes is served still: its senders
+	// have sent, and a closed listener would reset them.
+	defer context.AfterFunc(ctx, func() { stopAccepting(ln) })()
+	defer func() { _ = ln.Close() }()
 	in := s.gate.stats.of(input)
 	for pause := time.Millisecond; ; {
 		conn, err := ln.Accept()
 		switch {
-		case ctx.Err() != nil:
-			if err == nil {
-				_ = conn.Close()
-			}
+		case err != nil && ctx.Err() != nil:
 			return nil
 		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("accept syslog connections: %w", err)
@@ -59,6 +59,17 @@ func (s *Syslog) accept(ctx context.Context, ln net.Listener, input string, serv
 			in.closed(serve(conn, in, origin{input: input, peer: host(conn.RemoteAddr()), source: s.cfg.Source}))
 			return nil
 		})
+	}
+}
+
+// acceptPause is how long a listener is emptied when stopping: there is nothing to
+// wait for, and senders that connect meanwhile are not to keep it.
+const acceptPause = 50 * time.Millisecond
+
+// stopAccepting lets Accept return what has come, and then fail.
+func stopAccepting(ln net.Listener) {
+	if tcp, ok := ln.(*net.TCPListener); !ok || tcp.SetDeadline(time.Now().Add(acceptPause)) != nil {
+		_ = ln.Close()
 	}
 }
 
@@ -113,14 +124,11 @@ func (c *connection) serve(ctx, deliver context.Context, secure *tls.Config) str
 	socket := c.conn
 	defer context.AfterFunc(ctx, func() { _ = socket.SetReadDeadline(time.Now().Add(drainPause)) })()
 	if secure != nil {
-		conn := tls.Server(socket, secure)
-		shake, cancel := context.WithTimeout(deliver, handshakeTimeout)
-		defer cancel()
-		if err := conn.HandshakeContext(shake); err != nil {
-			c.server.gate.cfg.Log.InfoContext(ctx, "syslog TLS handshake failed", "peer", c.from.peer, "error", err)
+		within := c.server.shakeHands(deliver, socket, secure, c.from)
+		if within == nil {
 			return "handshake"
 		}
-		c.conn = conn
+		c.conn = within
 	}
 
 	reason := c.read(ctx, deliver)
@@ -128,6 +136,19 @@ func (c *connection) serve(ctx, deliver context.Context, secure *tls.Config) str
 	c.collect(deliver)
 	c.flush(deliver)
 	return reason
+}
+
+// shakeHands makes a TLS connection of one that was accepted; nil where the sender
+// does not follow.
+func (s *Syslog) shakeHands(ctx context.Context, socket net.Conn, secure *tls.Config, from origin) net.Conn {
+	conn := tls.Server(socket, secure)
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	if err := conn.HandshakeContext(ctx); err != nil {
+		s.gate.cfg.Log.InfoContext(ctx, "syslog TLS handshake failed", "input", from.input, "peer", from.peer, "error", err)
+		return nil
+	}
+	return conn
 }
 
 // read takes messages until the sender is done, has timed out, or ctx is done.

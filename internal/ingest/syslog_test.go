@@ -531,3 +531,35 @@ func TestQuotas(t *testing.T) {
 		t.Errorf("granted %d without quota", n)
 	}
 }
+
+// TestSyslogStopServesWhatTheKernelAccepted: senders that connected and sent just
+// before the stop have their messages taken, though nobody had accepted them yet.
+func TestSyslogStopServesWhatTheKernelAccepted(t *testing.T) {
+	t.Parallel()
+	s := newSink()
+	g := New(Config{Append: s.Append, Log: testLog(t)})
+	server, err := g.ListenSyslog(t.Context(), SyslogConfig{TCP: "127.0.0.1:0", Tenant: func() Tenant { return Tenant{Number: 3} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 50
+	for i := range n {
+		conn, err := net.Dial("tcp", server.TCPAddr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close() //nolint:errcheck // test is over
+		send(t, conn, fmt.Sprintf("<13>%d\n", i))
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := server.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.count(); got != n {
+		t.Errorf("%d messages are kept, want %d", got, n)
+	}
+	if _, err := net.Dial("tcp", server.TCPAddr().String()); err == nil {
+		t.Error("still accepts")
+	}
+}

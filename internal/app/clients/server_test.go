@@ -25,7 +25,8 @@ import (
 // A server is `kyra serve` of the tree under test.
 type server struct {
 	data, url, key, token string
-	udp, tcp, tls, relp   string
+	udp, tcp, tls         string
+	relp, relpTLS         string
 	ca                    string // PEM file that syslog's certificate can be checked with
 }
 
@@ -39,10 +40,10 @@ func startServer(t *testing.T) *server {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	cert, key := certificate(t)
-	s := &server{data: filepath.Join(dir, "data"), udp: freeAddr(t), tcp: freeAddr(t), tls: freeAddr(t), relp: freeAddr(t), ca: cert}
+	s := &server{data: filepath.Join(dir, "data"), udp: freeAddr(t), tcp: freeAddr(t), tls: freeAddr(t), relp: freeAddr(t), relpTLS: freeAddr(t), ca: cert}
 	file := filepath.Join(dir, "kyra.yaml")
-	text := fmt.Sprintf("data: %s\nlisten: 127.0.0.1:0\nretention: {min_free_bytes: 1MiB}\nsyslog:\n  udp: %s\n  tcp: %s\n  tls: %s\n  relp: %s\n  cert: %s\n  key: %s\n",
-		s.data, s.udp, s.tcp, s.tls, s.relp, cert, key)
+	text := fmt.Sprintf("data: %s\nlisten: 127.0.0.1:0\nretention: {min_free_bytes: 1MiB}\nsyslog:\n  udp: %s\n  tcp: %s\n  tls: %s\n  relp: %s\n  relp_tls: %s\n  cert: %s\n  key: %s\n",
+		s.data, s.udp, s.tcp, s.tls, s.relp, s.relpTLS, cert, key)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
