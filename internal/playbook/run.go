@@ -61,6 +61,18 @@ type Run struct {
 	slow                             bool
 }
 
+// About returns the alert or incident that the run is on, and the incident that a step
+// made; "" for none.
+func (r *Run) About() (alertID, incidentID string) {
+	switch r.Kind {
+	case kindAlert:
+		return r.Object, r.incident
+	case kindIncident:
+		return "", r.Object
+	}
+	return "", r.incident
+}
+
 // A StepLog is what became of one step.
 type StepLog struct {
 	Place           int

@@ -365,9 +365,6 @@ type Query struct {
 
 // List returns one page and how many there are.
 func (s *Service) List(ctx context.Context, tenant uint32, q Query) ([]Playbook, int64, error) {
-	if err := s.db.Tx(ctx, func(tx *sqldb.DB) error { return s.ensure(ctx, tx, tenant) }); err != nil {
-		return nil, 0, wrap("list playbooks", err)
-	}
 	var all []Playbook
 	for p, err := range s.Stream(ctx, tenant, q.Filter) {
 		if err != nil {
@@ -402,6 +399,10 @@ func (s *Service) List(ctx context.Context, tenant uint32, q Query) ([]Playbook,
 func (s *Service) Stream(ctx context.Context, tenant uint32, f Filter) iter.Seq2[Playbook, error] {
 	return func(yield func(Playbook, error) bool) {
 		stopped := errors.New("stopped")
+		if err := s.db.Tx(ctx, func(tx *sqldb.DB) error { return s.ensure(ctx, tx, tenant) }); err != nil {
+			yield(Playbook{}, wrap("list playbooks", err))
+			return
+		}
 		err := s.db.View(ctx, func(tx *sqldb.DB) error {
 			for p, err := range sqldb.Stream(ctx, tx, scan, selectPlaybook+` WHERE p.tenant = $1 ORDER BY p.id`, int64(tenant)) {
 				if err != nil {

@@ -26,6 +26,12 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Message)
 }
 
+// Wrong returns what is wrong with a document, nil where err is of another kind or nil.
+func Wrong(err error) *Error {
+	e, _ := errors.AsType[*Error](err)
+	return e
+}
+
 // A node is a YAML value with its place.
 type node struct {
 	kind         nodeKind
