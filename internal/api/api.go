@@ -22,6 +22,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/canary"
 	"github.com/kyra-mdr/kyra/internal/content"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
+	"github.com/kyra-mdr/kyra/internal/exposure"
 	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/fleet"
 	"github.com/kyra-mdr/kyra/internal/identity"
@@ -68,6 +69,8 @@ type Config struct {
 	ServerTenant uint32              // the tenant that sees the server's own figures; 0: none
 
 	Risk *risk.Service // nil: one that shows what others computed
+
+	Exposure *exposure.Service // nil: one that lists what others found
 
 	Assets *asset.Service // nil: one that lists what others discovered
 
@@ -151,6 +154,7 @@ func New(c Config) (http.Handler, error) {
 	c.openAssets()
 	c.openQuarantine()
 	c.openRisk()
+	c.openExposure()
 	a := &api{Config: c, log: c.Log, mux: http.NewServeMux(), limits: newFixedWindow(), searching: make(chan struct{}, c.Searches), uploading: make(chan struct{}, maxUploads)}
 	a.writing, a.resources = make(chan struct{}, maxExports), map[string]*exported{}
 	a.importer = &content.Importer{Rules: c.Rules, Sight: c.Sight}
@@ -182,6 +186,7 @@ func New(c Config) (http.Handler, error) {
 	a.ledger()
 	a.canary()
 	a.risk()
+	a.subdomains()
 	a.missing()
 	a.mux.HandleFunc("POST "+ingestPath, a.ingest)
 	if err := a.documentation(); err != nil {

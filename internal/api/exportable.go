@@ -7,6 +7,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/alert"
 	"github.com/kyra-mdr/kyra/internal/asset"
 	"github.com/kyra-mdr/kyra/internal/audit"
+	"github.com/kyra-mdr/kyra/internal/exposure"
 	"github.com/kyra-mdr/kyra/internal/incident"
 	"github.com/kyra-mdr/kyra/internal/intel"
 	"github.com/kyra-mdr/kyra/internal/risk"
@@ -31,6 +32,9 @@ func (a *api) exportable() []*exported {
 		exporting("risk-intelligence", "/risk-intelligence", riskFilters(), func(ctx context.Context, c *call) iter.Seq2[risk.Entity, error] {
 			return a.Risk.Stream(ctx, c.Tenant.Number, riskFilter(c.query))
 		}, riskOf),
+		exporting("subdomains", "/subdomains", subdomainFilters(), func(ctx context.Context, c *call) iter.Seq2[exposure.Name, error] {
+			return a.Exposure.Stream(ctx, c.Tenant.Number, subdomainFilter(c.query))
+		}, subdomainOf),
 		exporting("audit-logs", "/audit-logs", auditFilters(), func(ctx context.Context, c *call) iter.Seq2[audit.Stored, error] {
 			return audit.Stream(ctx, a.DB, c.Tenant.Number, auditFilter(c.query))
 		}, auditOf),

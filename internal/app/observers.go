@@ -23,6 +23,7 @@ func (s *Server) openObservers(now func() time.Time) {
 func (s *Server) observe(e *event.Event) {
 	s.detection.sights.Observe(e)
 	s.observers.assets.Observe(e)
+	s.exposure.Observe(e)
 }
 
 func (o *observers) writeMetrics(w io.Writer) {

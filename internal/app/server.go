@@ -20,6 +20,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/config"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/fault"
+	"github.com/kyra-mdr/kyra/internal/exposure"
 	"github.com/kyra-mdr/kyra/internal/fleet"
 	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/ingest"
@@ -75,6 +76,7 @@ type Server struct {
 	indicators indicators
 	observers  observers
 	risk       *risk.Service
+	exposure   *exposure.Service
 	observers  observers
 	pipeline   *pipeline.Pipeline
 	keeper     *retention.Keeper
@@ -201,6 +203,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 		Assets:     s.observers.assets,
 		Exports:    s.exports,
 		Risk:       s.risk,
+		Exposure:   s.exposure,
 	})
 	if err != nil {
 		return err
@@ -387,6 +390,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 			s.observers.assets.Run,
 			s.detection.jobs.Run,
 			s.risk.Run,
+			s.exposure.Run,
 			s.telling.notifier.Run,
 			s.playbooks.Run,
 			s.telling.notices.Run,

@@ -45,6 +45,7 @@ func (s *Service) Load(ctx context.Context) error {
 			views[tenant] = v
 		}
 		v.domains[r.name] = true
+		v.lengths[len(r.name)/64] |= 1 << (len(r.name) % 64)
 	}
 	s.views.Store(&views)
 	return nil

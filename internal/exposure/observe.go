@@ -44,7 +44,8 @@ func sourceBits(names []string) (bits uint8) {
 
 // A view is what one tenant's events show of its domains.
 type view struct {
-	domains map[string]bool // names; never changed once the view is in use
+	domains map[string]bool        // names; never changed once the view is in use
+	lengths [maxName/64 + 1]uint64 // which lengths these names have
 
 	mu    *sync.Mutex
 	names map[string]*sighting
@@ -95,29 +96,15 @@ func (s *Service) Observe(e *event.Event) {
 
 // see takes note of a name that lies under one of the tenant's domains.
 func (s *Service) see(v *view, e *event.Event, text string, source uint8) {
-	var lower [maxName + 1]byte
-	if len(text) > len(lower) {
+	if i := strings.IndexByte(text, ':'); i >= 0 { // a port, in HTTP's Host
+		text = text[:i]
+	}
+	text = strings.TrimSuffix(text, ".")
+	if len(text) > maxName || !v.owns(text) {
 		return
 	}
-	n := 0
-	for n < len(text) {
-		c := text[n]
-		switch {
-		case c >= 'A' && c <= 'Z':
-			c |= 0x20
-		case c == ':': // a port, in HTTP's Host
-			text = text[:n]
-			continue
-		}
-		lower[n] = c
-		n++
-	}
-	if n > 0 && lower[n-1] == '.' {
-		n--
-	}
-	if !v.owns(lower[:n]) {
-		return
-	}
+	var lower [maxName]byte
+	n := lowerInto(lower[:], text)
 	at := min(e.Time, e.Arrived)
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -146,19 +133,41 @@ func (s *Service) see(v *view, e *event.Event, text string, source uint8) {
 	x.look(e, source)
 }
 
-// owns tells whether the name ends in one of the domains.
-func (v *view) owns(name []byte) bool {
+// owns tells whether the name ends in one of the domains. Most names that do not have no
+// ending as long as one of them.
+func (v *view) owns(name string) bool {
 	labels := 0
 	for i := len(name) - 1; i >= 0 && labels <= maxDomainLabels; i-- {
 		if name[i] != '.' {
 			continue
 		}
 		labels++
-		if v.domains[string(name[i+1:])] {
+		if v.domain(name[i+1:]) {
 			return true
 		}
 	}
-	return v.domains[string(name)]
+	return v.domain(name)
+}
+
+func (v *view) domain(name string) bool {
+	n := len(name)
+	if v.lengths[n/64]&(1<<(n%64)) == 0 {
+		return false
+	}
+	var lower [maxName]byte
+	return v.domains[string(lower[:lowerInto(lower[:], name)])]
+}
+
+// lowerInto writes the text in lower case, as far as it is ASCII, and returns its length.
+func lowerInto(to []byte, text string) int {
+	for i := range len(text) {
+		c := text[i]
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		to[i] = c
+	}
+	return len(text)
 }
 
 // unanswered tells whether a DNS event says that the name does not exist.
