@@ -31,6 +31,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/job"
 	"github.com/kyra-mdr/kyra/internal/logsource"
 	"github.com/kyra-mdr/kyra/internal/notify"
+	"github.com/kyra-mdr/kyra/internal/playbook"
 	"github.com/kyra-mdr/kyra/internal/privacy"
 	"github.com/kyra-mdr/kyra/internal/quarantine"
 	"github.com/kyra-mdr/kyra/internal/risk"
@@ -75,6 +76,8 @@ type Config struct {
 	Assets *asset.Service // nil: one that lists what others discovered
 
 	Exports *Exports // nil: exports are written to the caller only
+
+	Playbooks *playbook.Service
 
 	Webhooks *webhook.Service
 	Notifier *notify.Notifier // sends tests; its Run may be another process's
@@ -123,6 +126,7 @@ func New(c Config) (http.Handler, error) {
 		"DB": c.DB == nil, "Keys": c.Keys == nil, "Alerts": c.Alerts == nil, "Incidents": c.Incidents == nil,
 		"Rules": c.Rules == nil, "Sources": c.Sources == nil, "Fleet": c.Fleet == nil, "Privacy": c.Privacy == nil, "Events": c.Events == nil, "Ingest": c.Ingest == nil, "Log": c.Log == nil, "Signer": c.Signer == nil,
 		"Indicators": c.Indicators == nil, "Feeds": c.Feeds == nil,
+		"Playbooks": c.Playbooks == nil,
 		"Webhooks": c.Webhooks == nil, "Notifier": c.Notifier == nil,
 	} {
 		if missing {
@@ -179,6 +183,7 @@ func New(c Config) (http.Handler, error) {
 	a.assets()
 	a.keys()
 	a.webhooks()
+	a.playbooks()
 	a.indicators()
 	a.ingestTokens()
 	a.masking()

@@ -10,6 +10,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/exposure"
 	"github.com/kyra-mdr/kyra/internal/incident"
 	"github.com/kyra-mdr/kyra/internal/intel"
+	"github.com/kyra-mdr/kyra/internal/playbook"
 	"github.com/kyra-mdr/kyra/internal/risk"
 	"github.com/kyra-mdr/kyra/internal/rule"
 )
@@ -41,5 +42,8 @@ func (a *api) exportable() []*exported {
 		exporting("threat-intel-iocs", "/threat-intel-iocs", indicatorFilters(), func(ctx context.Context, c *call) iter.Seq2[intel.Indicator, error] {
 			return a.Indicators.Stream(ctx, c.Tenant.Number, indicatorFilter(c.query))
 		}, a.indicatorOf),
+		exporting("playbooks", "/playbooks", playbookFilters(), func(ctx context.Context, c *call) iter.Seq2[playbook.Playbook, error] {
+			return a.Playbooks.Stream(ctx, c.Tenant.Number, playbookFilter(c.query))
+		}, playbookOf),
 	}
 }

@@ -202,6 +202,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 		Feeds:      s.indicators.feeds,
 		Assets:     s.observers.assets,
 		Exports:    s.exports,
+		Playbooks:  s.playbooks,
 		Risk:       s.risk,
 		Exposure:   s.exposure,
 	})
