@@ -278,7 +278,11 @@ func (f *files) copyOf(x found, file *os.File, now time.Time) (from int64, wait 
 			continue
 		}
 		size := x.info.Size()
-		if m := t.before; m.Offset > 0 && size >= int64(m.Head) && sameHead(m, file, size) {
+		m := t.before
+		if info, err := t.file.Stat(); err == nil && m.Offset == 0 && info.Size() < t.pos { // cut off since it was read last
+			m = t.mark()
+		}
+		if m.Offset > 0 && size >= int64(m.Head) && sameHead(m, file, size) {
 			switch {
 			case size < m.Offset: // the original went on before it was cut off: all of the copy was read
 				t.before = mark{}

@@ -222,6 +222,25 @@ func TestFileCopiedAndCutOff(t *testing.T) {
 	}
 }
 
+// Copied and cut off between two looks, as log rotation does it: whichever of the two
+// is seen first, the copy is known as one.
+func TestFileCopiedAndCutOffAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.log")
+	var k kept
+	start(t, &k, fileSource(path+"*", ""))
+	text, want := lines(0, 100)
+	write(t, path, text)
+	k.await(t, want...)
+	write(t, path+".1", text)
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(1200 * time.Millisecond)
+	write(t, path, "new\n")
+	k.await(t, append(want, "new")...)
+}
+
 // Cut off and grown beyond the old end between two looks.
 func TestFileCutOffAndGrown(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.log")
