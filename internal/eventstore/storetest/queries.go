@@ -269,7 +269,7 @@ func testRandomQueries(t *testing.T, s *suite) {
 		seed = uint64(time.Now().UnixNano())
 	}
 	random := rand.New(rand.NewPCG(seed, 1))
-	events := corpus(random, 3000)
+	events := corpus(random, 3000/scale)
 	events = s.put(t, events...)
 	failures := 0
 	for i := range rounds {
@@ -284,7 +284,7 @@ func testRandomQueries(t *testing.T, s *suite) {
 // testQueries asks what people ask.
 func testQueries(t *testing.T, s *suite) {
 	random := rand.New(rand.NewPCG(8, 8))
-	events := s.put(t, corpus(random, 2000)...)
+	events := s.put(t, corpus(random, 2000/scale)...)
 	for _, q := range []string{
 		"", "program:sshd AND user:root", "program:SSHD user:ROOT", "failed", "FAILED password", `"failed password for root"`, "severity:(high OR critical) -source:nginx",
 		"src_ip:10.0.0.0/8", "ip:2001:db8::/32", "src_ip:[192.0.0.0 TO 192.2.255.255]", "http_status:>=400", "http_status:[400 TO 499]", "request_time:>1.5", "bytes:>100", "bytes:[0 TO 20]",

@@ -311,7 +311,7 @@ func testHistogram(t *testing.T, s *suite) {
 func testPaging(t *testing.T, s *suite) {
 	random := rand.New(rand.NewPCG(5, 6))
 	var events []event.Event
-	for i := range 2500 {
+	for i := range 2500 / scale {
 		e := fields(fmt.Sprint("p ", i), "k", fmt.Sprint(i%3), "r", fmt.Sprintf("%d.%d", i%7, i%11))
 		e.Time = base - random.Int64N(40)*random.Int64N(40)*random.Int64N(2000)*second
 		if i%5 == 0 {
