@@ -25,10 +25,6 @@ var rsyslogClients = []client{
 	{name: "rsyslog-relp", send: rsyslog("omrelp.so", func(s *server) string {
 		return fmt.Sprintf("module(load=\"omrelp\")\n"+`action(type="omrelp" target="127.0.0.1" port="%s" template="RSYSLOG_SyslogProtocol23Format")`, port(s.relp))
 	})},
-	{name: "rsyslog-relp-tls", send: rsyslog("omrelp.so", func(s *server) string {
-		return fmt.Sprintf("module(load=\"omrelp\")\n"+`action(type="omrelp" target="127.0.0.1" port="%s" template="RSYSLOG_SyslogProtocol23Format"
-  tls="on" tls.cacert="%s" tls.authmode="name" tls.permittedpeer=["localhost"])`, port(s.relpTLS), s.ca)
-	})},
 	{name: "rsyslog-elasticsearch", levels: &shortLevels, send: rsyslog("omelasticsearch.so", func(s *server) string {
 		return fmt.Sprintf(`module(load="omelasticsearch")
 template(name="kyra" type="list" option.jsonf="on") {
