@@ -34,10 +34,12 @@ const (
 	ChannelDisabled       = "channel.disabled" // of notifications
 	ConnectorDisabled     = "connector.disabled"
 	ConnectorUnhealthy    = "connector.unhealthy" // its checks fail, or do no more
+	RequestDueSoon        = "dsr.dueSoon"         // the term of a data subject request ends soon
+	RequestOverdue        = "dsr.overdue"         // it has ended
 )
 
 // Events lists the events in the order of the documentation.
-var Events = []string{AlertCreated, AlertUpdated, IncidentCreated, IncidentUpdated, CollectorDisconnected, CollectorConnected, IncidentOverdue, Canary, WebhookDisabled, PlaybookNotice, PlaybookAsks, ChannelDisabled, ConnectorDisabled, ConnectorUnhealthy}
+var Events = []string{AlertCreated, AlertUpdated, IncidentCreated, IncidentUpdated, CollectorDisconnected, CollectorConnected, IncidentOverdue, Canary, WebhookDisabled, PlaybookNotice, PlaybookAsks, ChannelDisabled, ConnectorDisabled, ConnectorUnhealthy, RequestDueSoon, RequestOverdue}
 
 // A Message tells that something happened to an object.
 type Message struct {

@@ -1,0 +1,95 @@
+package dsr
+
+import (
+	"context"
+	"time"
+
+	"github.com/kyra-mdr/kyra/internal/audit"
+	"github.com/kyra-mdr/kyra/internal/outbox"
+	"github.com/kyra-mdr/kyra/internal/sqldb"
+)
+
+const (
+	soonDays = 5   // before the end of a term
+	keepDays = 730 // closed requests keep who asked: CCPA wants records of 24 months (§ 7101)
+	atOnce   = 200
+)
+
+// Run tells of terms that end and forgets who asked when a request was closed long ago,
+// each quarter of an hour, until ctx is done. Several servers may run it.
+func (s *Service) Run(ctx context.Context) error {
+	tick := time.NewTicker(15 * time.Minute)
+	defer tick.Stop()
+	for {
+		if err := s.Look(ctx); err != nil && ctx.Err() == nil {
+			s.Log.WarnContext(ctx, "terms of data subject requests were not looked at", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// Look does once what Run does.
+func (s *Service) Look(ctx context.Context) error {
+	now := s.Now()
+	for _, x := range []struct {
+		column, name, severity, title string
+		by                            time.Time
+	}{
+		{"overdue_told", outbox.RequestOverdue, "high", "Data subject request is overdue", now},
+		{"soon_told", outbox.RequestDueSoon, "medium", "Data subject request is due soon", now.AddDate(0, 0, soonDays)},
+	} {
+		err := s.DB.Tx(ctx, func(tx *sqldb.DB) error {
+			list, err := sqldb.All(ctx, tx, scan, selectRequest+` WHERE closed_at IS NULL AND due_at <= $1 AND `+x.column+` = $2 ORDER BY due_at LIMIT $3`, x.by.UnixMicro(), false, atOnce)
+			if err != nil {
+				return err
+			}
+			for i := range list {
+				r := &list[i]
+				if _, err := sqldb.Exec(ctx, tx, `UPDATE dsr_request SET soon_told = $1, `+x.column+` = $1 WHERE id = $2`, true, r.ID); err != nil {
+					return err
+				}
+				err := outbox.Add(ctx, tx, outbox.Message{
+					Tenant: r.Tenant, Event: x.name, Object: r.ID, Kind: "dsr", Title: x.title, Severity: x.severity, At: now,
+					Text: string(r.Law) + " " + string(r.Kind) + ", received " + r.ReceivedOn + ", last day " + r.DueOn,
+				})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return s.minimise(ctx, now)
+}
+
+// minimise forgets who asked. Kind, law, days and proofs stay: they prove that the law was kept.
+func (s *Service) minimise(ctx context.Context, now time.Time) error {
+	return s.DB.Tx(ctx, func(tx *sqldb.DB) error {
+		list, err := sqldb.All(ctx, tx, scan, selectRequest+` WHERE closed_at < $1 AND minimised_at IS NULL ORDER BY id LIMIT $2`, now.AddDate(0, 0, -keepDays).UnixMicro(), atOnce)
+		if err != nil {
+			return err
+		}
+		for i := range list {
+			r := &list[i]
+			if _, err := sqldb.Exec(ctx, tx, `UPDATE dsr_request SET person = $1, masked = '{"name":"","identifiers":[],"note":""}', minimised_at = $2, version = version + 1 WHERE id = $3`, []byte{}, now.UnixMicro(), r.ID); err != nil {
+				return err
+			}
+			for _, q := range []string{`DELETE FROM dsr_trace WHERE request = $1`, `UPDATE dsr_history SET note = '' WHERE request = $1`} {
+				if _, err := sqldb.Exec(ctx, tx, q, r.ID); err != nil {
+					return err
+				}
+			}
+			if err := audit.Record(ctx, tx, audit.Entry{Tenant: r.Tenant, At: now, Actor: audit.System, Action: "dsr.minimise", Object: r.ID}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
