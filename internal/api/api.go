@@ -20,6 +20,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/asset"
 	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/canary"
+	"github.com/kyra-mdr/kyra/internal/connector"
 	"github.com/kyra-mdr/kyra/internal/content"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/exposure"
@@ -30,6 +31,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/intel"
 	"github.com/kyra-mdr/kyra/internal/job"
 	"github.com/kyra-mdr/kyra/internal/logsource"
+	"github.com/kyra-mdr/kyra/internal/notice"
 	"github.com/kyra-mdr/kyra/internal/notify"
 	"github.com/kyra-mdr/kyra/internal/playbook"
 	"github.com/kyra-mdr/kyra/internal/privacy"
@@ -82,6 +84,9 @@ type Config struct {
 	Webhooks *webhook.Service
 	Notifier *notify.Notifier // sends tests; its Run may be another process's
 
+	Notices    *notice.Service    // its Run feeds the streams
+	Connectors *connector.Service // its Run may be another process's
+
 	Indicators *intel.Service
 	Feeds      *intel.Feeds // its Run may be another process's
 
@@ -127,7 +132,8 @@ func New(c Config) (http.Handler, error) {
 		"Rules": c.Rules == nil, "Sources": c.Sources == nil, "Fleet": c.Fleet == nil, "Privacy": c.Privacy == nil, "Events": c.Events == nil, "Ingest": c.Ingest == nil, "Log": c.Log == nil, "Signer": c.Signer == nil,
 		"Indicators": c.Indicators == nil, "Feeds": c.Feeds == nil,
 		"Playbooks": c.Playbooks == nil,
-		"Webhooks": c.Webhooks == nil, "Notifier": c.Notifier == nil,
+		"Webhooks":  c.Webhooks == nil, "Notifier": c.Notifier == nil,
+		"Notices": c.Notices == nil, "Connectors": c.Connectors == nil,
 	} {
 		if missing {
 			return nil, fmt.Errorf("api: Config.%s is missing", name)
@@ -183,6 +189,8 @@ func New(c Config) (http.Handler, error) {
 	a.assets()
 	a.keys()
 	a.webhooks()
+	a.notifications()
+	a.connectors()
 	a.playbooks()
 	a.indicators()
 	a.ingestTokens()

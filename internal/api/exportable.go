@@ -7,9 +7,11 @@ import (
 	"github.com/kyra-mdr/kyra/internal/alert"
 	"github.com/kyra-mdr/kyra/internal/asset"
 	"github.com/kyra-mdr/kyra/internal/audit"
+	"github.com/kyra-mdr/kyra/internal/connector"
 	"github.com/kyra-mdr/kyra/internal/exposure"
 	"github.com/kyra-mdr/kyra/internal/incident"
 	"github.com/kyra-mdr/kyra/internal/intel"
+	"github.com/kyra-mdr/kyra/internal/notice"
 	"github.com/kyra-mdr/kyra/internal/playbook"
 	"github.com/kyra-mdr/kyra/internal/risk"
 	"github.com/kyra-mdr/kyra/internal/rule"
@@ -45,5 +47,11 @@ func (a *api) exportable() []*exported {
 		exporting("playbooks", "/playbooks", playbookFilters(), func(ctx context.Context, c *call) iter.Seq2[playbook.Playbook, error] {
 			return a.Playbooks.Stream(ctx, c.Tenant.Number, playbookFilter(c.query))
 		}, playbookOf),
+		exporting("connectors", "/connectors", connectorFilters, func(ctx context.Context, c *call) iter.Seq2[connector.Connector, error] {
+			return a.Connectors.Stream(ctx, c.Tenant.Number, connectorFilter(c.query))
+		}, connectorOf),
+		exporting("notifications", "/notifications", notificationFilters, func(ctx context.Context, c *call) iter.Seq2[notice.Notice, error] {
+			return a.Notices.StreamAll(ctx, reader(c), notificationFilter(c.query))
+		}, notificationOf),
 	}
 }

@@ -37,8 +37,8 @@ const (
 // ChannelKinds lists the kinds.
 var ChannelKinds = []ChannelKind{Email, Slack, Teams, Discord, Generic}
 
-// format is the shape of what channels of the kind are sent.
-func (k ChannelKind) format() webhook.Format {
+// Format is the shape of what channels of the kind are sent.
+func (k ChannelKind) Format() webhook.Format {
 	switch k {
 	case Email:
 		return webhook.Mail

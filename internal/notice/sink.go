@@ -40,7 +40,7 @@ func (s *Service) Sink(ctx context.Context, tx *sqldb.DB, messages []outbox.Mess
 		for _, c := range to.of(m) {
 			due, later := c.later(m, s.now())
 			if !later {
-				queued = append(queued, webhook.Queued{Receiver: c.ID, Body: s.Render(c.Kind.format(), m), Message: m})
+				queued = append(queued, webhook.Queued{Receiver: c.ID, Body: s.Render(c.Kind.Format(), m), Message: m})
 				continue
 			}
 			if err := s.gather(ctx, tx, c, m, due); err != nil {
@@ -278,5 +278,5 @@ func (s *Service) tell(ctx context.Context, tx *sqldb.DB, channel, content strin
 		return err
 	}
 	m := g.message(&c, id, s.Link)
-	return s.hooks.Queue(ctx, tx, []webhook.Queued{{Receiver: c.ID, Body: s.Render(c.Kind.format(), &m), Message: &m}})
+	return s.hooks.Queue(ctx, tx, []webhook.Queued{{Receiver: c.ID, Body: s.Render(c.Kind.Format(), &m), Message: &m}})
 }
