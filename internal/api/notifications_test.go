@@ -76,7 +76,7 @@ func TestNotificationPreferences(t *testing.T) {
 	s.do(s.rw, "PUT", "/api/v1/notifications/preferences", `{}`, `If-Match: "stale"`).want(412)
 	s.do(s.rw, "PUT", "/api/v1/notifications/preferences", `{}`, "If-Match: "+set.header.Get("ETag")).want(200)
 	s.do(s.rw, "PUT", "/api/v1/notifications/preferences", `{"email":{"connectorId":"018f0c2e-6f0e-7c1a-9a3e-1b6d3c1f8a55","address":"a@example.com"}}`).want(400).is("error", "Invalid email.connectorId value")
-	s.do(s.rw, "PUT", "/api/v1/notifications/preferences", `{"email":{"connectorId":"x","address":"a@example.com\r\nBcc: b@example.com"}}`).want(400).is("error", "Invalid email.address value")
+	s.do(s.rw, "PUT", "/api/v1/notifications/preferences", `{"email":{"connectorId":"018f0c2e-6f0e-7c1a-9a3e-1b6d3c1f8a55","address":"a@example.com\r\nBcc: b@example.com"}}`).want(400).is("error", "Invalid email.address value")
 }
 
 func TestNotificationStream(t *testing.T) {
