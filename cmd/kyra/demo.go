@@ -73,6 +73,9 @@ func runDemo(ctx context.Context, out, errs io.Writer, listen string, exit bool)
 	if err != nil {
 		return err
 	}
+	if err := feedIndicators(ctx, s); err != nil {
+		return err
+	}
 	if err := replay(ctx, out, c, s); err != nil {
 		return err
 	}

@@ -43,3 +43,9 @@ func (s *Server) openFeeds(now func() time.Time) {
 		DB: s.db, Service: s.indicators.service, Sealer: s.telling.sealer, Guard: s.telling.guard, Folder: s.folder.in("intel"), Holder: host + ":" + s.folder.path, Version: Version(), Log: s.log, Now: now,
 	})
 }
+
+// RefreshIndicators has events that arrive from now on matched by what was changed
+// before, without the second that it takes otherwise.
+func (s *Server) RefreshIndicators(ctx context.Context) error {
+	return s.indicators.matcher.Refresh(ctx)
+}
