@@ -37,7 +37,7 @@ func TestKilledInACall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	if err := db.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
