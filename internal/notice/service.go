@@ -63,7 +63,7 @@ func (s *Service) Run(ctx context.Context) error {
 	defer tick.Stop()
 	var swept time.Time
 	for {
-		s.report(ctx, "digests not sent", s.flush(ctx))
+		s.report(ctx, "digests not sent", s.Flush(ctx))
 		s.report(ctx, "streams not fed", s.feed(ctx))
 		if now := s.now(); now.Sub(swept) >= time.Hour {
 			swept = now

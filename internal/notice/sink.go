@@ -232,8 +232,8 @@ func (g *gathered) message(c *Channel, id string, link func(kind, object string)
 	}
 }
 
-// flush queues the digests that are due.
-func (s *Service) flush(ctx context.Context) error {
+// Flush queues the digests that are due.
+func (s *Service) Flush(ctx context.Context) error {
 	type due struct{ channel, content string }
 	scan := func(rows *sql.Rows, d *due) error { return rows.Scan(&d.channel, &d.content) }
 	read := func(ctx context.Context, db *sqldb.DB) ([]due, error) {
