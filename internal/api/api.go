@@ -34,6 +34,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/notice"
 	"github.com/kyra-mdr/kyra/internal/notify"
 	"github.com/kyra-mdr/kyra/internal/playbook"
+	"github.com/kyra-mdr/kyra/internal/principal"
 	"github.com/kyra-mdr/kyra/internal/privacy"
 	"github.com/kyra-mdr/kyra/internal/quarantine"
 	"github.com/kyra-mdr/kyra/internal/risk"
@@ -75,7 +76,8 @@ type Config struct {
 
 	Exposure *exposure.Service // nil: one that lists what others found
 
-	Assets *asset.Service // nil: one that lists what others discovered
+	Assets     *asset.Service     // nil: one that lists what others discovered
+	Principals *principal.Service // nil: one that lists what others saw
 
 	Exports *Exports // nil: exports are written to the caller only
 
@@ -162,6 +164,7 @@ func New(c Config) (http.Handler, error) {
 	}
 	c.openWorkbench()
 	c.openAssets()
+	c.openIdentities()
 	c.openQuarantine()
 	c.openRisk()
 	c.openExposure()
@@ -187,6 +190,7 @@ func New(c Config) (http.Handler, error) {
 	a.collectors()
 	a.logSources()
 	a.assets()
+	a.identities()
 	a.keys()
 	a.webhooks()
 	a.notifications()

@@ -44,7 +44,15 @@ type (
 		Merges       []assetMerge   `json:"merges" nullable:"false"`
 		Candidates   []string       `json:"candidates" nullable:"false" doc:"Ids of assets that go by the same name: they may be the same machine."`
 		Alerts       []relatedAlert `json:"alerts" nullable:"false" doc:"The newest 20."`
+		Identities   []assetUser    `json:"identities" nullable:"false" doc:"Accounts that were seen on it, the newest first, up to 50."`
 		Version      int64          `json:"version"`
+
+		_ struct{} `additionalProperties:"true"`
+	}
+	assetUser struct {
+		ID       string    `json:"id" format:"uuid"`
+		Key      string    `json:"key"`
+		LastSeen time.Time `json:"lastSeen"`
 
 		_ struct{} `additionalProperties:"true"`
 	}
@@ -196,7 +204,7 @@ func (a *api) listAssets(ctx context.Context, c *call, _ *none) (*pageOut[AssetI
 
 func (a *api) assetOut(ctx context.Context, c *call, x *asset.Asset) (*assetOut, error) {
 	d := assetDetail{
-		AssetItem: assetOf(x), Notes: x.Notes, TypeOverride: x.TypeOverride, History: []assetTrait{}, Merges: []assetMerge{}, Candidates: orEmpty(x.Candidates), Alerts: []relatedAlert{}, Version: x.Version,
+		AssetItem: assetOf(x), Notes: x.Notes, TypeOverride: x.TypeOverride, History: []assetTrait{}, Merges: []assetMerge{}, Candidates: orEmpty(x.Candidates), Alerts: []relatedAlert{}, Identities: []assetUser{}, Version: x.Version,
 	}
 	if x.MergedInto != "" {
 		d.MergedInto = &x.MergedInto
@@ -215,6 +223,13 @@ func (a *api) assetOut(ctx context.Context, c *call, x *asset.Asset) (*assetOut,
 	}
 	for i := range alerts {
 		d.Alerts = append(d.Alerts, relatedAlert{ID: alerts[i].ID, Title: alerts[i].Title, Severity: alerts[i].Severity, Status: alerts[i].Status, CreatedAt: alerts[i].CreatedAt})
+	}
+	users, err := a.Principals.On(ctx, c.Tenant.Number, x.Values())
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range users {
+		d.Identities = append(d.Identities, assetUser{ID: u.ID, Key: u.Word, LastSeen: u.Last})
 	}
 	return &assetOut{Revision: x.Version, Body: d}, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/intel"
 	"github.com/kyra-mdr/kyra/internal/notice"
 	"github.com/kyra-mdr/kyra/internal/playbook"
+	"github.com/kyra-mdr/kyra/internal/principal"
 	"github.com/kyra-mdr/kyra/internal/risk"
 	"github.com/kyra-mdr/kyra/internal/rule"
 )
@@ -29,6 +30,9 @@ func (a *api) exportable() []*exported {
 		exporting("assets", "/assets", assetFilters(), func(ctx context.Context, c *call) iter.Seq2[asset.Asset, error] {
 			return a.Assets.Stream(ctx, c.Tenant.Number, assetFilter(c.query))
 		}, assetOf),
+		exporting("identities", "/identities", identityFilters(), func(ctx context.Context, c *call) iter.Seq2[principal.Principal, error] {
+			return a.Principals.Stream(ctx, c.Tenant.Number, identityFilter(c.query))
+		}, identityOf),
 		exporting("detection-rules", "/siem/rules", ruleFilters(), func(ctx context.Context, c *call) iter.Seq2[rule.Rule, error] {
 			return a.Rules.Stream(ctx, c.Tenant.Number, ruleFilter(c.query))
 		}, ruleOf),

@@ -77,7 +77,6 @@ type Server struct {
 	observers  observers
 	risk       *risk.Service
 	exposure   *exposure.Service
-	observers  observers
 	pipeline   *pipeline.Pipeline
 	keeper     *retention.Keeper
 }
@@ -202,6 +201,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 		Indicators: s.indicators.service,
 		Feeds:      s.indicators.feeds,
 		Assets:     s.observers.assets,
+		Principals: s.observers.principals,
 		Exports:    s.exports,
 		Playbooks:  s.playbooks,
 		Risk:       s.risk,
@@ -390,6 +390,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 			s.detection.sights.Run,
 			s.logs.Run,
 			s.observers.assets.Run,
+			s.observers.principals.Run,
 			s.detection.jobs.Run,
 			s.risk.Run,
 			s.exposure.Run,
