@@ -76,7 +76,13 @@ func runDemo(ctx context.Context, out, errs io.Writer, listen string, exit bool)
 	if err := feedIndicators(ctx, s); err != nil {
 		return err
 	}
+	if err := ownDomain(ctx, s); err != nil {
+		return err
+	}
 	if err := replay(ctx, out, c, s); err != nil {
+		return err
+	}
+	if err := s.Settle(ctx); err != nil {
 		return err
 	}
 	if err := tell(ctx, out, c, s); err != nil {

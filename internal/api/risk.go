@@ -219,7 +219,7 @@ func (a *api) risk() {
 	}, func(ctx context.Context, c *call, _ *none) (*riskRecomputeOut, error) {
 		out := &riskRecomputeOut{}
 		out.Body.Note = "Every alert is looked at anew; scores change as that goes on"
-		return out, a.Risk.Recompute(ctx, c.Tenant.Number)
+		return out, a.Risk.Recompute(ctx, c.Tenant.Number, c.Actor)
 	})
 	handle(a, operation{
 		id: "getRisk", method: http.MethodGet, path: "/risk-intelligence/{id}", uuid: true, tag: tag, summary: "Get an entity's score with what makes it", single: true,

@@ -24,3 +24,12 @@ func (s *Server) openExposure(ctx context.Context, kinds map[string]job.Kind, no
 	kinds[exposure.Kind] = job.Kind{Work: s.exposure.Work, Attempts: 3, Time: 2 * time.Hour}
 	return s.exposure.Load(ctx)
 }
+
+// Settle has what was seen of names written down and the risk scores brought up to date
+// now, which else happens within seconds.
+func (s *Server) Settle(ctx context.Context) error {
+	if err := s.exposure.Flush(ctx); err != nil {
+		return err
+	}
+	return s.risk.Step(ctx)
+}

@@ -101,6 +101,7 @@ func TestFindsNamesInEvents(t *testing.T) {
 		w.see(tenant, event.DNSQuery, "nothing.example.com", "rcode_name", "NXDOMAIN")
 		w.see(tenant, event.TLSSNI, "shop.example.com", event.DstIP, "203.0.113.8")
 		w.see(tenant, event.Domain, "intra.example.com:8443", event.DstIP, "10.0.0.3")
+		w.see(tenant, event.Referrer, "https://user@news.example.com.evil.org/", event.URL, "https://wiki.example.com?q=/")
 		w.see(tenant, "tls.subject", "C=DE, O=Example, CN=*.mail.example.com")
 		w.see(tenant, event.DNSQuery, "example.com.evil.org")
 		w.see(tenant, event.DNSQuery, "notexample.com")
@@ -111,7 +112,7 @@ func TestFindsNamesInEvents(t *testing.T) {
 		w.see(tenant, event.TLSSNI, "vpn.example.com", event.DstIP, "203.0.113.9")
 		w.flush()
 		all := w.names(exposure.Filter{})
-		if got := fmt.Sprint(keys(all)); got != "[example.com intra.example.com mail.example.com shop.example.com vpn.example.com]" {
+		if got := fmt.Sprint(keys(all)); got != "[example.com intra.example.com mail.example.com shop.example.com vpn.example.com wiki.example.com]" {
 			t.Fatalf("found %v", got)
 		}
 		vpn := all["vpn.example.com"]
@@ -120,10 +121,10 @@ func TestFindsNamesInEvents(t *testing.T) {
 			t.Fatalf("%+v", vpn)
 		}
 		p, err := w.alerts.List(t.Context(), tenant, alert.Query{})
-		if err != nil || p.Total != 1 || p.Alerts[0].Occurrences != 4 || p.Alerts[0].Rule.ID != exposure.RuleNew {
+		if err != nil || p.Total != 1 || p.Alerts[0].Occurrences != 5 || p.Alerts[0].Rule.ID != exposure.RuleNew {
 			t.Fatalf("alerts %+v, %v", p, err)
 		}
-		if d, err := w.Domains(t.Context(), tenant); err != nil || d[0].Names != 5 {
+		if d, err := w.Domains(t.Context(), tenant); err != nil || d[0].Names != 6 {
 			t.Fatalf("%+v, %v", d, err)
 		}
 		// Another process on the same database sees the same: nothing is new.
@@ -134,7 +135,7 @@ func TestFindsNamesInEvents(t *testing.T) {
 		w.Service = second
 		w.see(tenant, event.TLSSNI, "shop.example.com")
 		w.flush()
-		if p, _ := w.alerts.List(t.Context(), tenant, alert.Query{}); p.Alerts[0].Occurrences != 4 {
+		if p, _ := w.alerts.List(t.Context(), tenant, alert.Query{}); p.Alerts[0].Occurrences != 5 {
 			t.Fatalf("a name that is known raised an alert again")
 		}
 	})

@@ -88,6 +88,13 @@ func (s *Service) Observe(e *event.Event) {
 			s.see(v, e, f.Value, fromTLS)
 		case event.Domain:
 			s.see(v, e, f.Value, fromHTTP)
+		case event.Referrer, event.URL:
+			if _, host, ok := strings.Cut(f.Value, "://"); ok {
+				if i := strings.IndexAny(host, "/?#"); i >= 0 {
+					host = host[:i]
+				}
+				s.see(v, e, host, fromHTTP)
+			}
 		case "san.dns", "tls.subject", "tls.subjectaltname", "certificate.subject":
 			certificateNames(f.Value, func(name string) { s.see(v, e, name, fromCertificate) })
 		}
@@ -199,7 +206,7 @@ func (x *sighting) look(e *event.Event, source uint8) {
 			for part := range strings.FieldsFuncSeq(f.Value, func(r rune) bool { return r == ',' || r == ' ' || r == ';' }) {
 				x.address(part)
 			}
-		case f.Name == event.DstIP && source != fromDNS:
+		case f.Name == event.DstIP && source&(fromTLS|fromHTTP) != 0:
 			x.address(f.Value)
 		}
 	}

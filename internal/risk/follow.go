@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -149,15 +150,17 @@ func (s *Service) contribute(ctx context.Context, tx *sqldb.DB, a *alert.Alert, 
 
 // Recompute has everything that the tenant's alerts contribute looked at anew, as if none
 // of them had been seen.
-func (s *Service) Recompute(ctx context.Context, tenant uint32) error {
+func (s *Service) Recompute(ctx context.Context, tenant uint32, actor string) error {
 	return wrap("recompute risk", s.DB.Tx(ctx, func(tx *sqldb.DB) error {
 		// Ids of alerts are no ids of notes, which are random: a note of the same id is one
 		// that an earlier call made and that is still to be done.
 		if _, err := sqldb.Exec(ctx, tx, `INSERT INTO risk_due (id, tenant, alert) SELECT id, tenant, id FROM alert WHERE tenant = $1 ON CONFLICT DO NOTHING`, int64(tenant)); err != nil {
 			return err
 		}
-		_, err := sqldb.Exec(ctx, tx, `UPDATE risk_entity SET computed_at = 0 WHERE tenant = $1`, int64(tenant))
-		return err
+		if _, err := sqldb.Exec(ctx, tx, `UPDATE risk_entity SET computed_at = 0 WHERE tenant = $1`, int64(tenant)); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: actor, Action: "risk.recompute"})
 	}))
 }
 

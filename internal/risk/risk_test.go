@@ -173,7 +173,7 @@ func TestFromScratchGivesTheSame(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := w.risk.Recompute(t.Context(), tenant); err != nil {
+		if err := w.risk.Recompute(t.Context(), tenant, "tester"); err != nil {
 			t.Fatal(err)
 		}
 		w.step()
@@ -211,7 +211,7 @@ func TestKilledBetween(t *testing.T) {
 		if s := w.score("address 203.0.113.9"); s != want {
 			t.Fatalf("score %d, want %d", s, want)
 		}
-		if err := w.risk.Recompute(t.Context(), tenant); err != nil {
+		if err := w.risk.Recompute(t.Context(), tenant, "tester"); err != nil {
 			t.Fatal(err)
 		}
 		w.step()

@@ -1,0 +1,4 @@
+package demo
+
+// Domain is the estate's own; Recording shows host names under it.
+const Domain = "estate.example"
