@@ -37,7 +37,7 @@ type (
 		SubdomainItem
 		DomainID  string          `json:"domainId" format:"uuid"`
 		Notes     string          `json:"notes"`
-		Check     *subdomainCheck `json:"check" nullable:"true" doc:"What the last active check saw; null: there was none."`
+		Check     *subdomainCheck `json:"check,omitempty" doc:"What the last active check saw; absent: there was none."`
 		Version   int64           `json:"version"`
 		UpdatedBy *string         `json:"updatedBy" nullable:"true"`
 
@@ -48,9 +48,9 @@ type (
 		Aliases     []string              `json:"aliases" nullable:"false" doc:"CNAME records, in order."`
 		Error       string                `json:"error" doc:"Why the name could not be resolved."`
 		Dangling    string                `json:"dangling" doc:"Why somebody else may take over the name; empty where nothing speaks for it."`
-		Certificate *subdomainCertificate `json:"certificate" nullable:"true"`
+		Certificate *subdomainCertificate `json:"certificate,omitempty"`
 		TLSError    string                `json:"tlsError"`
-		HTTP        *subdomainHTTP        `json:"http" nullable:"true"`
+		HTTP        *subdomainHTTP        `json:"http,omitempty"`
 		HTTPError   string                `json:"httpError"`
 
 		_ struct{} `additionalProperties:"true"`
