@@ -113,14 +113,14 @@ func TestSyslogOverTCP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	got := make(chan string, 1)
 	go func() {
 		conn, err := l.Accept()
 		if err != nil {
 			return
 		}
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		b, _ := io.ReadAll(bufio.NewReader(conn))
 		got <- string(b)
 	}()

@@ -129,7 +129,7 @@ func (s *Service) runExports(ctx context.Context) {
 
 func (s *Service) report(ctx context.Context, what string, err error) {
 	if err != nil && ctx.Err() == nil {
-		s.Log.WarnContext(ctx, "connectors: "+what, "err", err)
+		s.Log.WarnContext(ctx, "connectors stand still", "what", what, "err", err)
 	}
 }
 

@@ -271,11 +271,11 @@ func clip(s string) string { return strings.ToValidUTF8(s[:min(len(s), 64)], "")
 // names returns the sorted names of secrets that are there.
 func names(secrets map[string]any) []string { return slices.Sorted(maps.Keys(secrets)) }
 
-func refuse(ok bool, format string, args ...any) error {
+func refuse(ok bool, allowed string) error {
 	if ok {
 		return nil
 	}
-	return fault.New(fault.Invalid, format, args...)
+	return fault.New(fault.Invalid, "%s", allowed)
 }
 
 var (

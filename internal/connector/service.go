@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -174,9 +175,7 @@ func (s *Service) settings(c *Connector) (settings, error) {
 func both(config, secrets map[string]any) settings {
 	all := settings{}
 	for _, m := range []map[string]any{config, secrets} {
-		for k, v := range m {
-			all[k] = v
-		}
+		maps.Copy(all, m)
 	}
 	return all
 }

@@ -95,7 +95,7 @@ func (s *Service) sendSyslog(ctx context.Context, c settings, line string) error
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // what it says is known already
 	if err := conn.SetDeadline(s.deadline(ctx)); err != nil {
 		return err
 	}

@@ -291,7 +291,7 @@ func (s *Service) setOwn(ctx context.Context, tx *sqldb.DB, r Reader, own *Own) 
 		c = &list[0]
 	}
 	c.ConnectorID, c.Enabled = own.ConnectorID, true
-	c.Settings = Settings{To: []string{own.Address}, Severity: own.Severity, Events: own.Wanted.Events, Digest: own.Digest, Quiet: own.Quiet}
+	c.Settings = Settings{To: []string{own.Address}, Severity: own.Severity, Events: own.Events, Digest: own.Digest, Quiet: own.Quiet}
 	if len(list) > 0 {
 		err = s.check(ctx, tx, c, "")
 		if err == nil {

@@ -80,7 +80,7 @@ func (s *Service) Run(ctx context.Context) error {
 
 func (s *Service) report(ctx context.Context, what string, err error) {
 	if err != nil && ctx.Err() == nil {
-		s.Log.WarnContext(ctx, "notices: "+what, "err", err)
+		s.Log.WarnContext(ctx, "notices stand still", "what", what, "err", err)
 	}
 }
 

@@ -206,9 +206,9 @@ func severityOf(m *outbox.Message) string {
 // its object under the public address in the next line.
 func (g *gathered) message(c *Channel, id string, link func(kind, object string) string) outbox.Message {
 	worst, counts := "info", []string{}
-	for i := len(event.Severities) - 1; i >= 0; i-- {
-		if g.BySeverity[event.Severities[i]] > 0 && event.SeverityRank(event.Severities[i]) >= event.SeverityRank(worst) {
-			worst = event.Severities[i]
+	for _, sev := range event.Severities {
+		if g.BySeverity[sev] > 0 && event.SeverityRank(sev) > event.SeverityRank(worst) {
+			worst = sev
 		}
 	}
 	for _, sev := range event.Severities {

@@ -31,6 +31,7 @@ type session struct {
 }
 
 func (s *session) AuthMechanisms() []string { return []string{sasl.Plain} }
+
 func (s *session) Auth(string) (sasl.Server, error) {
 	return sasl.NewPlainServer(func(_, user, password string) error {
 		if user != "kyra" || password != "good" {
@@ -40,18 +41,21 @@ func (s *session) Auth(string) (sasl.Server, error) {
 		return nil
 	}), nil
 }
+
 func (s *session) Mail(string, *smtp.MailOptions) error {
 	if !s.signed {
 		return smtp.ErrAuthRequired
 	}
 	return nil
 }
+
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
 	s.p.to = append(s.p.to, to)
 	return nil
 }
+
 func (s *session) Data(r io.Reader) error {
 	b, err := io.ReadAll(r)
 	s.p.mu.Lock()
@@ -59,7 +63,9 @@ func (s *session) Data(r io.Reader) error {
 	s.p.letters = append(s.p.letters, string(b))
 	return err
 }
-func (*session) Reset()        {}
+
+func (*session) Reset() {}
+
 func (*session) Logout() error { return nil }
 
 func serve(t *testing.T) (*post, Server, *outbound.Guard) {
