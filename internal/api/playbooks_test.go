@@ -34,20 +34,20 @@ func newPlaybooks(tb testing.TB, s *server) *playbook.Service {
 func TestPlaybooks(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	if a := s.get("/playbooks?trigger=incident.created&search=brute"); a.status != 200 || !strings.Contains(a.body, `"outsideSteps":["block"]`) {
+	if a := s.get(base + "/playbooks?trigger=incident.created&search=brute"); a.status != 200 || !strings.Contains(a.body, `"outsideSteps":["block"]`) {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
-	a := s.post("/playbooks", "id: a\nname: A\ntrigger: {event: manual}\nsteps:\n  - {id: s, action: wait, with: {for: 1h}}\n", "Content-Type: application/yaml")
+	a := s.post(base+"/playbooks", "id: a\nname: A\ntrigger: {event: manual}\nsteps:\n  - {id: s, action: wait, with: {for: 1h}}\n", "Content-Type: application/yaml")
 	if a.status != 201 {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
-	path := strings.TrimPrefix(a.header.Get("Location"), base)
+	path := a.header.Get("Location")
 	for _, c := range []struct {
 		method, path, body string
 		want               int
 	}{
 		{"POST", path + "/dry-run", "", 200}, {"POST", path + "/run", "", 202}, {"GET", path + "/versions", "", 200}, {"PATCH", path, `{"enabled":false}`, 200}, {"DELETE", path, "", 409},
-		{"PUT", "/playbook-secrets/fw", `{"value":"hunter2!"}`, 200}, {"GET", "/playbook-secrets", "", 200}, {"DELETE", "/playbook-secrets/fw", "", 204}, {"GET", "/playbook-runs?status=QUEUED", "", 200},
+		{"PUT", base + "/playbook-secrets/fw", `{"value":"hunter2!"}`, 200}, {"GET", base + "/playbook-secrets", "", 200}, {"DELETE", base + "/playbook-secrets/fw", "", 204}, {"GET", base + "/playbook-runs?status=QUEUED", "", 200},
 	} {
 		if a := s.do(s.rw, c.method, c.path, c.body); a.status != c.want || strings.Contains(a.body, "hunter2") {
 			t.Errorf("%s %s: %d %s", c.method, c.path, a.status, a.body)
