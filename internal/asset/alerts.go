@@ -28,6 +28,6 @@ func (s *Service) RelatedAlerts(ctx context.Context, tenant uint32, values []str
 	}
 	list, err := sqldb.All(ctx, s.db, func(rows *sql.Rows, a *RelatedAlert) error {
 		return rows.Scan(&a.ID, &a.Title, &a.Severity, &a.Status, sqldb.Micros(&a.CreatedAt))
-	}, `SELECT id, title, severity, status, created_at FROM alert WHERE tenant = $1 AND seq IN (SELECT seq FROM alert_entity WHERE tenant = $1 AND value IN (`+places(2, len(args)-1)+`)) ORDER BY seq DESC LIMIT 20`, args...)
+	}, `SELECT id, title, severity, status, created_at FROM alert WHERE tenant = $1 AND seq IN (SELECT seq FROM alert_entity WHERE tenant = $1 AND value IN (`+places(len(args)-1)+`)) ORDER BY seq DESC LIMIT 20`, args...)
 	return list, wrap("read alerts of an asset", err)
 }

@@ -43,15 +43,15 @@ func (s *Service) feed(tb testing.TB, events ...*event.Event) {
 }
 
 // shape is what is shown of all assets of a tenant, without ids.
-func (s *Service) shape(tb testing.TB, tenant uint32) string {
+func (s *Service) shape(tb testing.TB) string {
 	tb.Helper()
-	list, _, err := s.List(tb.Context(), tenant, Query{Size: 1000})
+	list, _, err := s.List(tb.Context(), 1, Query{Size: 1000})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	var lines []string
 	for _, a := range list {
-		full, err := s.Get(tb.Context(), tenant, a.ID)
+		full, err := s.Get(tb.Context(), 1, a.ID)
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -66,13 +66,13 @@ func (s *Service) shape(tb testing.TB, tenant uint32) string {
 	return strings.Join(lines, "\n")
 }
 
-func (s *Service) named(tb testing.TB, tenant uint32, name string) *Asset {
+func (s *Service) named(tb testing.TB, name string) *Asset {
 	tb.Helper()
-	list, _, err := s.List(tb.Context(), tenant, Query{Filter: Filter{Search: name}, Size: 10})
+	list, _, err := s.List(tb.Context(), 1, Query{Filter: Filter{Search: name}, Size: 10})
 	if err != nil || len(list) == 0 {
 		tb.Fatalf("%s: %v, %v", name, list, err)
 	}
-	a, err := s.Get(tb.Context(), tenant, list[0].ID)
+	a, err := s.Get(tb.Context(), 1, list[0].ID)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 				s.feed(t, events[:n]...)
 				events = events[n:]
 			}
-			got := s.shape(t, 1)
+			got := s.shape(t)
 			if round == 0 {
 				want = got
 				t.Log("\n" + got)
@@ -142,8 +142,8 @@ func TestUnmergeRestores(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		s := newService(t, db)
 		s.feed(t, office()...)
-		before := s.shape(t, 1)
-		web, proxy, gw := s.named(t, 1, "web-01"), s.named(t, 1, "proxy"), s.named(t, 1, "gw")
+		before := s.shape(t)
+		web, proxy, gw := s.named(t, "web-01"), s.named(t, "proxy"), s.named(t, "gw")
 		if _, err := s.Merge(t.Context(), 1, "me", proxy.ID, []string{gw.ID}, "one box"); err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +151,7 @@ func TestUnmergeRestores(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(merged.Merges) != 1 || merged.Merges[0].Reason != "all one box" || !strings.Contains(s.shape(t, 1), "name=gw") {
+		if len(merged.Merges) != 1 || merged.Merges[0].Reason != "all one box" || !strings.Contains(s.shape(t), "name=gw") {
 			t.Errorf("merged: %+v", merged)
 		}
 		if _, err := s.Merge(t.Context(), 1, "me", gw.ID, []string{web.ID}, "circle"); !errors.Is(err, fault.Conflict) {
@@ -170,12 +170,12 @@ func TestUnmergeRestores(t *testing.T) {
 		if _, err := s.Unmerge(t.Context(), 1, "me", gw.ID, "three boxes"); err != nil {
 			t.Fatal(err)
 		}
-		if after := s.shape(t, 1); after != before {
+		if after := s.shape(t); after != before {
 			t.Errorf("after:\n%s\nbefore:\n%s", after, before)
 		}
 		// What people took apart no event joins again.
 		s.feed(t, eventOf(1, 20, "source", "x", "host", "a-1", "host.id", "aaaaaaaa-1"), eventOf(1, 20, "source", "x", "host", "b-1", "host.id", "bbbbbbbb-1"))
-		a, b := s.named(t, 1, "a-1"), s.named(t, 1, "b-1")
+		a, b := s.named(t, "a-1"), s.named(t, "b-1")
 		both := eventOf(1, 21, "source", "x", "host", "a-1", "host.id", "bbbbbbbb-1")
 		s.feed(t, both)
 		joined, _ := s.Get(t.Context(), 1, b.ID)
@@ -203,7 +203,7 @@ func TestSearchFilterAndBounds(t *testing.T) {
 				t.Errorf("%s: %d, %v; want %d", search, n, err, want)
 			}
 		}
-		web := s.named(t, 1, "web-01")
+		web := s.named(t, "web-01")
 		owner, high, tags := "anna", "high", []string{"pci", "100%"}
 		a, err := s.Patch(t.Context(), 1, "me", web.ID, Patch{Owner: &owner, Criticality: &high, Tags: &tags, Version: 1})
 		if err != nil || a.Owner != owner || a.Criticality != high || a.Version != 2 {
@@ -250,10 +250,10 @@ func TestImport(t *testing.T) {
 		if got, err := s.Import(t.Context(), 1, "me", []byte(text), false); err != nil || got.Created != 1 || got.Updated != 1 || len(got.Errors) > 0 {
 			t.Fatalf("%+v, %v", got, err)
 		}
-		if a := s.named(t, 1, "web-01"); a.Owner != "anna" || a.Criticality != "critical" || !slices.Equal(a.Tags, []string{"pci", "edge"}) {
+		if a := s.named(t, "web-01"); a.Owner != "anna" || a.Criticality != "critical" || !slices.Equal(a.Tags, []string{"pci", "edge"}) {
 			t.Errorf("%+v", a)
 		}
-		if a := s.named(t, 1, "10.0.0.99"); a.Name != "new-9" || a.Type != "printer" {
+		if a := s.named(t, "10.0.0.99"); a.Name != "new-9" || a.Type != "printer" {
 			t.Errorf("%+v", a)
 		}
 		if again, _ := s.Import(t.Context(), 1, "me", []byte(text), false); again.Created != 0 || again.Updated != 2 {

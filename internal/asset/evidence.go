@@ -33,10 +33,33 @@ var byName = []struct {
 	prefix string
 	bit    int64
 }{
-	{"desktop-", bitWorkstation}, {"laptop", bitWorkstation}, {"ws-", bitWorkstation}, {"wks", bitWorkstation}, {"pc-", bitWorkstation}, {"macbook", bitWorkstation | bitMac}, {"imac", bitWorkstation | bitMac},
-	{"iphone", bitMobile | bitIOS}, {"ipad", bitMobile | bitIOS}, {"android", bitMobile | bitAndroid}, {"galaxy", bitMobile | bitAndroid},
-	{"printer", bitPrinter}, {"prn", bitPrinter}, {"hp-print", bitPrinter}, {"cam-", bitIoT}, {"camera", bitIoT}, {"esp-", bitIoT}, {"shelly", bitIoT},
-	{"srv", bitServer}, {"web-", bitServer}, {"db-", bitServer}, {"mail", bitServer}, {"dc0", bitServer}, {"fw-", bitNetwork}, {"sw-", bitNetwork}, {"ap-", bitNetwork}, {"rtr", bitNetwork},
+	{"desktop-", bitWorkstation},
+	{"laptop", bitWorkstation},
+	{"ws-", bitWorkstation},
+	{"wks", bitWorkstation},
+	{"pc-", bitWorkstation},
+	{"macbook", bitWorkstation | bitMac},
+	{"imac", bitWorkstation | bitMac},
+	{"iphone", bitMobile | bitIOS},
+	{"ipad", bitMobile | bitIOS},
+	{"android", bitMobile | bitAndroid},
+	{"galaxy", bitMobile | bitAndroid},
+	{"printer", bitPrinter},
+	{"prn", bitPrinter},
+	{"hp-print", bitPrinter},
+	{"cam-", bitIoT},
+	{"camera", bitIoT},
+	{"esp-", bitIoT},
+	{"shelly", bitIoT},
+	{"srv", bitServer},
+	{"web-", bitServer},
+	{"db-", bitServer},
+	{"mail", bitServer},
+	{"dc0", bitServer},
+	{"fw-", bitNetwork},
+	{"sw-", bitNetwork},
+	{"ap-", bitNetwork},
+	{"rtr", bitNetwork},
 }
 
 func evidenceOf(source, name, os string) int64 {
@@ -70,8 +93,16 @@ func typeOf(bits int64) string {
 		bit  int64
 		name string
 	}{
-		{bitContainer, "container"}, {bitCloud, "cloud"}, {bitNetwork, "network-device"}, {bitPrinter, "printer"}, {bitMobile, "mobile"}, {bitIoT, "iot"},
-		{bitWorkstation, "workstation"}, {bitServer, "server"}, {bitWindows, "workstation"}, {bitLinux, "server"},
+		{bitContainer, "container"},
+		{bitCloud, "cloud"},
+		{bitNetwork, "network-device"},
+		{bitPrinter, "printer"},
+		{bitMobile, "mobile"},
+		{bitIoT, "iot"},
+		{bitWorkstation, "workstation"},
+		{bitServer, "server"},
+		{bitWindows, "workstation"},
+		{bitLinux, "server"},
 	} {
 		if bits&t.bit != 0 {
 			return t.name

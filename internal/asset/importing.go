@@ -54,7 +54,7 @@ func (s *Service) Import(ctx context.Context, tenant uint32, actor string, text 
 	err = s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		out.Created, out.Updated = 0, 0
 		for part := range slices.Chunk(lines, 200) {
-			if err := s.importSome(ctx, tx, tenant, actor, part, out); err != nil {
+			if err := s.importSome(ctx, tx, tenant, part, out); err != nil {
 				return err
 			}
 		}
@@ -69,7 +69,7 @@ func (s *Service) Import(ctx context.Context, tenant uint32, actor string, text 
 	return out, nil
 }
 
-func (s *Service) importSome(ctx context.Context, tx *sqldb.DB, tenant uint32, actor string, lines []imported, out *Imported) error {
+func (s *Service) importSome(ctx context.Context, tx *sqldb.DB, tenant uint32, lines []imported, out *Imported) error {
 	w, err := begin(ctx, tx, tenant)
 	if err != nil {
 		return err

@@ -253,7 +253,7 @@ func fill(ctx context.Context, tx *sqldb.DB, tenant uint32, list []Asset) error 
 		at[list[i].ID] = &list[i]
 	}
 	for t, err := range sqldb.Stream(ctx, tx, scanTrait, `SELECT m.root, t.kind, t.value, MIN(t.first_at), MAX(t.last_at) FROM asset m JOIN asset_trait t ON t.tenant = m.tenant AND t.asset = m.id
-		WHERE m.tenant = $1 AND m.root IN (`+places(2, len(list))+`) AND t.kind IN ('ip', 'mac', 'source') GROUP BY m.root, t.kind, t.value ORDER BY MAX(t.last_at) DESC, t.value`, args...) {
+		WHERE m.tenant = $1 AND m.root IN (`+places(len(list))+`) AND t.kind IN ('ip', 'mac', 'source') GROUP BY m.root, t.kind, t.value ORDER BY MAX(t.last_at) DESC, t.value`, args...) {
 		if err != nil {
 			return err
 		}

@@ -170,7 +170,7 @@ func (o *observer) observe(e *event.Event) {
 		g := look(e)
 		o.note(e, g.self(e.Tenant))
 	}
-	if p.srcIP != "" && !(p.lease && p.srcMAC != "") && o.fresh(o.hash(e.Tenant, 2, p.srcIP)) {
+	if p.srcIP != "" && (!p.lease || p.srcMAC == "") && o.fresh(o.hash(e.Tenant, 2, p.srcIP)) {
 		o.note(e, alone(e.Tenant, p.srcIP))
 	}
 	if p.lease && o.fresh(o.hash(e.Tenant, 3, p.srcIP, p.srcMAC)) {
@@ -180,13 +180,6 @@ func (o *observer) observe(e *event.Event) {
 	if p.answered && p.dstIP != "" && o.fresh(o.hash(e.Tenant, 2, p.dstIP)) { // it answered
 		o.note(e, alone(e.Tenant, p.dstIP))
 	}
-}
-
-// sightings is observe without what is known: for tests, and for events of a page.
-func sightings(e *event.Event) map[sighting]span {
-	o := newObserver()
-	o.observe(e)
-	return o.pending
 }
 
 // self is the machine that the event names as its own.

@@ -253,7 +253,7 @@ func (w *writer) load(ctx context.Context, words []string) error {
 		for _, word := range part {
 			args = append(args, word)
 		}
-		in := places(2, len(part))
+		in := places(len(part))
 		type owned struct{ word, asset string }
 		owners, err := sqldb.All(ctx, w.tx, func(rows *sql.Rows, o *owned) error { return rows.Scan(&o.word, &o.asset) },
 			`SELECT word, asset FROM asset_key WHERE tenant = $1 AND word IN (`+in+`)`, args...)
@@ -353,7 +353,7 @@ func (w *writer) writeTraits(ctx context.Context) error {
 	}
 	type many struct{ asset, kind string }
 	over, err := sqldb.All(ctx, w.tx, func(rows *sql.Rows, m *many) error { return rows.Scan(&m.asset, &m.kind) },
-		`SELECT asset, kind FROM asset_trait WHERE tenant = $1 AND asset IN (`+places(2, len(ids))+`) GROUP BY asset, kind HAVING COUNT(*) > `+fmt.Sprint(maxTraits), args...)
+		`SELECT asset, kind FROM asset_trait WHERE tenant = $1 AND asset IN (`+places(len(ids))+`) GROUP BY asset, kind HAVING COUNT(*) > `+fmt.Sprint(maxTraits), args...)
 	if err != nil {
 		return err
 	}
@@ -376,14 +376,14 @@ func inserts(ctx context.Context, tx *sqldb.DB, head string, columns int, args [
 	return nil
 }
 
-// places is what stands in IN (…) for so many values.
-func places(from, n int) string {
+// places is what stands in IN (…) for so many values, where the tenant is the first.
+func places(n int) string {
 	var b []byte
 	for i := range n {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = fmt.Appendf(b, "$%d", from+i)
+		b = fmt.Appendf(b, "$%d", 2+i)
 	}
 	return string(b)
 }

@@ -47,7 +47,7 @@ func (w *writer) showSome(ctx context.Context, roots []string) error {
 	for _, id := range roots {
 		args = append(args, id)
 	}
-	in := places(2, len(roots))
+	in := places(len(roots))
 	members, err := sqldb.All(ctx, w.tx, func(rows *sql.Rows, m *member) error {
 		return rows.Scan(&m.id, &m.root, &m.setName, &m.setType, &m.setOS, &m.first, &m.last, &m.evidence, &m.version)
 	}, `SELECT id, root, set_name, set_type, set_os, own_first, own_last, evidence, version FROM asset WHERE tenant = $1 AND root IN (`+in+`)`, args...)
