@@ -85,7 +85,8 @@ type (
 		set  bool
 		auth *feedAuth
 	}
-	feedSettings struct {
+	// FeedSettings is how a feed is read.
+	FeedSettings struct {
 		Interval   *int64       `json:"interval,omitempty" doc:"Seconds, 300 to 2,592,000; 3,600 when left out."`
 		Type       *string      `json:"type,omitempty"`
 		Confidence *int         `json:"confidence,omitempty"`
@@ -97,7 +98,7 @@ type (
 		Collection *string      `json:"collection,omitempty" doc:"Of a TAXII server: id or title."`
 	}
 	feedBody struct {
-		feedSettings
+		FeedSettings
 		Name    string    `json:"name" doc:"1 to 100 characters, not that of another feed. It is the source of the feed's indicators." example:"Feodo Tracker"`
 		Format  word      `json:"format" enum:"plain,csv,stix,taxii,misp,urlhaus,threatfox,feodotracker,malwarebazaar"`
 		URL     string    `json:"url,omitempty" doc:"https://…, file:NAME of a file in the folder intel of the server's data, or nothing where files are uploaded." example:"https://feodotracker.abuse.ch/downloads/ipblocklist.csv"`
@@ -108,7 +109,7 @@ type (
 	patchFeedIn  struct {
 		ID   string `path:"id"`
 		Body struct {
-			feedSettings
+			FeedSettings
 			Name    *string     `json:"name,omitempty"`
 			URL     *string     `json:"url,omitempty"`
 			Auth    feedAuthSet `json:"auth,omitzero" doc:"null removes it. Needed again with a new url."`
@@ -278,7 +279,7 @@ func (a *api) listFeeds(ctx context.Context, c *call, _ *none) (*pageOut[FeedIte
 }
 
 // apply changes the settings that are given.
-func (b *feedSettings) apply() (func(*intel.Settings), error) {
+func (b *FeedSettings) apply() (func(*intel.Settings), error) {
 	severity := ""
 	if b.Severity.set {
 		known, bad := b.Severity.among("severity", event.Severities)
