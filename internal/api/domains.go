@@ -48,7 +48,8 @@ type (
 		Revision int64  `header:"X-Revision"`
 		Body     DomainItem
 	}
-	domainSettings struct {
+	// DomainChange is what people decide of a domain.
+	DomainChange struct {
 		AlertOnNew    *bool   `json:"alertOnNew,omitempty" doc:"New names raise an alert: one for each domain and day. true, when left out."`
 		LearningHours *int    `json:"learningHours,omitempty" doc:"After the domain was added, in which new names raise none: 0 to 720, 24 when left out."`
 		ActiveChecks  *bool   `json:"activeChecks,omitempty" doc:"Once a day its names are resolved and their TLS and HTTP looked at. Only of a verified domain."`
@@ -58,12 +59,12 @@ type (
 	createDomainIn struct {
 		Body struct {
 			Name string `json:"name" example:"example.com"`
-			domainSettings
+			DomainChange
 		}
 	}
 	patchDomainIn struct {
 		ID   string `path:"id"`
-		Body domainSettings
+		Body DomainChange
 	}
 )
 
@@ -82,7 +83,7 @@ func outOfDomain(d *exposure.Domain, err error) (*domainOut, error) {
 	return &domainOut{Revision: d.Version, Body: domainOf(d)}, nil
 }
 
-func (in *domainSettings) apply(s *exposure.DomainSettings) {
+func (in *DomainChange) apply(s *exposure.DomainSettings) {
 	set(&s.AlertOnNew, in.AlertOnNew)
 	set(&s.LearningHours, in.LearningHours)
 	set(&s.ActiveChecks, in.ActiveChecks)
