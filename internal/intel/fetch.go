@@ -144,7 +144,7 @@ func (s *source) file() (*os.File, error) {
 	if err != nil {
 		return nil, fault.New(fault.Conflict, "there is no folder %s in the server's data: make it and put the file there", filepath.Base(s.folder))
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // it was only read
 	file, err := root.Open(name)
 	if err != nil {
 		return nil, fault.New(fault.Conflict, "there is no file %s in the folder %s of the server's data", name, filepath.Base(s.folder)).Because(err)
@@ -217,7 +217,7 @@ func (s *source) collection(ctx context.Context) (*url.URL, error) {
 		return nil, fault.New(fault.Invalid, "the address cannot be read").In("url").Because(err)
 	}
 	path := strings.TrimSuffix(at.Path, "/")
-	if i := strings.LastIndex(path, "/collections/"); i >= 0 {
+	if strings.Contains(path, "/collections/") {
 		at.Path = strings.TrimSuffix(path, "/objects") + "/objects/"
 		return at, nil
 	}

@@ -80,7 +80,7 @@ func Parse(f Format, r io.Reader, settings *Settings, counts *Counts, take func(
 		if err != nil {
 			return fault.New(fault.Invalid, "the feed is packed with gzip and cannot be unpacked").Because(err)
 		}
-		defer z.Close()
+		defer func() { _ = z.Close() }() // what is wrong was found while reading
 		in = bufio.NewReaderSize(&capped{z, maxUnpack}, 64<<10)
 	} else if bytes.HasPrefix(magic, []byte("PK")) {
 		return fault.New(fault.Invalid, "the feed is a zip file: unpack it, or name the address of the plain file")

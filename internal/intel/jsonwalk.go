@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/kyra-mdr/kyra/internal/fault"
 )
@@ -49,7 +50,7 @@ func elements(r io.Reader, keys []string, f func(key string, item json.RawMessag
 			return jsonError(err)
 		}
 		key, _ := name.(string)
-		if !wanted(keys, key) {
+		if !slices.Contains(keys, key) {
 			var item json.RawMessage
 			if err := d.Decode(&item); err != nil {
 				return jsonError(err)
@@ -77,15 +78,6 @@ func elements(r io.Reader, keys []string, f func(key string, item json.RawMessag
 		}
 	}
 	return nil
-}
-
-func wanted(keys []string, key string) bool {
-	for _, k := range keys {
-		if k == key {
-			return true
-		}
-	}
-	return false
 }
 
 func jsonError(err error) error {

@@ -229,9 +229,9 @@ func (s *Snapshot) inNet6(a [16]byte) uint32 {
 	}
 	high, low := binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:])
 	for _, length := range n.lengths {
-		h, w := high, low
+		h, w := high, uint64(0)
 		if length <= 64 {
-			h, w = high&^(1<<(64-length)-1), 0
+			h = high &^ (1<<(64-length) - 1)
 		} else {
 			w = low &^ (1<<(128-length) - 1)
 		}
@@ -354,7 +354,7 @@ func (l *look) url(field, value string) {
 			l.host(field, bare)
 		}
 		key = appendHost(key, bare)
-		if port != "" && !(port == "443" && len(scheme) == 5 || port == "80" && len(scheme) == 4) {
+		if port != "" && (port != "443" || len(scheme) != 5) && (port != "80" || len(scheme) != 4) {
 			key = append(append(key, ':'), port...)
 		}
 		key = appendPath(key, rest[end:])

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -107,10 +108,7 @@ func (m *Matcher) Refresh(ctx context.Context) error {
 			return fmt.Errorf("compile the indicators of tenant %d: %w", g.tenant, err)
 		}
 		m.generations[g.tenant], m.compiled[g.tenant] = g.number, compilation{now, time.Since(begun)}
-		next := map[uint32]*Snapshot{}
-		for t, old := range *m.tenants.Load() {
-			next[t] = old
-		}
+		next := maps.Clone(*m.tenants.Load())
 		next[g.tenant] = s
 		m.tenants.Store(&next)
 	}

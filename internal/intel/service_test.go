@@ -166,14 +166,13 @@ func recorder(alerts *alert.Service) RecordFunc {
 	}
 }
 
-func keep(t *testing.T, store *memory.Store, seq uint64, fields ...string) *event.Event {
+func keep(t *testing.T, store *memory.Store, seq uint64, fields ...string) {
 	t.Helper()
 	e := eventOf(fields...)
 	e.ID, e.Tenant, e.Time, e.Arrived = event.ID{Seq: seq}, 1, noon.Add(-time.Duration(seq)*time.Hour).UnixNano(), noon.UnixNano()
 	if err := errors.Join(store.Append(t.Context(), []event.Event{*e}), store.Sync(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	return e
 }
 
 func TestSightingsRaiseAlertsAndAreCounted(t *testing.T) {
