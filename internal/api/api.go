@@ -22,6 +22,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/canary"
 	"github.com/kyra-mdr/kyra/internal/connector"
 	"github.com/kyra-mdr/kyra/internal/content"
+	"github.com/kyra-mdr/kyra/internal/dsr"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/exposure"
 	"github.com/kyra-mdr/kyra/internal/fault"
@@ -72,12 +73,14 @@ type Config struct {
 	Quarantine   *quarantine.Service // nil: one that lists; its re-runs are another process's
 	ServerTenant uint32              // the tenant that sees the server's own figures; 0: none
 
+	Assets     *asset.Service     // nil: one that lists what others discovered
+	Principals *principal.Service // nil: one that lists what others saw
+
 	Risk *risk.Service // nil: one that shows what others computed
 
 	Exposure *exposure.Service // nil: one that lists what others found
 
-	Assets     *asset.Service     // nil: one that lists what others discovered
-	Principals *principal.Service // nil: one that lists what others saw
+	Requests *dsr.Service // its Run may be another process's
 
 	Exports *Exports // nil: exports are written to the caller only
 
@@ -132,10 +135,11 @@ func New(c Config) (http.Handler, error) {
 	for name, missing := range map[string]bool{
 		"DB": c.DB == nil, "Keys": c.Keys == nil, "Alerts": c.Alerts == nil, "Incidents": c.Incidents == nil,
 		"Rules": c.Rules == nil, "Sources": c.Sources == nil, "Fleet": c.Fleet == nil, "Privacy": c.Privacy == nil, "Events": c.Events == nil, "Ingest": c.Ingest == nil, "Log": c.Log == nil, "Signer": c.Signer == nil,
+		"Requests":   c.Requests == nil,
 		"Indicators": c.Indicators == nil, "Feeds": c.Feeds == nil,
+		"Webhooks": c.Webhooks == nil, "Notifier": c.Notifier == nil,
 		"Playbooks": c.Playbooks == nil,
-		"Webhooks":  c.Webhooks == nil, "Notifier": c.Notifier == nil,
-		"Notices": c.Notices == nil, "Connectors": c.Connectors == nil,
+		"Notices":   c.Notices == nil, "Connectors": c.Connectors == nil,
 	} {
 		if missing {
 			return nil, fmt.Errorf("api: Config.%s is missing", name)
@@ -193,9 +197,9 @@ func New(c Config) (http.Handler, error) {
 	a.identities()
 	a.keys()
 	a.webhooks()
+	a.playbooks()
 	a.notifications()
 	a.connectors()
-	a.playbooks()
 	a.indicators()
 	a.ingestTokens()
 	a.masking()
@@ -204,6 +208,7 @@ func New(c Config) (http.Handler, error) {
 	a.canary()
 	a.risk()
 	a.subdomains()
+	a.requests()
 	a.missing()
 	a.mux.HandleFunc("POST "+ingestPath, a.ingest)
 	if err := a.documentation(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/asset"
 	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/connector"
+	"github.com/kyra-mdr/kyra/internal/dsr"
 	"github.com/kyra-mdr/kyra/internal/exposure"
 	"github.com/kyra-mdr/kyra/internal/incident"
 	"github.com/kyra-mdr/kyra/internal/intel"
@@ -48,14 +49,17 @@ func (a *api) exportable() []*exported {
 		exporting("threat-intel-iocs", "/threat-intel-iocs", indicatorFilters(), func(ctx context.Context, c *call) iter.Seq2[intel.Indicator, error] {
 			return a.Indicators.Stream(ctx, c.Tenant.Number, indicatorFilter(c.query))
 		}, a.indicatorOf),
-		exporting("playbooks", "/playbooks", playbookFilters(), func(ctx context.Context, c *call) iter.Seq2[playbook.Playbook, error] {
-			return a.Playbooks.Stream(ctx, c.Tenant.Number, playbookFilter(c.query))
-		}, playbookOf),
+		exporting("dsr", "/dsr", requestFilters(), func(ctx context.Context, c *call) iter.Seq2[dsr.Request, error] {
+			return a.Requests.Stream(ctx, c.Tenant.Number, requestFilter(c.query))
+		}, a.requestOf),
 		exporting("connectors", "/connectors", connectorFilters, func(ctx context.Context, c *call) iter.Seq2[connector.Connector, error] {
 			return a.Connectors.Stream(ctx, c.Tenant.Number, connectorFilter(c.query))
 		}, connectorOf),
 		exporting("notifications", "/notifications", notificationFilters, func(ctx context.Context, c *call) iter.Seq2[notice.Notice, error] {
 			return a.Notices.StreamAll(ctx, reader(c), notificationFilter(c.query))
 		}, notificationOf),
+		exporting("playbooks", "/playbooks", playbookFilters(), func(ctx context.Context, c *call) iter.Seq2[playbook.Playbook, error] {
+			return a.Playbooks.Stream(ctx, c.Tenant.Number, playbookFilter(c.query))
+		}, playbookOf),
 	}
 }

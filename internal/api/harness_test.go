@@ -101,6 +101,7 @@ func newServerOn(tb testing.TB, db *sqldb.DB, change ...func(*Config)) *server {
 	s.cfg.Fleet = newFleet(tb, s)
 	s.cfg.Playbooks = newPlaybooks(tb, s)
 	s.cfg.Indicators, s.cfg.Feeds = newIntel(tb, s)
+	s.cfg.Requests = newRequests(tb, s)
 	for _, f := range change {
 		f(&s.cfg)
 	}

@@ -145,6 +145,7 @@ func (c *Config) openQuarantine() {
 	if c.Jobs == nil {
 		kinds := c.Workbench.Kinds()
 		maps.Copy(kinds, c.Quarantine.Kinds())
+		maps.Copy(kinds, c.Requests.Kinds())
 		c.Jobs = job.New(c.DB, job.Config{Log: c.Log, Now: c.Now}, kinds)
 	}
 }

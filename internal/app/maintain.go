@@ -58,6 +58,9 @@ func Reindex(ctx context.Context, cfg config.Config, exe []string, fresh bool, l
 		if logs, err = logsource.New(ctx, s.db, logsource.Options{Log: log, Zone: zone}); err == nil {
 			how.Settings = logs.For
 		}
+		if err == nil {
+			how.Erased, err = s.erased()
+		}
 	} else if isNotFound(err) {
 		log.WarnContext(ctx, "there is no database: records are read without settings of log sources", "data", cfg.Data)
 		err = nil

@@ -18,6 +18,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/archive"
 	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/config"
+	"github.com/kyra-mdr/kyra/internal/dsr"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/exposure"
 	"github.com/kyra-mdr/kyra/internal/fault"
@@ -77,6 +78,7 @@ type Server struct {
 	observers  observers
 	risk       *risk.Service
 	exposure   *exposure.Service
+	requests   *dsr.Service
 	pipeline   *pipeline.Pipeline
 	keeper     *retention.Keeper
 }
@@ -176,6 +178,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	})
 	s.keeper = retention.New(retention.Config{
 		DB: s.db, Archive: s.archive, Store: s.store, Tenants: tenants, Days: days, Log: s.log, Now: now, MaxBytes: int64(s.cfg.Retention.MaxBytes),
+		Holding: s.requests.Holding,
 	})
 	if err := s.openMasking(ctx); err != nil {
 		return err
@@ -205,6 +208,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 		Exports:    s.exports,
 		Playbooks:  s.playbooks,
 		Risk:       s.risk,
+		Requests:   s.requests,
 		Exposure:   s.exposure,
 	})
 	if err != nil {
@@ -393,6 +397,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 			s.observers.principals.Run,
 			s.detection.jobs.Run,
 			s.risk.Run,
+			s.requests.Run,
 			s.exposure.Run,
 			s.telling.notifier.Run,
 			s.playbooks.Run,

@@ -25,12 +25,16 @@ type Reading struct {
 	Zone *time.Location // of times that carry none
 	// Settings gives those that a tenant's records are read by; nil: there are none.
 	Settings func(ctx context.Context, tenant uint32) (*parse.Settings, error)
+	// Erased tells which of a tenant's events were erased and must not come back; nil, and
+	// what it returns may be nil: none.
+	Erased func(ctx context.Context, tenant uint32) (func(*event.Event) bool, error)
 }
 
 // tenantReader is a tenant's parser, in the order of arrival, and its settings.
 type tenantReader struct {
 	parser   *parse.Parser
 	settings *parse.Settings
+	erased   func(*event.Event) bool
 }
 
 func (how *Reading) of(ctx context.Context, tenant uint32) (*tenantReader, error) {
@@ -39,6 +43,12 @@ func (how *Reading) of(ctx context.Context, tenant uint32) (*tenantReader, error
 		var err error
 		if r.settings, err = how.Settings(ctx, tenant); err != nil {
 			return nil, fmt.Errorf("settings of tenant %d: %w", tenant, err)
+		}
+	}
+	if how.Erased != nil {
+		var err error
+		if r.erased, err = how.Erased(ctx, tenant); err != nil {
+			return nil, fmt.Errorf("erasures of tenant %d: %w", tenant, err)
 		}
 	}
 	return r, nil
@@ -111,7 +121,7 @@ func Reindex(ctx context.Context, dir string, store eventstore.Store, how Readin
 		}
 		missing := make([]event.Event, 0, n)
 		for _, e := range events[:n] {
-			if _, ok := present[e.ID.Index]; !ok {
+			if _, ok := present[e.ID.Index]; !ok && (reader.erased == nil || !reader.erased(&e)) {
 				missing = append(missing, e)
 			}
 		}

@@ -64,6 +64,10 @@ type Config struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 
+	// Holding names the tenants whose events a legal hold keeps; nil: there are none. A
+	// day of the event store holds all tenants, so that none is dropped while one is held.
+	Holding func(ctx context.Context) (map[uint32]bool, error)
+
 	MaxBytes int64 // of archive and event store together; 0 is no bound
 }
 
@@ -99,14 +103,27 @@ func (k *Keeper) Apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var held map[uint32]bool
+	if k.Holding != nil {
+		if held, err = k.Holding(ctx); err != nil {
+			return err
+		}
+	}
 	longest := 0
 	for _, t := range tenants {
 		longest = max(longest, t.RetentionDays)
+		if held[t.Number] {
+			continue
+		}
 		if _, err := k.Archive.DropBefore(t.Number, now.AddDate(0, 0, -t.RetentionDays)); err != nil {
 			return fmt.Errorf("tenant %d: %w", t.Number, err)
 		}
 	}
 	if longest == 0 {
+		return nil
+	}
+	if len(held) > 0 {
+		k.Log.InfoContext(ctx, "a legal hold is active: no day of events is dropped, and nothing of the tenants that have one", "tenants", len(held))
 		return nil
 	}
 	if err := k.dropDays(ctx, now.AddDate(0, 0, -longest)); err != nil {
