@@ -29,7 +29,7 @@ func newZone(t *testing.T) *zone {
 		defer close(done)
 		z.serve()
 	}()
-	t.Cleanup(func() { conn.Close(); <-done })
+	t.Cleanup(func() { _ = conn.Close(); <-done })
 	return z
 }
 

@@ -58,7 +58,7 @@ func wellFormed(name string) bool {
 		}
 		for i := range len(label) {
 			c := label[i]
-			if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
+			if letter := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'; !letter && c != '-' && c != '_' {
 				return false
 			}
 		}

@@ -224,6 +224,9 @@ func TestKilledBetween(t *testing.T) {
 func TestRiskRulesRaiseAlertsThatFeedNothing(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		w := newWorld(t, db)
+		if _, err := w.risk.Change(t.Context(), tenant, "tester", 0, func(s *risk.Settings) { s.Rules[1].Watched = false }); err != nil {
+			t.Fatal(err)
+		}
 		for i := range 4 {
 			w.raise(fmt.Sprint("rule", i), "critical", 1, "host", "db1")
 		}
@@ -242,7 +245,7 @@ func TestRiskRulesRaiseAlertsThatFeedNothing(t *testing.T) {
 			slices.Sort(names)
 			return names, occurrences
 		}
-		if names, n := raised(); !slices.Equal(names, []string{"Risk is critical", "Risk rises fast"}) || n != 2 {
+		if names, n := raised(); !slices.Equal(names, []string{"Risk is critical", "Risk of a watched entity rises fast"}) || n != 2 {
 			t.Fatalf("raised %v, %d times", names, n)
 		}
 		w.clock = w.clock.Add(time.Minute)

@@ -87,7 +87,7 @@ func Defaults() Settings {
 		Levels: LevelSettings{Medium: 30, High: 60, Critical: 80},
 		Rules: []Rule{
 			{ID: RuleReaches, Name: "Risk is critical", Enabled: true, When: Reaches, Score: 80, Severity: "high"},
-			{ID: RuleRises, Name: "Risk rises fast", Enabled: true, When: Rises, Score: 50, Hours: 24, Severity: "medium"},
+			{ID: RuleRises, Name: "Risk of a watched entity rises fast", Enabled: true, When: Rises, Score: 20, Hours: 24, Severity: "medium", Watched: true},
 		},
 	}
 }
