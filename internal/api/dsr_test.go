@@ -30,7 +30,7 @@ func newRequests(tb testing.TB, s *server) *dsr.Service {
 func TestDataSubjectRequest(t *testing.T) {
 	s := newServer(t)
 	created := s.post("/api/v1/dsr", `{"kind":"erasure","law":"GDPR","name":"Anna Kim","identifiers":[{"type":"email","value":"anna@example.com"}]}`).want(201)
-	if strings.Contains(string(created.body), "anna@") || strings.Contains(string(created.body), "Anna Kim") {
+	if strings.Contains(created.body, "anna@") || strings.Contains(created.body, "Anna Kim") {
 		t.Errorf("who asks is shown: %s", created.body)
 	}
 	path := "/api/v1/dsr/" + created.text("id")
