@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"time"
 
@@ -306,9 +307,7 @@ func (a *api) patchRiskSettings(ctx context.Context, c *call, in *patchRiskSetti
 	b := &in.Body
 	s, err := a.Risk.Change(ctx, c.Tenant.Number, c.Actor, c.version, func(s *risk.Settings) {
 		set(&s.HalfLifeHours, b.HalfLifeHours)
-		for sev, w := range b.Severity {
-			s.Severity[sev] = w
-		}
+		maps.Copy(s.Severity, b.Severity)
 		if v := b.Verdict; v != nil {
 			set(&s.Verdict.Undecided, v.Undecided)
 			set(&s.Verdict.Resolved, v.Resolved)

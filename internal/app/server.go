@@ -168,6 +168,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 		return err
 	}
 	s.openObservers(now)
+	s.risk.SetWorth((&worths{assets: s.observers.assets, principals: s.observers.principals, now: now, known: map[uint32]*knownWorth{}}).of)
 	s.pipeline = pipeline.New(pipeline.Config{
 		Days:  days,
 		Queue: s.queue, Archive: s.archive, Store: s.store, DB: s.db, Rulesets: s.detection.rulesets.get, Sources: s.sources,
