@@ -73,6 +73,10 @@ crash: ## kill a loaded server ten times and count what is left (about six minut
 bench: ## measure; results go into docs/performance.md by hand, with machine and date
 	scripts/bench
 
+.PHONY: reference
+reference: ## send every call of the public reference to a fresh demo and run its commands as printed
+	$(GO) test -count=1 -v -run "TestReference" ./cmd/kyra ./internal/app
+
 .PHONY: generate
 generate: ## write golden files and the OpenAPI document again
 	$(GO) test ./internal/api -update

@@ -47,6 +47,7 @@ func runDemo(ctx context.Context, out, errs io.Writer, listen string, exit bool)
 	cfg.Syslog.UDP, cfg.Syslog.TCP = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Retention.MinFreeBytes = 64 << 20
 	cfg.Log.Level = "warn"
+	cfg.WebhookAllow = []string{"127.0.0.1"} // where the demo's ticket system is
 	child, err := childCommand()
 	if err != nil {
 		return err
@@ -79,6 +80,11 @@ func runDemo(ctx context.Context, out, errs io.Writer, listen string, exit bool)
 	if err := ownDomain(ctx, s); err != nil {
 		return err
 	}
+	w, err := openWorld(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
 	if err := replay(ctx, out, c, s); err != nil {
 		return err
 	}
