@@ -16,14 +16,13 @@ var (
 	uuids  = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	clocks = regexp.MustCompile(`"20\d\d-\d\d-\d\dT[0-9:.]+Z"`)
 	keyed  = regexp.MustCompile(`kyra_[0-9A-Za-z]+`)
+	sinces = regexp.MustCompile(`no match since \d{4}-\d{2}-\d{2}`)
 	millis = regexp.MustCompile(`"queryTime": \d+`)
 	holes  = regexp.MustCompile(`,?\{"time":"[^"]*","count":0,"breakdown":\{\}\},?`)
 )
 
 // steady replaces what differs from run to run: ids by their order of appearance,
 // times that are not the test's, keys.
-var sinces = regexp.MustCompile(`no match since \d{4}-\d{2}-\d{2}`)
-
 func steady(t *testing.T, body string) []byte {
 	t.Helper()
 	var b bytes.Buffer
