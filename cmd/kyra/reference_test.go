@@ -99,8 +99,11 @@ func TestReference(t *testing.T) {
 			key, method, path, body string
 			status                  int
 		}{
-			{"", "GET", "/alerts", "", 401}, {"kyra_wrong", "GET", "/alerts", "", 401}, {d.key, "GET", "/alerts/550e8400-e29b-41d4-a716-446655440000", "", 404},
-			{d.key, "POST", "/incidents/7c9e6679-a1f4/comments", `{"content":"x"}`, 404}, {d.key, "GET", "/nothing", "", 404},
+			{"", "GET", "/alerts", "", 401},
+			{"kyra_wrong", "GET", "/alerts", "", 401},
+			{d.key, "GET", "/alerts/550e8400-e29b-41d4-a716-446655440000", "", 404},
+			{d.key, "POST", "/incidents/7c9e6679-a1f4/comments", `{"content":"x"}`, 404},
+			{d.key, "GET", "/nothing", "", 404},
 		} {
 			status, body, _ := d.call(t, x.key, x.method, x.path, x.body)
 			if status != x.status {

@@ -54,7 +54,7 @@ func TestIndicators(t *testing.T) {
 
 	list := s.get(iocs + "?type=ipv4,cidr&active=true&sort=confidence&direction=asc").want(http.StatusOK)
 	list.is("totalElements", 2).is("content.0.value", "203.0.113.7")
-	s.get(iocs + "?tag=c2&minConfidence=91").is("totalElements", 1)
+	s.get(iocs+"?tag=c2&minConfidence=91").is("totalElements", 1)
 	s.get(iocs+"?minConfidence=101").problem(http.StatusBadRequest, "", "Allowed: 0 to 100")
 	s.get(iocs+"?colour=red").problem(http.StatusBadRequest, `Unknown parameter "colour"`, "")
 

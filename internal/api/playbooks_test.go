@@ -46,8 +46,15 @@ func TestPlaybooks(t *testing.T) {
 		method, path, body string
 		want               int
 	}{
-		{"POST", path + "/dry-run", "", 200}, {"POST", path + "/run", "", 202}, {"GET", path + "/versions", "", 200}, {"PATCH", path, `{"enabled":false}`, 200}, {"DELETE", path, "", 409},
-		{"PUT", base + "/playbook-secrets/fw", `{"value":"hunter2!"}`, 200}, {"GET", base + "/playbook-secrets", "", 200}, {"DELETE", base + "/playbook-secrets/fw", "", 204}, {"GET", base + "/playbook-runs?status=QUEUED", "", 200},
+		{"POST", path + "/dry-run", "", 200},
+		{"POST", path + "/run", "", 202},
+		{"GET", path + "/versions", "", 200},
+		{"PATCH", path, `{"enabled":false}`, 200},
+		{"DELETE", path, "", 409},
+		{"PUT", base + "/playbook-secrets/fw", `{"value":"hunter2!"}`, 200},
+		{"GET", base + "/playbook-secrets", "", 200},
+		{"DELETE", base + "/playbook-secrets/fw", "", 204},
+		{"GET", base + "/playbook-runs?status=QUEUED", "", 200},
 	} {
 		if a := s.do(s.rw, c.method, c.path, c.body); a.status != c.want || strings.Contains(a.body, "hunter2") {
 			t.Errorf("%s %s: %d %s", c.method, c.path, a.status, a.body)
