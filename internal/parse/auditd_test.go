@@ -81,4 +81,3 @@ func TestAuditState(t *testing.T) {
 		}
 	}
 }
-
