@@ -37,12 +37,12 @@ func (s *suite) walk(t *testing.T, r eventstore.WalkRequest) []event.Event {
 func testWalk(t *testing.T, s *suite) {
 	random := rand.New(rand.NewPCG(15, 16))
 	var events []event.Event
-	for i := range 30_000 / scale {
+	for i := range 30_000 {
 		e := fields(fmt.Sprint("w ", i), "k", fmt.Sprint(i%3), "r", fmt.Sprintf("%d.%d", i%7, i%11), "source", "walk")
 		switch {
-		case i < 14_000/scale:
+		case i < 14_000:
 			e.Time = base // more at one time than are held at a time
-		case i < 26_000/scale:
+		case i < 26_000:
 			e.Time = base - 1000*second + random.Int64N(2000) // within two microseconds
 		default:
 			e.Time = base - random.Int64N(40)*random.Int64N(40)*random.Int64N(2000)*second

@@ -166,6 +166,9 @@ func TestLocal(t *testing.T) {
 }
 
 func TestTwoNodes(t *testing.T) {
+	if raceEnabled {
+		t.Skip("runs without the detector, with all of its data: of ours there is nothing in it that TestLocal has not")
+	}
 	storetest.Run(t, func(t *testing.T) eventstore.Store {
 		return open(t, victorialogs.Config{Nodes: []victorialogs.Node{startNode(t, t.TempDir()), startNode(t, t.TempDir())}})
 	})
