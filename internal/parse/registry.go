@@ -324,8 +324,12 @@ func (l *line) sniff() (*content, string) {
 
 // native adds a field under the source's own name, "id.name" where id is given.
 // Where that is a canonical name already taken for something else it stands
-// under event.NativePrefix.
+// under event.NativePrefix. A value whose name is empty has no field of its own: the
+// message holds it, and the store would take a field without a name for the message.
 func (l *line) native(id, name, value string) {
+	if name == "" {
+		return
+	}
 	var short [128]byte
 	b := short[:0]
 	if id != "" {
