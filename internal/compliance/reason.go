@@ -1,0 +1,79 @@
+package compliance
+
+import (
+	"strings"
+	"time"
+)
+
+// A Code names why a control stands as it does.
+type Code string
+
+// The codes.
+const (
+	AllPass               Code = "allPass"
+	SomeFail              Code = "someFail"
+	AllFail               Code = "allFail"
+	Incomplete            Code = "incomplete"    // what has data passes, the rest has none
+	HasNoData             Code = "noData"        // no check has data
+	NeedsPerson           Code = "needsPerson"   // there is no check
+	ReadyToAttest         Code = "readyToAttest" // all checks pass, a person must confirm
+	Attested              Code = "attested"
+	AttestedWithException Code = "attestedWithException"
+	Accepted              Code = "exception" // what does not pass is accepted for a time
+	AttestationExpired    Code = "attestationExpired"
+	IsNotApplicable       Code = "notApplicable"
+)
+
+// A Reason says why a control stands as it does, for people by String and for those who
+// word it themselves by its parts.
+type Reason struct {
+	Code   Code
+	Checks []string  // that the code speaks of
+	By     string    // who attested
+	Until  time.Time // when the attestation ends or ended
+	Text   string    // justification of what is not applicable
+}
+
+// String is the reason as one English sentence.
+func (r Reason) String() string { return r.In("en") }
+
+// In is the reason as one sentence of the language, "ko" or else English.
+func (r Reason) In(language string) string {
+	forms := english
+	if language == "ko" {
+		forms = korean
+	}
+	return strings.NewReplacer(
+		"{checks}", strings.Join(r.Checks, ", "), "{by}", r.By, "{until}", r.Until.UTC().Format(time.DateOnly), "{text}", r.Text,
+	).Replace(forms[r.Code])
+}
+
+var english = map[Code]string{
+	AllPass:               "All checks pass: {checks}",
+	SomeFail:              "These do not pass: {checks}",
+	AllFail:               "Every check that has data fails: {checks}",
+	Incomplete:            "What has data passes, but the evidence is incomplete: no data from {checks}",
+	HasNoData:             "No check has data: {checks}",
+	NeedsPerson:           "No check can see this: a person must attest",
+	ReadyToAttest:         "All checks pass; a person must attest: {checks}",
+	Attested:              "Attested by {by} until {until}",
+	AttestedWithException: "Attested by {by} until {until}, with an exception for what does not pass",
+	Accepted:              "An exception accepts what does not pass: {checks}",
+	AttestationExpired:    "The attestation expired on {until}",
+	IsNotApplicable:       "Not applicable: {text}",
+}
+
+var korean = map[Code]string{
+	AllPass:               "모든 점검 통과: {checks}",
+	SomeFail:              "통과하지 못한 점검: {checks}",
+	AllFail:               "데이터가 있는 모든 점검이 실패: {checks}",
+	Incomplete:            "데이터가 있는 점검은 통과했으나 증적이 불완전함. 데이터 없음: {checks}",
+	HasNoData:             "데이터가 있는 점검이 없음: {checks}",
+	NeedsPerson:           "자동으로 점검할 수 없음: 담당자의 확인이 필요함",
+	ReadyToAttest:         "모든 점검 통과, 담당자의 확인이 필요함: {checks}",
+	Attested:              "{by}의 확인, {until}까지 유효",
+	AttestedWithException: "{by}의 확인, {until}까지 유효, 통과하지 못한 점검에 대한 예외 있음",
+	Accepted:              "통과하지 못한 점검을 예외로 승인함: {checks}",
+	AttestationExpired:    "확인이 {until}에 만료됨",
+	IsNotApplicable:       "해당 없음: {text}",
+}
