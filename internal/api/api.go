@@ -118,16 +118,17 @@ type Config struct {
 
 type api struct {
 	Config
-	log       *slog.Logger
-	huma      huma.API
-	mux       *http.ServeMux
-	limits    *fixedWindow
-	changing  locks
-	searching chan struct{} // holds one token for each running search
-	uploading chan struct{} // holds one token for each file that is taken in
-	importer  *content.Importer
-	writing   chan struct{} // holds one token for each export that is being written
-	resources map[string]*exported
+	log        *slog.Logger
+	huma       huma.API
+	mux        *http.ServeMux
+	frameworks *http.ServeMux // of paths under byFramework
+	limits     *fixedWindow
+	changing   locks
+	searching  chan struct{} // holds one token for each running search
+	uploading  chan struct{} // holds one token for each file that is taken in
+	importer   *content.Importer
+	writing    chan struct{} // holds one token for each export that is being written
+	resources  map[string]*exported
 }
 
 // New returns the handler of everything under /api/v1/.
@@ -172,7 +173,7 @@ func New(c Config) (http.Handler, error) {
 	c.openQuarantine()
 	c.openRisk()
 	c.openExposure()
-	a := &api{Config: c, log: c.Log, mux: http.NewServeMux(), limits: newFixedWindow(), searching: make(chan struct{}, c.Searches), uploading: make(chan struct{}, maxUploads)}
+	a := &api{Config: c, log: c.Log, mux: http.NewServeMux(), frameworks: http.NewServeMux(), limits: newFixedWindow(), searching: make(chan struct{}, c.Searches), uploading: make(chan struct{}, maxUploads)}
 	a.writing, a.resources = make(chan struct{}, maxExports), map[string]*exported{}
 	a.importer = &content.Importer{Rules: c.Rules, Sight: c.Sight}
 	useProblems()
@@ -353,17 +354,22 @@ func (a *api) route(w http.ResponseWriter, r *http.Request) {
 		notFound().write(w) // the mux would redirect
 		return
 	}
-	h, pattern := a.mux.Handler(r)
-	if pattern != "" {
-		a.mux.ServeHTTP(w, r)
-		return
+	methods := ""
+	for _, mux := range []*http.ServeMux{a.mux, a.frameworks} {
+		h, pattern := mux.Handler(r)
+		if pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		rec := newRecorded()
+		h.ServeHTTP(rec, r)
+		if rec.status == http.StatusMethodNotAllowed && methods == "" {
+			methods = rec.header.Get("Allow")
+		}
 	}
-	rec := newRecorded()
-	h.ServeHTTP(rec, r)
-	if rec.status == http.StatusMethodNotAllowed {
-		methods := rec.header.Get("Allow")
+	if methods != "" {
 		w.Header().Set("Allow", methods)
-		(&problem{Err: "Method not allowed", Message: "Allowed: " + methods, Status: rec.status}).write(w)
+		(&problem{Err: "Method not allowed", Message: "Allowed: " + methods, Status: http.StatusMethodNotAllowed}).write(w)
 		return
 	}
 	notFound().write(w)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -169,10 +170,23 @@ type router struct {
 	api *api
 }
 
+// byFramework begins the paths whose second part is the name of a framework, beside
+// which stand fixed ones such as /compliance/evidence/{id}. A mux refuses such a pair,
+// since neither is the more special; they are in a mux of their own, asked second.
+const byFramework = base + "/compliance/{framework}/"
+
+// muxOf is where an operation of that path is registered.
+func (a *api) muxOf(path string) *http.ServeMux {
+	if strings.HasPrefix(path, byFramework) {
+		return a.frameworks
+	}
+	return a.mux
+}
+
 // Handle implements huma.Adapter.
 func (m *router) Handle(op *huma.Operation, handler func(huma.Context)) {
 	own, _ := op.Metadata[operationKey].(*operation)
-	m.HandleFunc(op.Method+" "+op.Path, func(w http.ResponseWriter, r *http.Request) {
+	m.api.muxOf(op.Path).HandleFunc(op.Method+" "+op.Path, func(w http.ResponseWriter, r *http.Request) {
 		m.api.enter(own, w, r, func(w http.ResponseWriter, r *http.Request) {
 			handler(humago.NewContext(op, r, w))
 		})

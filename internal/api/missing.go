@@ -29,7 +29,7 @@ func (a *api) missing() {
 			Responses: map[string]*huma.Response{"501": {}},
 		}
 		a.huma.OpenAPI().AddOperation(&op)
-		a.mux.HandleFunc(m.method+" "+base+m.path, func(w http.ResponseWriter, r *http.Request) {
+		a.muxOf(base+m.path).HandleFunc(m.method+" "+base+m.path, func(w http.ResponseWriter, r *http.Request) {
 			caller := callerOf(r)
 			if m.method != http.MethodGet && !caller.CanWrite() {
 				forbidden().write(w)
