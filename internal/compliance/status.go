@@ -65,7 +65,7 @@ type Exception struct {
 
 // active tells whether e holds at the time now.
 func (e *Exception) active(now time.Time) bool {
-	return e != nil && e.EndedAt == nil && now.Before(e.EndsAt)
+	return e.EndedAt == nil && now.Before(e.EndsAt)
 }
 
 // covers tells whether e speaks of the check.
@@ -109,7 +109,7 @@ func (r *Result) validUntil(c *Check) time.Time {
 }
 
 // findings looks up the results of a control's checks.
-func (c *Catalogue) findings(k *Control, results map[string]*Result, ex *Exception, now time.Time) []Finding {
+func (c *Catalogue) findings(k *Control, results map[string]*Result, exceptions []*Exception, now time.Time) []Finding {
 	out := make([]Finding, len(k.Checks))
 	for i, l := range k.Checks {
 		f := Finding{Link: l, Result: results[l.Key], Outcome: NoData}
@@ -120,17 +120,18 @@ func (c *Catalogue) findings(k *Control, results map[string]*Result, ex *Excepti
 				f.Outcome = f.Result.Outcome
 			}
 		}
-		f.Excepted = f.Outcome != Pass && ex.active(now) && ex.covers(l.Check)
+		f.Excepted = f.Outcome != Pass && slices.ContainsFunc(exceptions, func(e *Exception) bool { return e.active(now) && e.covers(l.Check) })
 		out[i] = f
 	}
 	return out
 }
 
 // StatusOf judges a control by the latest results of its variants (by key), by the
-// attestation and the exception of it that were recorded (nil for none; what has expired
-// does not count), in a strict or an ordinary assessment, at the time now.
-func (c *Catalogue) StatusOf(k *Control, results map[string]*Result, att *Attestation, ex *Exception, strict bool, now time.Time) Judgement {
-	j := Judgement{Findings: c.findings(k, results, ex, now)}
+// approved attestation of it (nil for none) and the exceptions from it that were recorded
+// (what has expired or ended does not count), in a strict or an ordinary assessment, at
+// the time now.
+func (c *Catalogue) StatusOf(k *Control, results map[string]*Result, att *Attestation, exceptions []*Exception, strict bool, now time.Time) Judgement {
+	j := Judgement{Findings: c.findings(k, results, exceptions, now)}
 	expired := att != nil && att.State == Approved && !att.counts(now)
 	if att.counts(now) {
 		j.Assessed = att.At
