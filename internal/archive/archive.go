@@ -161,6 +161,20 @@ func (a *Archive) Usage() (bytes int64, oldest time.Time, err error) {
 	return bytes, oldest, nil
 }
 
+// Oldest tells the first day of which the archive has something of the tenant; the zero
+// time where it has nothing.
+func (a *Archive) Oldest(tenant uint32) (time.Time, error) {
+	segments, err := listSegments(filepath.Join(a.dir, tenantDir(tenant)))
+	if err != nil || len(segments) == 0 {
+		return time.Time{}, err
+	}
+	day, err := time.Parse(dayFormat, segments[0].day)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read the name of an archive segment: %w", err)
+	}
+	return day, nil
+}
+
 func tenantDir(tenant uint32) string { return fmt.Sprintf("t%08d", tenant) }
 
 func listTenants(dir string) ([]uint32, error) {

@@ -124,7 +124,7 @@ func (k *Keeper) Apply(ctx context.Context) error {
 	}
 	if len(held) > 0 {
 		k.Log.InfoContext(ctx, "a legal hold is active: no day of events is dropped, and nothing of the tenants that have one", "tenants", len(held))
-		return nil
+		return k.note(ctx, now, false)
 	}
 	if err := k.dropDays(ctx, now.AddDate(0, 0, -longest)); err != nil {
 		return err
@@ -146,7 +146,25 @@ func (k *Keeper) Apply(ctx context.Context) error {
 		}
 		k.erased = today
 	}
-	return k.fitBytes(ctx, tenants, now)
+	early, err := k.fitBytes(ctx, tenants, now)
+	if err != nil {
+		return err
+	}
+	return k.note(ctx, now, early)
+}
+
+// note keeps that the terms were applied to the end, and whether something went early.
+func (k *Keeper) note(ctx context.Context, now time.Time, early bool) error {
+	var at any
+	if early {
+		at = now.UnixMicro()
+	}
+	_, err := sqldb.Exec(ctx, k.DB, `INSERT INTO retention_run (one, ended_at, early_at) VALUES (1, $1, $2)
+		ON CONFLICT (one) DO UPDATE SET ended_at = excluded.ended_at, early_at = COALESCE(excluded.early_at, retention_run.early_at)`, now.UnixMicro(), at)
+	if err != nil {
+		return fmt.Errorf("note that the terms were applied: %w", err)
+	}
+	return nil
 }
 
 // dropDays drops the days whose newest event arrived before limit.
@@ -181,26 +199,26 @@ type dayArrival struct {
 }
 
 // fitBytes drops the oldest arrivals until everything fits into MaxBytes. The
-// last two days of arrival always stay.
-func (k *Keeper) fitBytes(ctx context.Context, tenants []tenant.Tenant, now time.Time) error {
+// last two days of arrival always stay. early tells whether it dropped any.
+func (k *Keeper) fitBytes(ctx context.Context, tenants []tenant.Tenant, now time.Time) (early bool, err error) {
 	for k.MaxBytes > 0 {
 		usage, err := k.Store.Usage(ctx)
 		if err != nil {
-			return err
+			return early, err
 		}
 		archived, oldest, err := k.Archive.Usage()
 		if err != nil {
-			return err
+			return early, err
 		}
 		if int64(usage.Bytes)+archived <= k.MaxBytes { //nolint:gosec // no disk holds 2^63 bytes
-			return nil
+			return early, nil
 		}
 		limit := now.AddDate(0, 0, -2)
 		days, err := sqldb.All(ctx, k.DB, func(r *sql.Rows, d *dayArrival) error {
 			return r.Scan(&d.day, sqldb.Micros(&d.last))
 		}, `SELECT day_no, last_arrival FROM event_day WHERE last_arrival < $1 ORDER BY last_arrival, day_no LIMIT 1`, limit.UnixMicro())
 		if err != nil {
-			return fmt.Errorf("find days to drop: %w", err)
+			return early, fmt.Errorf("find days to drop: %w", err)
 		}
 		storeFirst := len(days) > 0 && (oldest.IsZero() || !oldest.Before(days[0].last.Truncate(24*time.Hour)) || !oldest.Before(limit))
 		switch {
@@ -211,21 +229,22 @@ func (k *Keeper) fitBytes(ctx context.Context, tenants []tenant.Tenant, now time
 			for _, t := range tenants {
 				n, dropErr := k.Archive.DropBefore(t.Number, oldest.AddDate(0, 0, 1))
 				if dropErr != nil {
-					return dropErr
+					return early, dropErr
 				}
 				freed += n
 			}
 			if freed == 0 {
-				return nil
+				return early, nil
 			}
 			k.Log.InfoContext(ctx, "a day of the raw archive was dropped", "day", oldest.Format("20060102"), "bytes", freed)
 		default:
 			k.Log.WarnContext(ctx, "more bytes than retention allows, but all are of the last two days", "bytes", usage.Bytes, "archive_bytes", archived, "max_bytes", k.MaxBytes)
-			return nil
+			return early, nil
 		}
 		if err != nil {
-			return err
+			return early, err
 		}
+		early = true
 	}
-	return nil
+	return early, nil
 }

@@ -3,6 +3,7 @@ package retention
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"log/slog"
 	"testing"
 	"time"
@@ -174,6 +175,54 @@ func TestDaysAreBounded(t *testing.T) {
 		}
 		if !h.Days.Admit(9) || h.Days.Admit(1) {
 			h.t.Error("a dropped day makes no room for one")
+		}
+	})
+}
+
+func TestRunsAreNoted(t *testing.T) {
+	each(t, func(h *house) {
+		noted := func() (ended, early int64) {
+			t.Helper()
+			rows, err := sqldb.All(t.Context(), h.DB, func(rows *sql.Rows, p *[2]int64) error { return rows.Scan(&p[0], &p[1]) }, `SELECT ended_at, COALESCE(early_at, 0) FROM retention_run`)
+			if err != nil || len(rows) > 1 {
+				t.Fatal(rows, err)
+			}
+			if len(rows) == 0 {
+				return 0, 0
+			}
+			return rows[0][0], rows[0][1]
+		}
+		for day := range 6 {
+			h.arrive(1, h.now.AddDate(0, 0, -day), day)
+		}
+		if err := h.Apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if ended, early := noted(); ended != h.now.UnixMicro() || early != 0 {
+			t.Fatalf("ended %d, early %d", ended, early)
+		}
+		h.MaxBytes = 1
+		h.now = h.now.Add(time.Hour)
+		if err := h.Apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		first := h.now.UnixMicro()
+		if ended, early := noted(); ended != first || early != first {
+			t.Fatalf("ended %d, early %d", ended, early)
+		}
+		h.MaxBytes = 0
+		h.now = h.now.Add(time.Hour)
+		if err := h.Apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if ended, early := noted(); ended != h.now.UnixMicro() || early != first {
+			t.Fatalf("ended %d, early %d: that something went early is not forgotten", ended, early)
+		}
+		if at, err := h.Archive.Oldest(1); err != nil || at.IsZero() {
+			t.Fatal(at, err)
+		}
+		if at, err := h.Archive.Oldest(77); err != nil || !at.IsZero() {
+			t.Fatal(at, err)
 		}
 	})
 }
