@@ -204,7 +204,7 @@ func (a *api) requests() {
 	}, a.revealRequest)
 	handle(a, operation{
 		id: "searchPerson", method: http.MethodPost, path: "/dsr/{id}/search", tag: dsrTag, summary: "Look for the person", status: http.StatusAccepted, uuid: true,
-		doc: "The answer is a job: it counts events by source, day and identifier, and looks into control data. The person must be verified. The audit log notes it.",
+		doc: "The answer is a job: it counts events by source, day and identifier, and looks into every place of control data. The person must be verified. The audit log notes it.",
 	}, a.requestJob(dsr.SearchKind))
 	handle(a, operation{
 		id: "packPerson", method: http.MethodPost, path: "/dsr/{id}/package", tag: dsrTag, summary: "Put the person's data together", status: http.StatusAccepted, uuid: true,
@@ -212,7 +212,7 @@ func (a *api) requests() {
 	}, a.requestJob(dsr.PackageKind))
 	handle(a, operation{
 		id: "getPackage", method: http.MethodPost, path: "/dsr/{id}/package/download", tag: dsrTag, summary: "Fetch the package", uuid: true,
-		doc: "A zip of manifest.json, data.json and events.ndjson. For a key that may write. The audit log notes it.",
+		doc: "A zip of manifest.json, data.json, events.ndjson and control.ndjson. For a key that may write. The audit log notes it.",
 	}, func(ctx context.Context, c *call, in *byID) (*streamedFile, error) {
 		p, r, err := a.Requests.Download(ctx, c.Tenant.Number, c.Actor, in.ID)
 		if err != nil {
@@ -232,8 +232,8 @@ func (a *api) requests() {
 		return out, nil
 	})
 	handle(a, operation{
-		id: "erasePerson", method: http.MethodPost, path: "/dsr/{id}/erase", tag: dsrTag, summary: "Erase the person's events", status: http.StatusAccepted, uuid: true,
-		doc: "The answer is a job, whose result is the proof. Where there is another key that may write, that key must have approved. The audit log, alerts and incidents keep what they say, and the raw archive holds the records until archivedTo.",
+		id: "erasePerson", method: http.MethodPost, path: "/dsr/{id}/erase", tag: dsrTag, summary: "Erase the person", status: http.StatusAccepted, uuid: true,
+		doc: "The answer is a job, whose result is the proof. Where there is another key that may write, that key must have approved. Events go; control data is erased, pseudonymised or kept, as places tells for each. The raw archive holds the records until archivedTo.",
 	}, a.erasePerson)
 }
 

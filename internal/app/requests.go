@@ -5,8 +5,6 @@ import (
 	"maps"
 	"time"
 
-	"github.com/kyra-mdr/kyra/internal/alert"
-	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/dsr"
 	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/identity"
@@ -28,7 +26,7 @@ func (s *Server) openRequests(kinds map[string]job.Kind, now func() time.Time) e
 	}
 	keys := identity.New(s.db, tenant.New(s.db), s.log, now)
 	s.requests, err = dsr.New(dsr.Config{
-		DB: s.db, Events: s.store, Sealer: sealer, Vault: files, Log: s.log, Now: now, Places: s.places(),
+		DB: s.db, Events: s.store, Sealer: sealer, Vault: files, Log: s.log, Now: now,
 		Several: func(ctx context.Context, number uint32) (bool, error) {
 			_, n, err := keys.List(ctx, number, identity.Filter{Scopes: []identity.Scope{identity.ReadWrite}, Statuses: []identity.Status{identity.Active}, Size: 1})
 			return n > 1, err
@@ -47,43 +45,6 @@ func (s *Server) openRequests(kinds map[string]job.Kind, now func() time.Time) e
 		maps.Copy(kinds, s.requests.Kinds())
 	}
 	return err
-}
-
-// places is where a person may appear besides events.
-func (s *Server) places() []dsr.Place {
-	return []dsr.Place{
-		{Name: "alerts", Find: func(ctx context.Context, number uint32, values []string, limit int) (found []dsr.Mention, total int64, err error) {
-			seen := map[string]bool{}
-			for _, v := range values {
-				for a, err := range s.detection.alerts.StreamListed(ctx, number, alert.Filter{Entity: v}) {
-					if err != nil {
-						return nil, 0, err
-					}
-					if seen[a.ID] {
-						continue
-					}
-					seen[a.ID] = true
-					if len(found) < limit {
-						found = append(found, dsr.Mention{ID: a.ID, At: a.CreatedAt})
-					}
-				}
-			}
-			return found, int64(len(seen)), nil
-		}},
-		{Name: "auditLogs", Find: func(ctx context.Context, number uint32, values []string, limit int) (found []dsr.Mention, total int64, err error) {
-			for _, v := range values {
-				page, n, err := audit.List(ctx, s.db, number, audit.Filter{Actor: v, Size: limit})
-				if err != nil {
-					return nil, 0, err
-				}
-				total += n
-				for _, e := range page[:min(len(page), limit-len(found))] {
-					found = append(found, dsr.Mention{ID: e.ID, At: e.At})
-				}
-			}
-			return found, total, nil
-		}},
-	}
 }
 
 // erased is what building the index again leaves out.

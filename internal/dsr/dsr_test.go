@@ -50,9 +50,6 @@ func each(t *testing.T, f func(o *office)) {
 		o.Service, err = New(Config{
 			DB: db, Events: &memory.Store{}, Sealer: sealer, Vault: files, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return o.now },
 			Several: func(context.Context, uint32) (bool, error) { return true, nil },
-			Places: []Place{{"alerts", func(context.Context, uint32, []string, int) ([]Mention, int64, error) {
-				return []Mention{{ID: "x"}}, 1, nil
-			}}},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -109,7 +106,7 @@ func TestWholeErasure(t *testing.T) {
 			o.t.Fatal(err)
 		}
 		f, ok := got.(*Findings)
-		if !ok || f.Events != 2 || f.BySource["sshd"] != 1 || f.ByValue[0] != 1 || f.ByValue[1] != 1 || f.Control["alerts"] != 1 {
+		if !ok || f.Events != 2 || f.BySource["sshd"] != 1 || f.ByValue[0] != 1 || f.ByValue[1] != 1 {
 			o.t.Fatalf("found %+v", f)
 		}
 		p, err := o.Preview(o.t.Context(), 1, "key:a", d.ID)

@@ -1,9 +1,11 @@
 package dsr
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,15 +39,19 @@ type Proof struct {
 	ErasedBy   string     `json:"erasedBy"`
 	ArchivedTo time.Time  `json:"archivedTo"` // the raw archive holds the records until then
 
+	Places []PlaceErased `json:"places"` // of control data
+
 	tenant uint32
 	sealed []byte
 }
 
-const selectProof = `SELECT id, tenant, request, which, query_hash, until, found, erased, remaining, started_at, ended_at, approved_by, erased_by, archived_to FROM dsr_erasure`
+const selectProof = `SELECT id, tenant, request, which, query_hash, until, found, erased, remaining, started_at, ended_at, approved_by, erased_by, archived_to, places FROM dsr_erasure`
 
 func scanProof(rows *sql.Rows, p *Proof) error {
-	return rows.Scan(&p.ID, &p.tenant, &p.Request, &p.sealed, &p.QueryHash, sqldb.Micros(&p.Until), &p.Found, &p.Erased, &p.Remaining, sqldb.Micros(&p.StartedAt), sqldb.MicrosOrNull(&p.EndedAt),
-		&p.ApprovedBy, &p.ErasedBy, sqldb.Micros(&p.ArchivedTo))
+	var places string
+	err := rows.Scan(&p.ID, &p.tenant, &p.Request, &p.sealed, &p.QueryHash, sqldb.Micros(&p.Until), &p.Found, &p.Erased, &p.Remaining, sqldb.Micros(&p.StartedAt), sqldb.MicrosOrNull(&p.EndedAt),
+		&p.ApprovedBy, &p.ErasedBy, sqldb.Micros(&p.ArchivedTo), &places)
+	return errors.Join(err, json.Unmarshal([]byte(cmp.Or(places, "[]")), &p.Places))
 }
 
 // A Preview tells what an erasure would do.
@@ -80,7 +86,7 @@ func (s *Service) Preview(ctx context.Context, tenant uint32, actor, id string) 
 	if out.Events, err = s.count(ctx, tenant, which); err != nil {
 		return nil, err
 	}
-	if out.Held, err = s.heldOf(ctx, tenant, which); err != nil {
+	if out.Held, err = s.heldOf(ctx, tenant, which, p.Identifiers); err != nil {
 		return nil, err
 	}
 	out.Approved, err = s.approved(ctx, d, actor)
@@ -130,10 +136,10 @@ func (s *Service) Erase(ctx context.Context, t *job.Task) (any, error) {
 		return nil, err
 	}
 	which := nodeOf(p.Identifiers)
-	if held, err := s.heldOf(ctx, t.Tenant, which); err != nil {
+	if held, err := s.heldOf(ctx, t.Tenant, which, p.Identifiers); err != nil {
 		return nil, err
 	} else if len(held) > 0 {
-		return nil, fault.New(fault.Conflict, "legal holds keep some of these events: %v", held)
+		return nil, fault.New(fault.Conflict, "legal holds keep some of this: %v", held)
 	}
 	proof, err := s.beginErasure(ctx, d, p, which, t.Actor)
 	if err != nil {
@@ -147,10 +153,17 @@ func (s *Service) Erase(ctx context.Context, t *job.Task) (any, error) {
 	if proof.Remaining, err = s.count(ctx, t.Tenant, all); err != nil {
 		return nil, err
 	}
+	if proof.Places, err = s.clearControl(ctx, t.Tenant, p.Identifiers); err != nil {
+		return nil, err
+	}
+	places, err := json.Marshal(proof.Places)
+	if err != nil {
+		return nil, err
+	}
 	proof.EndedAt = new(s.Now().UTC())
 	t.Progress(proof.Erased, proof.Found, "")
 	err = s.DB.Tx(ctx, func(tx *sqldb.DB) error {
-		if _, err := sqldb.Exec(ctx, tx, `UPDATE dsr_erasure SET erased = $1, remaining = $2, ended_at = $3 WHERE id = $4`, proof.Erased, proof.Remaining, proof.EndedAt.UnixMicro(), proof.ID); err != nil {
+		if _, err := sqldb.Exec(ctx, tx, `UPDATE dsr_erasure SET erased = $1, remaining = $2, ended_at = $3, places = $4 WHERE id = $5`, proof.Erased, proof.Remaining, proof.EndedAt.UnixMicro(), string(places), proof.ID); err != nil {
 			return err
 		}
 		if err := s.note(ctx, tx, &d.Request, t.Actor, "erased", fmt.Sprint(proof.Found), fmt.Sprint(proof.Remaining), ""); err != nil {
@@ -181,7 +194,7 @@ func (s *Service) beginErasure(ctx context.Context, d *Detail, p *Person, which 
 	}
 	proof := &Proof{
 		ID: id, Request: d.ID, QueryHash: s.trace(d.Tenant, which.String()), Until: now, Remaining: -1, StartedAt: now, ApprovedBy: d.ApprovedBy, ErasedBy: actor,
-		ArchivedTo: now.AddDate(0, 0, days+1),
+		ArchivedTo: now.AddDate(0, 0, days+1), Places: []PlaceErased{},
 	}
 	if proof.Found, err = s.count(ctx, d.Tenant, before(which, now)); err != nil {
 		return nil, err

@@ -19,21 +19,6 @@ import (
 // SearchKind is the kind of job that looks for a person.
 const SearchKind = "dsr-search"
 
-// A Place is where a person may appear besides events. Find returns what names one of the
-// values, at most so many of them, and how many there are.
-type Place struct {
-	Name string
-	Find func(ctx context.Context, tenant uint32, values []string, limit int) (found []Mention, total int64, err error)
-}
-
-// A Mention is one object that names a person.
-type Mention struct {
-	Place string    `json:"place"`
-	ID    string    `json:"id"`
-	At    time.Time `json:"at"`
-	Title string    `json:"title,omitempty"` // in packages only: it may hold the person's data
-}
-
 // Findings is where a person was found, without the data itself.
 type Findings struct {
 	At       time.Time        `json:"at"`
@@ -45,6 +30,7 @@ type Findings struct {
 	ByValue  []int64          `json:"byIdentifier"` // in the order of the request
 	Samples  []string         `json:"samples"`      // ids of the first 20 events
 	Control  map[string]int64 `json:"control"`      // objects by place
+	Places   []PlaceFound     `json:"places"`       // the same, and what an erasure does there
 	Mentions []Mention        `json:"mentions"`     // the first 20 of each place
 }
 
@@ -60,7 +46,7 @@ func (s *Service) Search(ctx context.Context, t *job.Task) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.find(ctx, d.Tenant, p, t.Progress, nil)
+	f, err := s.find(ctx, d.Tenant, p, t.Progress, nil, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -119,9 +105,10 @@ func (s *Service) settle(ctx context.Context, tenant uint32, actor, id string, c
 	})
 }
 
-// find walks over everything that names the person; each gets the events too.
-func (s *Service) find(ctx context.Context, tenant uint32, p *Person, told func(done, total int64, note string), each func(*event.Event) error) (*Findings, error) {
-	f := &Findings{At: s.Now().UTC(), BySource: map[string]int64{}, ByDay: map[string]int64{}, ByValue: make([]int64, len(p.Identifiers)), Samples: []string{}, Control: map[string]int64{}, Mentions: []Mention{}}
+// find walks over everything that names the person; each gets the events, and row what
+// control data says, where they are given.
+func (s *Service) find(ctx context.Context, tenant uint32, p *Person, told func(done, total int64, note string), each func(*event.Event) error, row func(*packedRow) error) (*Findings, error) {
+	f := &Findings{At: s.Now().UTC(), BySource: map[string]int64{}, ByDay: map[string]int64{}, ByValue: make([]int64, len(p.Identifiers)), Samples: []string{}, Control: map[string]int64{}, Places: []PlaceFound{}, Mentions: []Mention{}}
 	which := nodeOf(p.Identifiers)
 	from, to := eventstore.MinTime, eventstore.MaxTime+1
 	r, err := s.Events.Search(ctx, eventstore.Request{Tenant: tenant, Filter: which, From: from, To: to})
@@ -149,22 +136,7 @@ func (s *Service) find(ctx context.Context, tenant uint32, p *Person, told func(
 	if err != nil {
 		return nil, fmt.Errorf("read events: %w", err)
 	}
-	values := make([]string, len(p.Identifiers))
-	for i, x := range p.Identifiers {
-		values[i] = x.Value
-	}
-	for _, place := range s.Places {
-		found, n, err := place.Find(ctx, tenant, values, samples)
-		if err != nil {
-			return nil, fmt.Errorf("look into %s: %w", place.Name, err)
-		}
-		f.Control[place.Name] = n
-		for _, m := range found {
-			m.Place = place.Name
-			f.Mentions = append(f.Mentions, m)
-		}
-	}
-	return f, nil
+	return f, s.findControl(ctx, tenant, p.Identifiers, f, row)
 }
 
 func (f *Findings) count(e *event.Event, nodes []func(*event.Event) bool) {

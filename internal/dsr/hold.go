@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/audit"
@@ -142,8 +144,9 @@ func (s *Service) Release(ctx context.Context, tenant uint32, actor, id string) 
 	}))
 }
 
-// heldOf returns the names of the active holds that keep an event of which.
-func (s *Service) heldOf(ctx context.Context, tenant uint32, which query.Node) ([]string, error) {
+// heldOf returns the names of the active holds that keep an event of which, or control
+// data that names one of the identifiers.
+func (s *Service) heldOf(ctx context.Context, tenant uint32, which query.Node, ids []Identifier) ([]string, error) {
 	list, err := sqldb.All(ctx, s.DB, scanHold, selectHold+` WHERE tenant = $1 AND released_at IS NULL ORDER BY id`, int64(tenant))
 	if err != nil {
 		return nil, wrap("read holds", err)
@@ -157,6 +160,10 @@ func (s *Service) heldOf(ctx context.Context, tenant uint32, which query.Node) (
 		if err := s.openHold(h); err != nil {
 			return nil, err
 		}
+		if h.keeps(ids) {
+			names = append(names, h.Name)
+			continue
+		}
 		n, err := s.count(ctx, tenant, query.And{Nodes: append([]query.Node{which}, h.nodes()...)})
 		if err != nil {
 			return nil, err
@@ -166,6 +173,17 @@ func (s *Service) heldOf(ctx context.Context, tenant uint32, which query.Node) (
 		}
 	}
 	return names, nil
+}
+
+// keeps tells whether the hold keeps control data about who has these identifiers: it
+// names one of them, or is one of everything at any time.
+func (h *Hold) keeps(ids []Identifier) bool {
+	if len(h.Identifiers) == 0 {
+		return h.From == nil && h.To == nil
+	}
+	return slices.ContainsFunc(h.Identifiers, func(x Identifier) bool {
+		return slices.ContainsFunc(ids, func(y Identifier) bool { return strings.EqualFold(x.Value, y.Value) })
+	})
 }
 
 func (h *Hold) nodes() []query.Node {

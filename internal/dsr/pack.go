@@ -27,7 +27,8 @@ const (
 	packageDays = 30      // that it can be fetched
 )
 
-// A Package is what a person gets: a zip of manifest.json, data.json and events.ndjson.
+// A Package is what a person gets: a zip of manifest.json, data.json, events.ndjson and
+// control.ndjson.
 type Package struct {
 	SHA256    string    `json:"sha256"`
 	Size      int64     `json:"size"`
@@ -42,6 +43,14 @@ type packedEvent struct {
 	Timestamp time.Time           `json:"timestamp"`
 	Fields    map[string][]string `json:"fields"`
 	Raw       string              `json:"raw,omitempty"`
+}
+
+// packedRow is a line of control.ndjson: the texts of one object that name the person.
+type packedRow struct {
+	Place  string            `json:"place"`
+	ID     string            `json:"id"`
+	At     time.Time         `json:"at"`
+	Fields map[string]string `json:"fields"`
 }
 
 type packedFile struct {
@@ -116,19 +125,39 @@ func (s *Service) write(ctx context.Context, to io.Writer, d *Detail, p *Person,
 	if err != nil {
 		return nil, err
 	}
+	files := []packedFile{}
 	lines := json.NewEncoder(w)
 	lines.SetEscapeHTML(false)
+	// A zip has one open file at a time: control data comes when the events have ended.
+	rows := func() error {
+		if len(files) > 0 {
+			return nil
+		}
+		files = append(files, w.file("events.ndjson"))
+		w, err = newHashed(z, "control.ndjson")
+		lines = json.NewEncoder(w)
+		lines.SetEscapeHTML(false)
+		return err
+	}
 	found, err := s.find(ctx, d.Tenant, p, told, func(e *event.Event) error {
 		x := packedEvent{ID: e.ID.String(), Timestamp: time.Unix(0, e.Time).UTC(), Fields: map[string][]string{}, Raw: e.Raw}
 		for i := range e.Fields {
 			x.Fields[e.Fields[i].Name] = append(x.Fields[e.Fields[i].Name], e.Fields[i].Value)
 		}
 		return lines.Encode(x)
+	}, func(r *packedRow) error {
+		if err := rows(); err != nil {
+			return err
+		}
+		return lines.Encode(r)
 	})
 	if err != nil {
 		return nil, err
 	}
-	files := []packedFile{w.file("events.ndjson")}
+	if err := rows(); err != nil {
+		return nil, err
+	}
+	files = append(files, w.file("control.ndjson"))
 	put := func(name string, v any) error {
 		w, err := newHashed(z, name)
 		if err != nil {

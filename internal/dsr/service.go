@@ -30,7 +30,6 @@ type Config struct {
 	Events eventstore.Store
 	Sealer *seal.Sealer
 	Vault  *vault.Vault // of access packages; nil: none can be made or read
-	Places []Place      // where else a person may appear
 	Log    *slog.Logger
 	Now    func() time.Time // time.Now
 
@@ -46,7 +45,8 @@ type Config struct {
 // Service is the use cases. It is safe for use by several goroutines.
 type Service struct {
 	Config
-	key [seal.KeySize]byte // of the hashes by which identifiers are found
+	key        [seal.KeySize]byte // of the hashes by which identifiers are found
+	pseudonyms [seal.KeySize]byte
 }
 
 // New returns the use cases.
@@ -59,7 +59,10 @@ func New(c Config) (*Service, error) {
 	}
 	s := &Service{Config: c}
 	var err error
-	s.key, err = c.Sealer.Derive("dsr identifiers")
+	if s.key, err = c.Sealer.Derive("dsr identifiers"); err != nil {
+		return nil, err
+	}
+	s.pseudonyms, err = c.Sealer.Derive("dsr pseudonyms")
 	return s, err
 }
 
