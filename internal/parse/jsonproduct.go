@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/kyra-mdr/kyra/internal/event"
@@ -263,6 +264,7 @@ func caddyOwn(l *line, from int) bool {
 		for _, module := range [...]string{"http.handlers.", "http.log.", "http.auto_https", "http.reverse_proxy", "http.authentication", "tls.", "admin.api", "caddy.", "caddyfile"} {
 			if strings.HasPrefix(f.Value, module) {
 				l.source, l.dataset = "caddy", "caddy.log"
+				l.program = cmp.Or(l.program, "caddy")
 				return true
 			}
 		}

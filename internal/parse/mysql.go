@@ -24,6 +24,7 @@ func mysqlParser() content {
 				{`Mar  4 05:06:07 db1 mariadbd[88]: 2026-03-04  5:06:07 13 [Warning] Aborted connection 13 to db: 'unconnected' user: 'eve' host: '203.0.113.9' (This connection closed normally without authentication)`, []string{
 					"source=mariadb", "category=network", "action=disconnect", "user=eve", "src_ip=203.0.113.9", "level=Warning", "severity=low", "session_id=13",
 				}},
+				{`2026-03-04 15:06:07 356 [Warning] Access denied for user 'eve'@'203.0.113.9' (using password: NO)`, []string{"source=mariadb", "program=mariadb", "reason=no password"}},
 				{`2026-03-04  5:06:07 8 [Warning] Access denied for user 'eve'@'203.0.113.9' (using password: YES)`, []string{"source=mariadb", "user=eve", "src_ip=203.0.113.9", "outcome=failure"}},
 				{`20260304 05:06:07,db1,root,203.0.113.9,12,0,FAILED_CONNECT,shop,,1045`, []string{
 					"source=mariadb", "dataset=server_audit", "category=authentication", "action=login", "outcome=failure", "user=root", "src_ip=203.0.113.9", "host=db1", "database=shop",
@@ -146,7 +147,7 @@ func mysqlLevel(level string) severity {
 // mysqlSource tells MariaDB from MySQL by what wrote the line.
 func mysqlSource(l *line) {
 	l.source = "mysql"
-	if l.r.Source == "mariadb" || strings.HasPrefix(l.program, "mariadb") || l.r.Source == "" && blankHour(l.r.Raw) {
+	if l.r.Source == "mariadb" || strings.HasPrefix(l.program, "mariadb") || l.r.Source == "" && l.program == "" && blankBetween(l.r.Raw) {
 		l.source = "mariadb"
 	}
 	product := "MySQL"
@@ -156,9 +157,10 @@ func mysqlSource(l *line) {
 	l.once(event.Product, product)
 }
 
-// blankHour tells MariaDB's way to write hours before ten: "2026-03-04  5:06:07".
-func blankHour(s string) bool {
-	return len(s) > 19 && s[4] == '-' && s[7] == '-' && s[10] == ' ' && s[11] == ' ' && isDigit(s[12]) && s[13] == ':'
+// blankBetween tells MariaDB's way to write times, "2026-03-04  5:06:07" and
+// "2026-03-04 15:06:07": MySQL has put a T between since 5.7.
+func blankBetween(s string) bool {
+	return len(s) > 19 && s[4] == '-' && s[7] == '-' && s[10] == ' ' && (s[11] == ' ' || isDigit(s[11])) && isDigit(s[12]) && s[13] == ':'
 }
 
 // mysqlGeneral reads a line of the general query log.
