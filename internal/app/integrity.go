@@ -40,6 +40,9 @@ func (s *Server) openIntegrity(kinds map[string]job.Kind) error {
 		DB: s.db, Events: s.store, Sources: s.sources, Zone: zone, Log: s.log,
 		Settings: func(ctx context.Context, tenant uint32) (*parse.Settings, error) { return s.logs.For(ctx, tenant) },
 		Append:   func(ctx context.Context, c *queue.Chunk) error { return s.queue.Append(ctx, c) },
+		Erased: func(ctx context.Context, tenant uint32) (func(*event.Event) bool, error) {
+			return s.requests.Erased(ctx, tenant)
+		},
 	})
 	maps.Copy(kinds, i.quarantine.Kinds())
 	every, err := s.cfg.Canary.Interval()

@@ -175,7 +175,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 		Record: s.detection.record, Zone: zone, Metrics: pipeline.NewMetrics(s.metrics), Log: s.log, Now: now,
 		Observe: s.observe, Sample: s.detection.rulesets.observe,
 		Enrich:   s.indicators.matcher.Enrich,
-		Settings: s.logs.For, Seen: s.logs.Observe,
+		Settings: s.logs.For, Seen: s.logs.Observe, Erased: s.requests.Erased,
 	})
 	s.keeper = retention.New(retention.Config{
 		DB: s.db, Archive: s.archive, Store: s.store, Tenants: tenants, Days: days, Log: s.log, Now: now, MaxBytes: int64(s.cfg.Retention.MaxBytes),

@@ -145,6 +145,21 @@ func TestWholeErasure(t *testing.T) {
 				o.t.Errorf("tenant %d has %d events, want %d: %v", number, r.Total, want, err)
 			}
 		}
+		// What lay in the queue meanwhile comes into the store now.
+		o.now = o.now.Add(-time.Minute)
+		o.event(1, event.User, "AKIM")
+		o.now = o.now.Add(2 * time.Minute)
+		o.event(1, event.User, "akim") // arrived later
+		if err := o.Look(o.t.Context()); err != nil {
+			o.t.Fatal(err)
+		}
+		if r, err := o.Events.Search(o.t.Context(), eventstore.Request{Tenant: 1, To: eventstore.MaxTime}); err != nil || r.Total != 3 {
+			o.t.Errorf("tenant 1 has %d events, want 3: %v", r.Total, err)
+		}
+		if d, err := o.Get(o.t.Context(), 1, d.ID); err != nil || d.Erasures[0].Erased != 3 {
+			o.t.Errorf("the proof does not count what was erased again: %+v %v", d.Erasures, err)
+		}
+		o.now = o.now.Add(-time.Minute)
 		gone, err := o.Erased(o.t.Context(), 1)
 		if err != nil {
 			o.t.Fatal(err)
@@ -191,11 +206,14 @@ func TestPackageAndTerms(t *testing.T) {
 		if err != nil || n != 1 || list[0].Masked.Name == "Anna Kim" {
 			o.t.Fatalf("%d %+v %v", n, list, err)
 		}
-		o.now = o.now.AddDate(0, 0, 31)
+		o.now = time.Now().AddDate(0, 0, packageDays+1) // files have the time of the machine
 		for range 2 {
 			if err := o.Look(o.t.Context()); err != nil {
 				o.t.Fatal(err)
 			}
+		}
+		if _, err := o.Vault.Get(1, vault.Ref{SHA256: p.SHA256, Size: p.Size}); !errors.Is(err, fault.NotFound) {
+			o.t.Errorf("an expired package is still there: %v", err)
 		}
 		told, err := sqldb.One(o.t.Context(), o.DB, sqldb.Value[int64], `SELECT count(*) FROM outbox_message WHERE event = 'dsr.overdue'`)
 		if err != nil || told != 1 {

@@ -5,18 +5,20 @@ import (
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/audit"
+	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/outbox"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
 const (
-	soonDays = 5   // before the end of a term
-	keepDays = 730 // closed requests keep who asked: CCPA wants records of 24 months (§ 7101)
-	atOnce   = 200
+	againDays = 7   // after an erasure, in which what was still in the queue is erased too
+	soonDays  = 5   // before the end of a term
+	keepDays  = 730 // closed requests keep who asked: CCPA wants records of 24 months (§ 7101)
+	atOnce    = 200
 )
 
-// Run tells of terms that end and forgets who asked when a request was closed long ago,
-// each quarter of an hour, until ctx is done. Several servers may run it.
+// Run tells of terms that end, removes packages that have expired, erases what came out
+// of the queue after an erasure, and forgets who asked when a request was closed long ago, each quarter of an hour, until ctx is done. Several servers may run it.
 func (s *Service) Run(ctx context.Context) error {
 	tick := time.NewTicker(15 * time.Minute)
 	defer tick.Stop()
@@ -66,7 +68,62 @@ func (s *Service) Look(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.Vault != nil {
+		if err := s.Vault.Sweep(now.AddDate(0, 0, -packageDays)); err != nil {
+			return err
+		}
+	}
+	if s.Events != nil {
+		if err := s.eraseAgain(ctx, now); err != nil {
+			return err
+		}
+	}
 	return s.minimise(ctx, now)
+}
+
+// eraseAgain looks whether events that were erased lately are there again: what lay in
+// the queue meanwhile came into the store afterwards.
+func (s *Service) eraseAgain(ctx context.Context, now time.Time) error {
+	list, err := sqldb.All(ctx, s.DB, scanProof, selectProof+` WHERE ended_at > $1 ORDER BY id LIMIT $2`, now.AddDate(0, 0, -againDays).UnixMicro(), atOnce)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		p := &list[i]
+		ids, err := s.identifiersOf(p)
+		if err != nil {
+			return err
+		}
+		which := nodeOf(ids)
+		all := before(which, p.Until)
+		n, err := s.count(ctx, p.tenant, all)
+		if err != nil || n == 0 {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if held, err := s.heldOf(ctx, p.tenant, which, ids); err != nil || len(held) > 0 {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		erased, err := s.Events.EraseMatching(ctx, p.tenant, all, eventstore.MinTime, eventstore.MaxTime+1)
+		if err != nil {
+			return err
+		}
+		err = s.DB.Tx(ctx, func(tx *sqldb.DB) error {
+			if _, err := sqldb.Exec(ctx, tx, `UPDATE dsr_erasure SET found = found + $1, erased = erased + $2 WHERE id = $3`, n, erased, p.ID); err != nil {
+				return err
+			}
+			return audit.Record(ctx, tx, audit.Entry{Tenant: p.tenant, At: now, Actor: audit.System, Action: "dsr.erasedAgain", Object: p.Request, Detail: map[string]any{"proof": p.ID, "erased": erased}})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // minimise forgets who asked. Kind, law, days and proofs stay: they prove that the law was kept.

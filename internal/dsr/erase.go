@@ -209,6 +209,15 @@ func (s *Service) beginErasure(ctx context.Context, d *Detail, p *Person, which 
 	return proof, wrap("write down the erasure", err)
 }
 
+func (s *Service) identifiersOf(p *Proof) ([]Identifier, error) {
+	text, err := s.Sealer.Open(p.tenant, "dsr erasure "+p.ID, p.sealed)
+	if err != nil {
+		return nil, err
+	}
+	var ids []Identifier
+	return ids, json.Unmarshal(text, &ids)
+}
+
 // Erased returns what tells which of a tenant's events were erased and must not come
 // back from the archive; nil where none were.
 func (s *Service) Erased(ctx context.Context, tenant uint32) (func(*event.Event) bool, error) {
@@ -222,12 +231,8 @@ func (s *Service) Erased(ctx context.Context, tenant uint32) (func(*event.Event)
 	}
 	all := make([]gone, len(list))
 	for i := range list {
-		text, err := s.Sealer.Open(tenant, "dsr erasure "+list[i].ID, list[i].sealed)
+		ids, err := s.identifiersOf(&list[i])
 		if err != nil {
-			return nil, err
-		}
-		var ids []Identifier
-		if err := json.Unmarshal(text, &ids); err != nil {
 			return nil, err
 		}
 		all[i] = gone{nodeOf(ids), list[i].Until.UnixNano()}

@@ -76,6 +76,10 @@ type Config struct {
 	Settings func(ctx context.Context, tenant uint32) (*parse.Settings, error)
 	Seen     func(*parse.Record, *event.Event, *parse.Explanation)
 
+	// Erased, if set, tells which of a tenant's events were erased and must not come back when
+	// batches are replayed; what it returns may be nil: none.
+	Erased func(ctx context.Context, tenant uint32) (func(*event.Event) bool, error)
+
 	CheckpointEvery time.Duration // between the end of one checkpoint and the next; 2 s where 0
 }
 

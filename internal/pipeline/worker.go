@@ -220,7 +220,8 @@ func (w *worker) keep(ctx context.Context, m mark, batches []*batch) error {
 	return w.record(ctx, last, w.findings)
 }
 
-// missing returns the events of b that the store does not hold.
+// missing returns the events of b that the store does not hold, but for those that were
+// erased from it.
 func (w *worker) missing(ctx context.Context, b *batch) ([]event.Event, error) {
 	type span struct{ from, to int64 }
 	spans := map[uint32]span{}
@@ -242,12 +243,24 @@ func (w *worker) missing(ctx context.Context, b *batch) ([]event.Event, error) {
 		present[tenant] = have
 		found += len(have)
 	}
-	if found == 0 {
+	erased := map[uint32]func(*event.Event) bool{}
+	if w.Erased != nil {
+		for tenant := range spans {
+			gone, err := w.Erased(ctx, tenant)
+			if err != nil {
+				return nil, fmt.Errorf("look up erasures: %w", err)
+			}
+			if gone != nil {
+				erased[tenant] = gone
+			}
+		}
+	}
+	if found == 0 && len(erased) == 0 {
 		return b.events, nil
 	}
 	missing := make([]event.Event, 0, len(b.events))
 	for _, e := range b.events {
-		if _, ok := present[e.Tenant][e.ID.Index]; !ok {
+		if _, ok := present[e.Tenant][e.ID.Index]; !ok && (erased[e.Tenant] == nil || !erased[e.Tenant](&e)) {
 			missing = append(missing, e)
 		}
 	}

@@ -225,3 +225,29 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// TestRerunHonoursErasures: what is understood only now, and belongs to a person whose
+// events were erased, goes, and nothing of it comes back through the queue.
+func TestRerunHonoursErasures(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		p := setup(t, db)
+		fill(t, p)
+		p.Erased = func(_ context.Context, tenant uint32) (func(*event.Event) bool, error) {
+			return func(e *event.Event) bool {
+				return tenant == 1 && e.Get(event.User) == "root" && e.Arrived >= hour.UnixNano()
+			}, nil
+		}
+		if dry, err := p.rerun(t, RerunRequest{DryRun: true}); err != nil || dry.Erased != 1 || dry.Understood != 3 {
+			t.Errorf("dry run: %+v, %v", dry, err)
+		}
+		before, err := p.store.Usage(t.Context())
+		must(t, err)
+		got, err := p.rerun(t, RerunRequest{})
+		must(t, err)
+		after, err := p.store.Usage(t.Context())
+		must(t, err)
+		if got.Erased != 1 || got.Moved != 2 || len(p.sent) != 2 || before.Rows-after.Rows != 3 {
+			t.Errorf("re-run: %+v, %d sent, %d rows before and %d after", got, len(p.sent), before.Rows, after.Rows)
+		}
+	})
+}

@@ -37,8 +37,11 @@ type Config struct {
 
 	// Settings gives the settings by which a tenant's records are read; nil: there are none.
 	Settings func(ctx context.Context, tenant uint32) (*parse.Settings, error)
-	Zone     *time.Location // of times that carry none
-	Log      *slog.Logger
+	// Erased tells which of a tenant's events were erased and must not come back; nil, and
+	// what it returns may be nil: none.
+	Erased func(ctx context.Context, tenant uint32) (func(*event.Event) bool, error)
+	Zone   *time.Location // of times that carry none
+	Log    *slog.Logger
 }
 
 // Service is the use cases.
@@ -72,6 +75,7 @@ type RerunResult struct {
 	Read        int64            `json:"read" doc:"Quarantined events that were read."`
 	Understood  int64            `json:"understood" doc:"Of them, those that a parser reads now."`
 	Moved       int64            `json:"moved" doc:"Of them, those whose old row was erased: they went through queue and detection again."`
+	Erased      int64            `json:"erased" doc:"Of them, those of a person whose events were erased: they are removed."`
 	Refused     int64            `json:"refused" doc:"Still in quarantine."`
 	WithoutText int64            `json:"withoutText" doc:"Still in quarantine: the index does not hold their whole text."`
 	Finished    int64            `json:"finished" doc:"Events of an earlier re-run, which ended too early, whose move was finished."`
@@ -126,6 +130,12 @@ func (s *Service) Rerun(ctx context.Context, tenant uint32, r RerunRequest, prog
 			return nil, fmt.Errorf("settings of log sources: %w", err)
 		}
 	}
+	if s.Erased != nil {
+		var err error
+		if run.erased, err = s.Erased(ctx, tenant); err != nil {
+			return nil, err
+		}
+	}
 	if !r.DryRun {
 		var err error
 		if run.out.Finished, err = s.finish(ctx, tenant); err != nil {
@@ -147,7 +157,7 @@ func (s *Service) Rerun(ctx context.Context, tenant uint32, r RerunRequest, prog
 		return nil
 	})
 	if err == nil {
-		err = run.send(ctx)
+		err = errors.Join(run.send(ctx), run.forget(ctx, 1))
 	}
 	if err != nil {
 		return nil, err
@@ -162,7 +172,9 @@ type rerun struct {
 	parser   *parse.Parser
 	settings *parse.Settings
 	out      *RerunResult
-	wait     []again // understood, not sent yet
+	erased   func(*event.Event) bool // nil: none
+	wait     []again                 // understood, not sent yet
+	gone     []string                // ids of events that were erased and are understood only now
 	scratch  event.Event
 }
 
@@ -196,6 +208,13 @@ func (r *rerun) read(ctx context.Context, e *event.Event) error {
 	}
 	r.out.Understood++
 	r.out.ByParser[x.Parser]++
+	if r.scratch.Tenant, r.scratch.Arrived = r.tenant, a.arrived; r.erased != nil && r.erased(&r.scratch) {
+		r.out.Erased++
+		if !r.out.DryRun {
+			r.gone = append(r.gone, a.id.String())
+		}
+		return r.forget(ctx, atOnce)
+	}
 	if r.out.DryRun {
 		return nil
 	}
@@ -203,6 +222,16 @@ func (r *rerun) read(ctx context.Context, e *event.Event) error {
 		return nil
 	}
 	return r.send(ctx)
+}
+
+// forget removes erased events when there are so many.
+func (r *rerun) forget(ctx context.Context, many int) error {
+	if len(r.gone) < many {
+		return nil
+	}
+	err := Erase(ctx, r.Events, r.tenant, r.gone)
+	r.gone = r.gone[:0]
+	return err
 }
 
 // parse never panics: a parser that fails again leaves the record where it is.

@@ -6,7 +6,6 @@ package retention
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -65,7 +64,8 @@ type Config struct {
 	Now     func() time.Time
 
 	// Holding names the tenants whose events a legal hold keeps; nil: there are none. A
-	// day of the event store holds all tenants, so that none is dropped while one is held.
+	// day of the event store holds all tenants: one on which a held tenant has events stays,
+	// and what others have on it is erased at night.
 	Holding func(ctx context.Context) (map[uint32]bool, error)
 
 	MaxBytes int64 // of archive and event store together; 0 is no bound
@@ -122,18 +122,15 @@ func (k *Keeper) Apply(ctx context.Context) error {
 	if longest == 0 {
 		return nil
 	}
-	if len(held) > 0 {
-		k.Log.InfoContext(ctx, "a legal hold is active: no day of events is dropped, and nothing of the tenants that have one", "tenants", len(held))
-		return k.note(ctx, now, false)
-	}
-	if err := k.dropDays(ctx, now.AddDate(0, 0, -longest)); err != nil {
+	keep := &holding{k: k, tenants: held, days: map[Day]bool{}}
+	if err := k.dropDays(ctx, now.AddDate(0, 0, -longest), keep); err != nil {
 		return err
 	}
 	// The store holds all tenants of a day together. A shorter term is an
 	// erasure, which rewrites what it touches: once a day, at night.
 	if today := now.Format("20060102"); now.Hour() == 2 && k.erased != today {
 		for _, t := range tenants {
-			if t.RetentionDays == longest {
+			if held[t.Number] || len(held) == 0 && t.RetentionDays == longest {
 				continue
 			}
 			n, err := k.Store.Erase(ctx, t.Number, now.AddDate(0, 0, -t.RetentionDays).UnixNano())
@@ -146,7 +143,7 @@ func (k *Keeper) Apply(ctx context.Context) error {
 		}
 		k.erased = today
 	}
-	early, err := k.fitBytes(ctx, tenants, now)
+	early, err := k.fitBytes(ctx, tenants, now, keep)
 	if err != nil {
 		return err
 	}
@@ -168,13 +165,17 @@ func (k *Keeper) note(ctx context.Context, now time.Time, early bool) error {
 }
 
 // dropDays drops the days whose newest event arrived before limit.
-func (k *Keeper) dropDays(ctx context.Context, limit time.Time) error {
+func (k *Keeper) dropDays(ctx context.Context, limit time.Time, keep *holding) error {
 	days, err := sqldb.All(ctx, k.DB, sqldb.Value[int64], `SELECT day_no FROM event_day WHERE last_arrival < $1 ORDER BY day_no`, limit.UnixMicro())
 	if err != nil {
 		return fmt.Errorf("find days to drop: %w", err)
 	}
 	for _, d := range days {
-		if err := k.drop(ctx, Day(d)); err != nil {
+		kept, err := keep.keeps(ctx, Day(d))
+		if err == nil && !kept {
+			err = k.drop(ctx, Day(d))
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -191,60 +192,4 @@ func (k *Keeper) drop(ctx context.Context, d Day) error {
 	k.Days.forget(d)
 	k.Log.InfoContext(ctx, "a day of events was dropped", "day", d.String())
 	return nil
-}
-
-type dayArrival struct {
-	day  int64
-	last time.Time
-}
-
-// fitBytes drops the oldest arrivals until everything fits into MaxBytes. The
-// last two days of arrival always stay. early tells whether it dropped any.
-func (k *Keeper) fitBytes(ctx context.Context, tenants []tenant.Tenant, now time.Time) (early bool, err error) {
-	for k.MaxBytes > 0 {
-		usage, err := k.Store.Usage(ctx)
-		if err != nil {
-			return early, err
-		}
-		archived, oldest, err := k.Archive.Usage()
-		if err != nil {
-			return early, err
-		}
-		if int64(usage.Bytes)+archived <= k.MaxBytes { //nolint:gosec // no disk holds 2^63 bytes
-			return early, nil
-		}
-		limit := now.AddDate(0, 0, -2)
-		days, err := sqldb.All(ctx, k.DB, func(r *sql.Rows, d *dayArrival) error {
-			return r.Scan(&d.day, sqldb.Micros(&d.last))
-		}, `SELECT day_no, last_arrival FROM event_day WHERE last_arrival < $1 ORDER BY last_arrival, day_no LIMIT 1`, limit.UnixMicro())
-		if err != nil {
-			return early, fmt.Errorf("find days to drop: %w", err)
-		}
-		storeFirst := len(days) > 0 && (oldest.IsZero() || !oldest.Before(days[0].last.Truncate(24*time.Hour)) || !oldest.Before(limit))
-		switch {
-		case storeFirst:
-			err = k.drop(ctx, Day(days[0].day))
-		case !oldest.IsZero() && oldest.Before(limit):
-			freed := int64(0)
-			for _, t := range tenants {
-				n, dropErr := k.Archive.DropBefore(t.Number, oldest.AddDate(0, 0, 1))
-				if dropErr != nil {
-					return early, dropErr
-				}
-				freed += n
-			}
-			if freed == 0 {
-				return early, nil
-			}
-			k.Log.InfoContext(ctx, "a day of the raw archive was dropped", "day", oldest.Format("20060102"), "bytes", freed)
-		default:
-			k.Log.WarnContext(ctx, "more bytes than retention allows, but all are of the last two days", "bytes", usage.Bytes, "archive_bytes", archived, "max_bytes", k.MaxBytes)
-			return early, nil
-		}
-		if err != nil {
-			return early, err
-		}
-		early = true
-	}
-	return early, nil
 }

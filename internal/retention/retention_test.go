@@ -138,6 +138,39 @@ func TestTermsCountFromArrival(t *testing.T) {
 	})
 }
 
+// TestHoldKeepsOneTenant: what a hold keeps of one tenant keeps nothing of others.
+func TestHoldKeepsOneTenant(t *testing.T) {
+	each(t, func(h *house) {
+		held := map[uint32]bool{2: true}
+		h.Holding = func(context.Context) (map[uint32]bool, error) { return held, nil }
+		h.arrive(1, h.now.AddDate(0, 0, -100), 100) // a day of tenant 1 alone
+		h.arrive(1, h.now.AddDate(0, 0, -120), 120) // a day of both
+		h.arrive(2, h.now.AddDate(0, 0, -120), 119)
+		h.arrive(1, h.now, 0)
+		h.apply()
+		if one, two := h.stored(1), h.stored(2); one != 1 || two != 1 {
+			h.t.Errorf("%d and %d events are left, want 1 and 1", one, two)
+		}
+		days, err := sqldb.One(h.t.Context(), h.DB, sqldb.Value[int64], `SELECT count(*) FROM event_day`)
+		if err != nil || days != 2 {
+			h.t.Errorf("%d days are left, want that of the hold and today: %v", days, err)
+		}
+		if age := h.archived(); age < 100 {
+			h.t.Errorf("the archive of the hold is gone: %d days", age)
+		}
+		h.MaxBytes = 1
+		h.apply()
+		if two := h.stored(2); two != 1 {
+			h.t.Error("the bound on bytes dropped what is held")
+		}
+		held, h.MaxBytes = nil, 0
+		h.apply()
+		if two := h.stored(2); two != 0 {
+			h.t.Error("what was held stays after the hold")
+		}
+	})
+}
+
 func TestBytesGoOldestFirst(t *testing.T) {
 	each(t, func(h *house) {
 		for ago := 9; ago >= 0; ago-- {
