@@ -177,7 +177,15 @@ func New(c Config) (http.Handler, error) {
 	a.writing, a.resources = make(chan struct{}, maxExports), map[string]*exported{}
 	a.importer = &content.Importer{Rules: c.Rules, Sight: c.Sight}
 	useProblems()
-	a.huma = huma.NewAPI(humaConfig(c.Version), &router{a.mux, a})
+	a.register()
+	loosen(a.huma.OpenAPI())
+	a.documentation()
+	return a, nil
+}
+
+// register puts every operation into the router and its description.
+func (a *api) register() {
+	a.huma = huma.NewAPI(humaConfig(a.Version), &router{a.mux, a})
 	a.alerts()
 	a.incidents()
 	a.incidentWork()
@@ -212,10 +220,6 @@ func New(c Config) (http.Handler, error) {
 	a.requests()
 	a.missing()
 	a.mux.HandleFunc("POST "+ingestPath, a.ingest)
-	if err := a.documentation(); err != nil {
-		return nil, err
-	}
-	return a, nil
 }
 
 func humaConfig(version string) huma.Config {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -22,26 +23,41 @@ const (
 //go:embed docs.html
 var docsTemplate string
 
-// documentation renders the description of all operations, once, and then lets the
-// checks take enumerations of bodies in any case (see word).
-func (a *api) documentation() error {
-	spec := a.huma.OpenAPI()
-	a.describeIngest()
-	for _, s := range spec.Components.Schemas.Map() {
-		allowNull(s)
+// documentation serves the description of all operations. It is rendered when it is
+// first asked for, from a registration of its own: that of the server is loosened (see
+// loosen), and few who start a server read it.
+func (a *api) documentation() {
+	type rendered struct{ spec, page http.HandlerFunc }
+	render := sync.OnceValues(func() (rendered, error) {
+		own := &api{Config: a.Config, log: a.log, mux: http.NewServeMux(), frameworks: http.NewServeMux(), resources: map[string]*exported{}}
+		own.register()
+		spec := own.huma.OpenAPI()
+		own.describeIngest()
+		for _, s := range spec.Components.Schemas.Map() {
+			allowNull(s)
+		}
+		text, err := json.Marshal(spec)
+		if err != nil {
+			return rendered{}, fmt.Errorf("render OpenAPI: %w", err)
+		}
+		page, err := docsPage(spec)
+		if err != nil {
+			return rendered{}, fmt.Errorf("render documentation: %w", err)
+		}
+		return rendered{static("application/json", text), static("text/html; charset=utf-8", page)}, nil
+	})
+	serve := func(which func(rendered) http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			d, err := render()
+			if err != nil {
+				problemFor(r.Context(), a.log, err).write(w)
+				return
+			}
+			which(d)(w, r)
+		}
 	}
-	text, err := json.Marshal(spec)
-	if err != nil {
-		return fmt.Errorf("render OpenAPI: %w", err)
-	}
-	page, err := docsPage(spec)
-	if err != nil {
-		return fmt.Errorf("render documentation: %w", err)
-	}
-	loosen(spec)
-	a.mux.HandleFunc("GET "+specPath, static("application/json", text))
-	a.mux.HandleFunc("GET "+docsPath, static("text/html; charset=utf-8", page))
-	return nil
+	a.mux.HandleFunc("GET "+specPath, serve(func(d rendered) http.HandlerFunc { return d.spec }))
+	a.mux.HandleFunc("GET "+docsPath, serve(func(d rendered) http.HandlerFunc { return d.page }))
 }
 
 // static serves a public text that is the same for the life of the process.

@@ -3,3 +3,5 @@
 package app
 
 const raceEnabled = false
+
+//plain:TestCrash|TestCrashResend|TestAgentAndServerAcrossKills

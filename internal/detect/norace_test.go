@@ -4,3 +4,5 @@ package detect
 
 // raceEnabled says that the race detector slows everything down.
 const raceEnabled = false
+
+//plain:TestBoundsOfAll|TestRecordings|TestMatchAgrees|TestWorstCasesAgree

@@ -4,3 +4,5 @@ package sigma
 
 // raceEnabled says that the race detector slows everything down.
 const raceEnabled = false
+
+//plain:TestCorpusAgrees

@@ -4,3 +4,5 @@ package workbench
 
 // raceEnabled says that the race detector slows everything down.
 const raceEnabled = false
+
+//plain:TestBacktest.*|TestExplain.*

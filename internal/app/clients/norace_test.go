@@ -4,3 +4,5 @@ package clients
 
 // raceEnabled says that this is a run under the race detector.
 const raceEnabled = false
+
+//plain:TestClients

@@ -3,3 +3,5 @@
 package victorialogs_test
 
 const raceEnabled = false
+
+//plain:TestLocal|TestTwoNodes
