@@ -34,7 +34,7 @@ func BenchmarkUDP(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer conn.Close()
+	defer conn.Close() //nolint:errcheck // it only sends
 
 	message := []byte(line)
 	sent := 0

@@ -25,6 +25,11 @@ var rsyslogClients = []client{
 	{name: "rsyslog-relp", send: rsyslog("omrelp.so", func(s *server) string {
 		return fmt.Sprintf("module(load=\"omrelp\")\n"+`action(type="omrelp" target="127.0.0.1" port="%s" template="RSYSLOG_SyslogProtocol23Format")`, port(s.relp))
 	})},
+	{name: "rsyslog-relp-openssl", send: rsyslog("omrelp.so", relpTLS(` tls.tlslib="openssl"`, ""))},
+	{name: "rsyslog-relp-gnutls", send: func(t *testing.T, s *server, lines []line) {
+		cert, key := certificate(t) // without one of its own, librelp's GnuTLS speaks anonymous TLS only
+		rsyslog("omrelp.so", relpTLS("", fmt.Sprintf(`tls.mycert="%s" tls.myprivkey="%s"`, cert, key)))(t, s, lines)
+	}},
 	{name: "rsyslog-elasticsearch", levels: &shortLevels, send: rsyslog("omelasticsearch.so", func(s *server) string {
 		return fmt.Sprintf(`module(load="omelasticsearch")
 template(name="kyra" type="list" option.jsonf="on") {
@@ -43,6 +48,14 @@ func rsyslogTLS(driver string) func(*server) string {
 		return fmt.Sprintf(`global(DefaultNetstreamDriverCAFile="%s")
 action(type="omfwd" target="127.0.0.1" port="%s" protocol="tcp" TCP_Framing="octet-counted" template="RSYSLOG_SyslogProtocol23Format"
   StreamDriver="%s" StreamDriverMode="1" StreamDriverAuthMode="x509/name" StreamDriverPermittedPeers="localhost")`, s.ca, port(s.tls), driver)
+	}
+}
+
+func relpTLS(library, own string) func(*server) string {
+	return func(s *server) string {
+		return fmt.Sprintf(`module(load="omrelp"%s)
+action(type="omrelp" target="127.0.0.1" port="%s" template="RSYSLOG_SyslogProtocol23Format"
+  tls="on" tls.cacert="%s" tls.authmode="name" tls.permittedpeer=["localhost"] %s)`, library, port(s.relpTLS), s.ca, own)
 	}
 }
 
