@@ -1,0 +1,56 @@
+import { queryOptions, useSuspenseQuery } from "@tanstack/react-query";
+
+import { Problem } from "./problem";
+import { queries } from "./queries";
+import { send } from "./send";
+
+/** Who is signed in, and what they may. */
+export type Session = {
+  user: { id: string; name: string; email: string; language: string; timeZone: string; theme: string };
+  tenant: { id: string; name: string; plan: string };
+  tenants: { id: string; name: string; plan?: string }[];
+  role: string;
+  rights: string[];
+};
+
+const path = "/api/v1/session";
+
+/** null where nobody is signed in. */
+export const sessionQuery = queryOptions({
+  queryKey: ["session"],
+  staleTime: 60_000,
+  queryFn: async (): Promise<Session | null> => {
+    try {
+      return await send<Session>({ method: "GET", url: path });
+    } catch (error) {
+      if (error instanceof Problem && error.status === 401) return null;
+      throw error;
+    }
+  },
+});
+
+export async function signIn(with_: { email: string; password: string; code?: string }): Promise<void> {
+  await send({ method: "POST", url: path, body: with_ });
+  queries.clear();
+}
+
+export async function signOut(): Promise<void> {
+  await send({ method: "DELETE", url: path });
+  queries.clear();
+}
+
+export async function setUp(with_: { token: string; name: string; email: string; password: string; tenantName?: string }): Promise<void> {
+  await send({ method: "POST", url: "/api/v1/setup", body: with_ });
+}
+
+/** The session of a page that is shown only to people who are signed in. */
+export function useSession(): Session {
+  const { data } = useSuspenseQuery(sessionQuery);
+  if (data === null) throw new Problem({ status: 401, title: "signed out", remedy: "" });
+  return data;
+}
+
+/** Tells whether the person may do what right names. */
+export function useMay(right: string): boolean {
+  return useSession().rights.includes(right);
+}

@@ -1,0 +1,7 @@
+import { PageHead } from "~/frame/PageHead";
+import { useText } from "~/text/text";
+
+export default function Alerts() {
+  const t = useText("alerts");
+  return <PageHead title={t("title")} />;
+}

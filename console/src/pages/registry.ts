@@ -1,0 +1,13 @@
+import { page as alerts } from "./alerts/page";
+import { page as incidents } from "./incidents/page";
+import { page as overview } from "./overview/page";
+import type { Page } from "./page";
+import { page as search } from "./search/page";
+
+/** Every page, in the order of the rail: one line for each. */
+export const pages: Page[] = [
+  overview,
+  alerts,
+  incidents,
+  search,
+];

@@ -1,0 +1,11 @@
+/** Every file of texts, by the name that useText takes: one line for each. */
+export type Texts = {
+  frame: typeof import("./en/frame.json");
+  words: typeof import("./en/words.json");
+  parts: typeof import("./en/parts.json");
+  signin: typeof import("./en/signin.json");
+  alerts: typeof import("./en/alerts.json");
+  incidents: typeof import("./en/incidents.json");
+  search: typeof import("./en/search.json");
+  overview: typeof import("./en/overview.json");
+};

@@ -1,0 +1,1 @@
+var e={title:`알림`};export{e as default};

@@ -1,0 +1,1 @@
+var e={title:`アラート`};export{e as default};

@@ -1,0 +1,1 @@
+var e={title:`Alerts`};export{e as default};

@@ -1,0 +1,1 @@
+var e={title:`인시던트`};export{e as default};

@@ -1,0 +1,1 @@
+var e={title:`インシデント`};export{e as default};

@@ -1,0 +1,1 @@
+var e={title:`Incidents`};export{e as default};

@@ -1,0 +1,1 @@
+var e={title:`개요`};export{e as default};

@@ -1,0 +1,1 @@
+var e={title:`概要`};export{e as default};

@@ -1,0 +1,1 @@
+var e={title:`Overview`};export{e as default};

@@ -1,0 +1,1 @@
+var e={title:`検索`};export{e as default};

@@ -1,0 +1,1 @@
+var e={title:`검색`};export{e as default};
