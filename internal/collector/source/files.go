@@ -14,7 +14,7 @@ import (
 
 type fileSpec struct {
 	Common    `yaml:",inline"`
-	Paths     []string      `yaml:"paths"`     // patterns of filepath.Match
+	Paths     []string      `yaml:"paths"`     // patterns of filepath.Match, ** for any folders
 	Exclude   []string      `yaml:"exclude"`   // patterns of a path or of its last part
 	Start     string        `yaml:"start"`     // of files that are there when the source is new: beginning, end
 	Multiline *Multiline    `yaml:"multiline"` //
@@ -27,7 +27,7 @@ func newFiles(s *fileSpec, _ Env) (Source, error) {
 	}
 	for _, list := range [][]string{s.Paths, s.Exclude} {
 		for _, p := range list {
-			if _, err := filepath.Match(p, ""); err != nil {
+			if err := checkPattern(p); err != nil {
 				return nil, wrong("paths", "%q is not a pattern: %v", p, err)
 			}
 		}
@@ -85,7 +85,8 @@ type files struct {
 	marks  map[string]mark  // of files that are not open
 	held   map[string]time.Time
 	opened int
-	first  bool // the source is new: no marks, first look
+	first  bool          // the source is new: no marks, first look
+	looked time.Duration // what the last look for files took
 }
 
 const (
@@ -114,7 +115,7 @@ func (f *files) Run(ctx context.Context, out Output) error {
 	var scanned time.Time
 	for {
 		now := time.Now()
-		if now.Sub(scanned) >= min(scanEvery, 4*f.spec.Poll) {
+		if now.Sub(scanned) >= max(min(scanEvery, 4*f.spec.Poll), f.looked*20) { // a large tree is looked at less often
 			scanned = now
 			if err := f.scan(ctx, now); err != nil {
 				return err
@@ -149,7 +150,10 @@ func (f *files) match() []found {
 	var all []found
 	seen := map[string]bool{}
 	for _, pattern := range f.spec.Paths {
-		paths, _ := filepath.Glob(pattern) // the patterns were checked
+		paths, err := glob(pattern)
+		if err != nil {
+			f.out.Fault(err)
+		}
 		for _, path := range paths {
 			if seen[path] || f.excluded(path) {
 				continue
@@ -180,9 +184,8 @@ type found struct {
 
 func (f *files) excluded(path string) bool {
 	for _, p := range f.spec.Exclude {
-		whole, _ := filepath.Match(p, path)
-		base, _ := filepath.Match(p, filepath.Base(path))
-		if whole || base {
+		base, _ := filepath.Match(p, filepath.Base(path)) // the patterns were checked
+		if base || matchPath(parts(p), parts(path)) {
 			return true
 		}
 	}
@@ -191,7 +194,9 @@ func (f *files) excluded(path string) bool {
 
 // scan finds files that are new, renamed or gone.
 func (f *files) scan(ctx context.Context, now time.Time) error {
+	begin := time.Now()
 	all := f.match()
+	f.looked = time.Since(begin)
 	present := make(map[string]bool, len(all))
 	for _, x := range all {
 		present[x.id] = true
@@ -244,7 +249,13 @@ func (f *files) open(ctx context.Context, x found, now time.Time) error {
 	}
 	f.opened++
 	t := &tail{number: f.opened, id: x.id, path: x.path, file: file, grew: now, cutter: cutter{group: f.group, path: x.path}}
+	if t.cutter.order, err = byteOrderOf(file); err != nil {
+		f.out.Fault(fmt.Errorf("read %s: %w", x.path, err))
+	}
 	size := x.info.Size()
+	if t.cutter.order != nil {
+		size &^= 1
+	}
 	m, known := f.marks[x.id]
 	switch {
 	case known && m.fits(file, size):

@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"encoding/binary"
 	"regexp"
 	"strings"
 	"time"
@@ -48,7 +49,8 @@ func (m *Multiline) group() (*group, error) {
 type cutter struct {
 	group *group
 	path  string
-	skip  bool // the rest of a line that was cut is still to come
+	skip  bool             // the rest of a line that was cut is still to come
+	order binary.ByteOrder // of UTF-16, nil for bytes as they are
 }
 
 // A cutting is what a cutter took.
@@ -79,6 +81,13 @@ func (c *cutting) add(text string, cut bool) {
 // take cuts b. With rest, what has no end yet is a record as well: it has waited
 // long enough; with last, so is a line without its line feed.
 func (c *cutter) take(b []byte, rest, last bool) cutting {
+	if c.order != nil {
+		return c.takeWide(b, rest, last)
+	}
+	return c.takeBytes(b, rest, last)
+}
+
+func (c *cutter) takeBytes(b []byte, rest, last bool) cutting {
 	var out cutting
 	if c.skip {
 		i := bytes.IndexByte(b, '\n')

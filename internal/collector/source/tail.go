@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -139,6 +140,9 @@ func (f *files) read(ctx context.Context, t *tail, now time.Time) (more bool, er
 		if n > 0 {
 			t.grew = now
 		}
+		if t.pos == 0 { // only now, perhaps, there are two bytes of it
+			t.cutter.order = byteOrder(t.buf)
+		}
 		end += int64(n)
 		if err := f.drain(ctx, t); err != nil {
 			return false, err
@@ -241,16 +245,18 @@ func (f *files) readOld(ctx context.Context, x found, present map[string]bool) e
 		return nil
 	}
 	defer file.Close()
-	if _, err := io.CopyN(io.Discard, plain, m.Offset); err != nil {
+	ahead := bufio.NewReader(plain)
+	head, _ := ahead.Peek(2) // what fails here fails again below
+	c := cutter{group: f.group, path: x.path, order: byteOrder(head)}
+	if _, err := io.CopyN(io.Discard, ahead, m.Offset); err != nil {
 		f.out.Fault(fmt.Errorf("read %s: %w", x.path, err))
 		return nil
 	}
-	c := cutter{group: f.group, path: x.path}
 	var buf []byte
 	for last := false; !last; {
 		held := len(buf)
 		buf = append(buf, make([]byte, readSize)...)
-		n, err := io.ReadFull(plain, buf[held:])
+		n, err := io.ReadFull(ahead, buf[held:])
 		buf = buf[:held+n]
 		last = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 		if err != nil && !last {
