@@ -18,6 +18,17 @@ func recordOf(c *queue.Chunk, raw string, zone *time.Location, settings *parse.S
 	}
 }
 
+// cameThrough names the collector of an event, and the token of one in quarantine: it is
+// read again by the same settings.
+func cameThrough(e *event.Event, c *queue.Chunk, reason parse.Reason) {
+	switch {
+	case c.Origin != "":
+		e.Add(event.CollectorID, c.Origin)
+	case reason != "" && c.Key != "":
+		e.Add(event.CollectorID, c.Key)
+	}
+}
+
 // broken is a parser that panicked.
 type broken struct {
 	value any

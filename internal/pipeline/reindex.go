@@ -102,12 +102,10 @@ func Reindex(ctx context.Context, dir string, store eventstore.Store, how Readin
 				}
 				e := &events[n]
 				n++
-				read(reader.parser, &r, e)
+				_, reason, _ := read(reader.parser, &r, e)
 				e.ID = event.ID{Partition: b.Partition, Seq: b.Seq, Index: c.First + uint32(i)}
 				e.Tenant, e.Arrived = c.Tenant, c.Arrived
-				if c.Origin != "" {
-					e.Add(event.CollectorID, c.Origin)
-				}
+				cameThrough(e, c.Chunk, reason)
 				from, to = min(from, e.Time), max(to, e.Time)
 			}
 		}

@@ -165,9 +165,7 @@ func (s *stages) prepare(ctx context.Context, m queue.Message) (*batch, error) {
 			reason := s.parse(ctx, &s.record, e)
 			e.ID = event.ID{Partition: uint16(s.w.partition), Seq: m.Seq, Index: c.First + uint32(i)}
 			e.Tenant, e.Arrived = c.Tenant, c.Arrived
-			if c.Origin != "" {
-				e.Add(event.CollectorID, c.Origin)
-			}
+			cameThrough(e, c.Chunk, reason)
 			s.detect(ctx, rules, e, emit)
 			if reason != "" {
 				s.w.Metrics.Quarantined.Inc()

@@ -45,7 +45,7 @@ func (p *platform) take(_ context.Context, c *queue.Chunk) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c.Input != Input || len(c.Records) != 1 || len(c.IDs) != 1 || c.Arrived == 0 {
+	if c.Input != Input || len(c.Records) != 1 || len(c.IDs) != 1 || c.Arrived == 0 || c.Key != "token-1" {
 		return fmt.Errorf("odd chunk %+v", c)
 	}
 	if _, ok := p.sent[c.IDs[0]]; ok {
@@ -83,6 +83,7 @@ func (p *platform) put(t *testing.T, tenant uint32, from string, reason parse.Re
 		e.Add(event.Source, from)
 		e.Add(event.Message, raw)
 		e.Add(event.PeerIP, "192.0.2.7")
+		e.Add(event.CollectorID, "token-1")
 		e.Tag(event.TagParseError)
 		e.Add(event.ParseErrorReason, string(reason))
 	}
@@ -248,6 +249,23 @@ func TestRerunHonoursErasures(t *testing.T) {
 		must(t, err)
 		if got.Erased != 1 || got.Moved != 2 || len(p.sent) != 2 || before.Rows-after.Rows != 3 {
 			t.Errorf("re-run: %+v, %d sent, %d rows before and %d after", got, len(p.sent), before.Rows, after.Rows)
+		}
+	})
+}
+
+// TestRerunBySettingsOfAToken: a setting that is chosen by what a record came through
+// holds when it is read again.
+func TestRerunBySettingsOfAToken(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		p := setup(t, db)
+		p.put(t, 1, "json", parse.ReasonJSONInvalid, `{"a":"cut`)
+		for key, want := range map[string]int64{"token-2": 0, "token-1": 1} {
+			p.Settings = func(context.Context, uint32) (*parse.Settings, error) {
+				return parse.NewSettings([]parse.Setting{{ID: "x", Match: parse.Match{Key: key}, Format: "plain"}}), nil
+			}
+			if got, err := p.rerun(t, RerunRequest{DryRun: true}); err != nil || got.Understood != want {
+				t.Errorf("%s: %+v, %v", key, got, err)
+			}
 		}
 	})
 }

@@ -184,6 +184,7 @@ type again struct {
 	id           event.ID
 	arrived      int64
 	peer, source string
+	key          string // of the token or collector that it came through: settings may be chosen by it
 	reason       string
 }
 
@@ -197,9 +198,9 @@ func (r *rerun) read(ctx context.Context, e *event.Event) error {
 		r.out.WithoutText++
 		return nil
 	}
-	a := again{raw: raw, id: e.ID, arrived: e.Arrived, peer: e.Get(event.PeerIP), source: e.Get(event.Source), reason: e.Get(event.ParseErrorReason)}
+	a := again{raw: raw, id: e.ID, arrived: e.Arrived, peer: e.Get(event.PeerIP), key: e.Get(event.CollectorID), source: e.Get(event.Source), reason: e.Get(event.ParseErrorReason)}
 	x, failure := r.parse(&parse.Record{
-		Tenant: r.tenant, Raw: raw, Arrived: a.arrived, Peer: a.peer, Source: a.hint(), Input: Input, Zone: r.Zone, Settings: r.settings,
+		Tenant: r.tenant, Raw: raw, Arrived: a.arrived, Peer: a.peer, Source: a.hint(), Input: Input, Key: a.key, Zone: r.Zone, Settings: r.settings,
 	})
 	if failure != "" {
 		r.out.Refused++
@@ -279,7 +280,7 @@ func (r *rerun) send(ctx context.Context) error {
 		a := &r.wait[i]
 		all.Go(func() error {
 			return r.append(appendCtx, &queue.Chunk{
-				Tenant: r.tenant, Input: Input, Peer: a.peer, Source: a.hint(), Arrived: a.arrived, Records: []string{a.raw}, IDs: []string{a.id.String()},
+				Tenant: r.tenant, Input: Input, Peer: a.peer, Source: a.hint(), Key: a.key, Arrived: a.arrived, Records: []string{a.raw}, IDs: []string{a.id.String()},
 			})
 		})
 	}
