@@ -67,6 +67,7 @@ type (
 	requestDetail struct {
 		RequestItem
 		Extension   *string       `json:"extension" nullable:"true" doc:"Why the term was made longer."`
+		Told        *string       `json:"extensionToldOn" nullable:"true" format:"date" doc:"When the person was told why; null: not known."`
 		VerifiedHow string        `json:"verifiedHow"`
 		VerifiedBy  *string       `json:"verifiedBy" nullable:"true"`
 		Reason      *string       `json:"reason" nullable:"true" doc:"Of a rejection."`
@@ -99,7 +100,7 @@ type (
 	createRequestIn struct {
 		Body struct {
 			Kind        string         `json:"kind" enum:"access,erasure,rectification,restriction,objection,portability"`
-			Law         string         `json:"law" enum:"GDPR,CCPA,PIPA"`
+			Law         string         `json:"law,omitempty" enum:"GDPR,CCPA,PIPA" doc:"As the settings say when left out."`
 			Name        string         `json:"name" doc:"Of the person; sealed."`
 			Identifiers []identifierIn `json:"identifiers" nullable:"false" doc:"1 to 50; sealed."`
 			ReceivedOn  string         `json:"receivedOn,omitempty" format:"date" doc:"Today when left out."`
@@ -117,6 +118,7 @@ type (
 			VerifiedHow  *string `json:"verifiedHow,omitempty"`
 			AssignedTo   *string `json:"assignedTo,omitempty"`
 			Extension    *string `json:"extension,omitempty" doc:"Why the term is made longer: once, before it ends."`
+			Told         *string `json:"extensionToldOn,omitempty" format:"date" doc:"When the person was told why; PIPA demands it with extension."`
 			Acknowledged bool    `json:"acknowledged,omitempty" doc:"Receipt was confirmed to the person."`
 			Approve      bool    `json:"approve,omitempty" doc:"The erasure, for another key to do."`
 		}
@@ -184,6 +186,7 @@ func (a *api) requests() {
 		doc: "Its term is counted as its law counts from the day on which it was received.",
 	}, a.createRequest)
 	a.requestHolds()
+	a.requestSettings()
 	handle(a, operation{
 		id: "getRequest", method: http.MethodGet, path: "/dsr/{id}", tag: dsrTag, summary: "Get a data subject request", single: true, uuid: true,
 	}, func(ctx context.Context, c *call, in *byID) (*requestOut, error) {
@@ -242,7 +245,7 @@ func (a *api) outOfRequest(d *dsr.Detail, err error) (*requestOut, error) {
 		return nil, err
 	}
 	out := requestDetail{
-		RequestItem: a.requestOf(&d.Request), Extension: orNull(d.Extension), VerifiedHow: d.VerifiedHow, VerifiedBy: orNull(d.VerifiedBy), Reason: orNull(d.Reason), ApprovedBy: orNull(d.ApprovedBy),
+		RequestItem: a.requestOf(&d.Request), Extension: orNull(d.Extension), Told: orNull(d.ExtensionTold), VerifiedHow: d.VerifiedHow, VerifiedBy: orNull(d.VerifiedBy), Reason: orNull(d.Reason), ApprovedBy: orNull(d.ApprovedBy),
 		MinimisedAt: d.MinimisedAt, Package: d.Package, Findings: d.Findings, Erasures: d.Erasures, History: make([]requestStep, len(d.History)), Version: d.Version,
 	}
 	for i, h := range d.History {
@@ -282,7 +285,7 @@ func (a *api) createRequest(ctx context.Context, c *call, in *createRequestIn) (
 
 func (a *api) patchRequest(ctx context.Context, c *call, in *patchRequestIn) (*requestOut, error) {
 	b := &in.Body
-	p := dsr.Patch{Reason: b.Reason, Verification: b.Verification, VerifiedHow: b.VerifiedHow, AssignedTo: b.AssignedTo, Extension: b.Extension, Acknowledged: b.Acknowledged, Approve: b.Approve, Version: c.version}
+	p := dsr.Patch{Reason: b.Reason, Verification: b.Verification, VerifiedHow: b.VerifiedHow, AssignedTo: b.AssignedTo, Extension: b.Extension, Told: b.Told, Acknowledged: b.Acknowledged, Approve: b.Approve, Version: c.version}
 	if b.Status != nil {
 		p.Status = new(dsr.Status(*b.Status))
 	}

@@ -46,4 +46,13 @@ func TestDataSubjectRequest(t *testing.T) {
 	hold := s.post("/api/v1/dsr/holds", `{"name":"case 7","reason":"court","owner":"legal"}`).want(201)
 	s.do(s.rw, "DELETE", "/api/v1/dsr/holds/"+hold.text("id"), ``).want(204)
 	s.get("/api/v1/export/dsr?format=json").want(200)
+
+	set := s.get("/api/v1/dsr/settings").want(200).is("law", nil).is("timeZone", "UTC")
+	s.do(s.rw, "PATCH", "/api/v1/dsr/settings", `{"holidays":["25.12.2026"]}`).problem(400, "Invalid holidays value", "Allowed: days such as 2026-12-25")
+	s.do(s.ro, "PATCH", "/api/v1/dsr/settings", `{"law":"PIPA"}`).want(403)
+	s.do(s.rw, "PATCH", "/api/v1/dsr/settings", `{"law":"PIPA","timeZone":"Asia/Seoul","holidays":["2026-05-05"]}`, "If-Match: "+set.header.Get("ETag")).want(200).is("law", "PIPA")
+	s.do(s.rw, "PATCH", "/api/v1/dsr/settings", `{"law":"GDPR"}`, "If-Match: "+set.header.Get("ETag")).problem(412, "", "")
+	second := "/api/v1/dsr/" + s.post("/api/v1/dsr", `{"kind":"access","name":"Anna Kim","identifiers":[{"type":"user","value":"akim"}]}`).want(201).is("law", "PIPA").text("id")
+	s.do(s.rw, "PATCH", second, `{"extension":"archives abroad"}`).want(400)
+	s.do(s.rw, "PATCH", second, `{"extension":"archives abroad","extensionToldOn":"2026-04-22"}`).want(200).is("extensionToldOn", "2026-04-22")
 }

@@ -51,11 +51,13 @@ func months(d time.Time, n int) time.Time {
 // 1182/71, Article 3). CCPA: 45 calendar days after receipt, 90 where it is extended
 // (regulations § 7021), and 15 working days to opt out or to limit (§§ 7026, 7027). PIPA:
 // 10 days, the first not counted, and where the last is no working day the next one
-// (Enforcement Decree, Article 41; Civil Act, Articles 157 and 161).
+// (Enforcement Decree, Article 41; Civil Act, Articles 157 and 161); where there is a good
+// reason, of which the person is told, it may be put off (Act, Article 35(3)) until the
+// reason ends: here once, by 10 days.
 func (c *Calendar) due(law Law, kind Kind, day time.Time, extended bool) (time.Time, error) {
 	optOut := law == CCPA && (kind == Objection || kind == Restriction)
 	switch {
-	case extended && (law == PIPA || optOut):
+	case extended && optOut:
 		return time.Time{}, fault.New(fault.Conflict, "%s gives no longer term for such a request", law).In("extension")
 	case law == GDPR && extended:
 		return c.rolled(months(day, 3)), nil
@@ -67,6 +69,8 @@ func (c *Calendar) due(law Law, kind Kind, day time.Time, extended bool) (time.T
 		return day.AddDate(0, 0, 90), nil
 	case law == CCPA:
 		return day.AddDate(0, 0, 45), nil
+	case extended:
+		return c.rolled(day.AddDate(0, 0, 20)), nil
 	default:
 		return c.rolled(day.AddDate(0, 0, 10)), nil
 	}

@@ -26,6 +26,8 @@ func TestDue(t *testing.T) {
 		{CCPA, Objection, "2026-12-14", false, "2027-01-05"},
 		{PIPA, Access, "2026-02-20", false, "2026-03-02"},
 		{PIPA, Access, "2026-02-18", false, "2026-03-02"}, // 28 February is a Saturday
+		{PIPA, Access, "2026-02-18", true, "2026-03-10"},
+		{PIPA, Erasure, "2026-12-05", true, "2026-12-28"}, // Christmas, then a weekend
 	} {
 		day, err := time.Parse(time.DateOnly, x.day)
 		if err != nil {
@@ -36,8 +38,8 @@ func TestDue(t *testing.T) {
 			t.Errorf("%s %s of %s, extended %t: %s %v, want %s", x.law, x.kind, x.day, x.extended, got.Format(time.DateOnly), err, x.want)
 		}
 	}
-	if _, err := c.due(PIPA, Access, time.Now(), true); err == nil {
-		t.Error("PIPA was extended")
+	if _, err := c.due(CCPA, Objection, time.Now(), true); err == nil {
+		t.Error("the term to opt out was extended")
 	}
 	if got := c.acknowledge(CCPA, time.Date(2026, 12, 18, 0, 0, 0, 0, time.UTC)); got != "2027-01-04" {
 		t.Errorf("acknowledge by %s, want 2027-01-04", got)

@@ -95,32 +95,34 @@ type Person struct {
 
 // A Request is a request as lists show it.
 type Request struct {
-	ID           string // UUIDv7
-	Tenant       uint32
-	Kind         Kind
-	Law          Law
-	Status       Status
-	Channel      string
-	Masked       Person // without its note
-	ReceivedOn   string // YYYY-MM-DD
-	DueOn        string // the last day
-	DueAt        time.Time
-	AckBy        string // "" where the law wants no acknowledgement
-	AckedAt      *time.Time
-	Extension    string // why the term was made longer
-	Verification string
-	VerifiedHow  string
-	VerifiedBy   string
-	AssignedTo   string
-	Reason       string // of a rejection
-	ApprovedBy   string // of an erasure
-	ClosedAt     *time.Time
-	MinimisedAt  *time.Time
-	Package      *Package
-	Findings     *Findings
-	CreatedAt    time.Time
-	UpdatedAt    time.Time
-	Version      int64
+	ID         string // UUIDv7
+	Tenant     uint32
+	Kind       Kind
+	Law        Law
+	Status     Status
+	Channel    string
+	Masked     Person // without its note
+	ReceivedOn string // YYYY-MM-DD
+	DueOn      string // the last day
+	DueAt      time.Time
+	AckBy      string // "" where the law wants no acknowledgement
+	AckedAt    *time.Time
+	Extension  string // why the term was made longer
+	// ExtensionTold is the day on which the person was told so, "" where that is not known.
+	ExtensionTold string
+	Verification  string
+	VerifiedHow   string
+	VerifiedBy    string
+	AssignedTo    string
+	Reason        string // of a rejection
+	ApprovedBy    string // of an erasure
+	ClosedAt      *time.Time
+	MinimisedAt   *time.Time
+	Package       *Package
+	Findings      *Findings
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
+	Version       int64
 
 	sealed   []byte
 	soonTold bool

@@ -238,3 +238,46 @@ func TestPackageAndTerms(t *testing.T) {
 		}
 	})
 }
+
+func TestSettingsAndExtension(t *testing.T) {
+	each(t, func(o *office) {
+		ctx := o.t.Context()
+		for _, bad := range []Settings{{Zone: "UTC", Law: "HIPAA"}, {Zone: "Mars"}, {}, {Zone: "UTC", Holidays: []string{"25.12."}}} {
+			if _, err := o.SetSettings(ctx, 1, "key:a", bad); !errors.Is(err, fault.Invalid) {
+				o.t.Errorf("%+v: %v", bad, err)
+			}
+		}
+		if _, err := o.Create(ctx, 1, "key:a", Draft{Kind: Access, Person: Person{Name: "A", Identifiers: []Identifier{{Type: "user", Value: "akim"}}}}); !errors.Is(err, fault.Invalid) {
+			o.t.Errorf("a request without a law: %v", err)
+		}
+		set, err := o.SetSettings(ctx, 1, "key:a", Settings{Law: PIPA, Zone: "Asia/Seoul", Holidays: []string{"2026-05-05", "2026-05-04", "2026-05-05"}})
+		if err != nil || set.Version != 1 || len(set.Holidays) != 2 {
+			o.t.Fatalf("%+v %v", set, err)
+		}
+		if _, err := o.SetSettings(ctx, 1, "key:a", Settings{Zone: "UTC"}); !errors.Is(err, fault.Conflict) {
+			o.t.Errorf("an old version was taken: %v", err)
+		}
+		o.now = time.Date(2026, 4, 22, 16, 0, 0, 0, time.UTC) // the 23rd in Seoul
+		d, err := o.Create(ctx, 1, "key:a", Draft{Kind: Access, Person: Person{Name: "A", Identifiers: []Identifier{{Type: "user", Value: "akim"}}}})
+		if err != nil || d.Law != PIPA || d.ReceivedOn != "2026-04-23" || d.DueOn != "2026-05-06" || !d.DueAt.Equal(time.Date(2026, 5, 6, 15, 0, 0, 0, time.UTC)) {
+			o.t.Fatalf("%+v %v", d, err) // 3 May is a Sunday, then two holidays
+		}
+		if _, err := o.Patch(ctx, 1, "key:a", d.ID, Patch{Extension: new("archives abroad")}); !errors.Is(err, fault.Invalid) {
+			o.t.Errorf("extended without telling the person: %v", err)
+		}
+		if _, err := o.Patch(ctx, 1, "key:a", d.ID, Patch{Extension: new("archives abroad"), Told: new("2026-04-30")}); !errors.Is(err, fault.Invalid) {
+			o.t.Errorf("told in the future: %v", err)
+		}
+		o.now = o.now.AddDate(0, 0, 8)
+		d, err = o.Patch(ctx, 1, "key:a", d.ID, Patch{Extension: new("archives abroad"), Told: new("2026-04-30")})
+		if err != nil || d.DueOn != "2026-05-13" || d.ExtensionTold != "2026-04-30" {
+			o.t.Fatalf("%+v %v", d, err)
+		}
+		if _, err := o.Patch(ctx, 1, "key:a", d.ID, Patch{Extension: new("once more"), Told: new("2026-04-30")}); !errors.Is(err, fault.Conflict) {
+			o.t.Errorf("extended twice: %v", err)
+		}
+		if other, err := o.Settings(ctx, 2); err != nil || other.Law != "" || other.Zone != "UTC" {
+			o.t.Errorf("another tenant's: %+v %v", other, err)
+		}
+	})
+}

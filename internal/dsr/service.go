@@ -1,6 +1,7 @@
 package dsr
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -38,8 +39,6 @@ type Config struct {
 	Several func(ctx context.Context, tenant uint32) (bool, error)
 	// Retention is for how many days a tenant's raw archive is kept.
 	Retention func(ctx context.Context, tenant uint32) (int, error)
-	// Calendar gives a tenant's working days; nil: UTC, without holidays.
-	Calendar func(tenant uint32) *Calendar
 }
 
 // Service is the use cases. It is safe for use by several goroutines.
@@ -53,9 +52,6 @@ type Service struct {
 func New(c Config) (*Service, error) {
 	if c.Now == nil {
 		c.Now = time.Now
-	}
-	if c.Calendar == nil {
-		c.Calendar = func(uint32) *Calendar { return &Calendar{Zone: time.UTC} }
 	}
 	s := &Service{Config: c}
 	var err error
@@ -103,7 +99,15 @@ func newID() (string, error) {
 // Create takes a request in.
 func (s *Service) Create(ctx context.Context, tenant uint32, actor string, d Draft) (*Detail, error) {
 	now := s.Now().UTC()
-	c := s.Calendar(tenant)
+	set, err := s.Settings(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	c, err := set.calendar()
+	if err != nil {
+		return nil, err
+	}
+	d.Law = cmp.Or(d.Law, set.Law)
 	if d.ReceivedOn == "" {
 		d.ReceivedOn = now.In(c.Zone).Format(time.DateOnly)
 	}
@@ -239,6 +243,7 @@ type Patch struct {
 	VerifiedHow  *string
 	AssignedTo   *string
 	Extension    *string // why the term is made longer
+	Told         *string // YYYY-MM-DD: when the person was told so
 	Acknowledged bool    // receipt was confirmed to the person
 	Approve      bool    // an erasure
 	Version      int64   // that the caller has seen, 0 for any
@@ -255,7 +260,7 @@ func (s *Service) Patch(ctx context.Context, tenant uint32, actor, id string, p 
 		if p.Version != 0 && p.Version != d.Version {
 			return fault.New(fault.Conflict, "the request has changed since").In("version")
 		}
-		changes, err := s.apply(&d.Request, actor, &p)
+		changes, err := s.apply(ctx, tx, &d.Request, actor, &p)
 		if err != nil {
 			return err
 		}
@@ -281,7 +286,7 @@ func (s *Service) Patch(ctx context.Context, tenant uint32, actor, id string, p 
 }
 
 // apply changes r and tells what became another.
-func (s *Service) apply(r *Request, actor string, p *Patch) ([]Step, error) {
+func (s *Service) apply(ctx context.Context, tx *sqldb.DB, r *Request, actor string, p *Patch) ([]Step, error) {
 	var steps []Step
 	now := s.Now().UTC()
 	if r.Status.Closed() {
@@ -315,10 +320,17 @@ func (s *Service) apply(r *Request, actor string, p *Patch) ([]Step, error) {
 		r.AssignedTo = *p.AssignedTo
 	}
 	if p.Extension != nil && *p.Extension != r.Extension {
-		if err := s.extend(r, *p.Extension, now); err != nil {
+		if err := s.extend(ctx, tx, r, p, now); err != nil {
 			return nil, err
 		}
 		steps = append(steps, Step{Action: "extended", New: r.DueOn, Note: r.Extension})
+	}
+	if p.Told != nil && *p.Told != r.ExtensionTold {
+		if err := s.told(r, *p.Told, now); err != nil {
+			return nil, err
+		}
+		steps = append(steps, Step{Action: "extensionTold", Old: r.ExtensionTold, New: *p.Told})
+		r.ExtensionTold = *p.Told
 	}
 	if p.Acknowledged && r.AckedAt == nil {
 		r.AckedAt = &now
@@ -361,8 +373,11 @@ func (s *Service) apply(r *Request, actor string, p *Patch) ([]Step, error) {
 	return steps, nil
 }
 
-func (s *Service) extend(r *Request, why string, now time.Time) error {
+func (s *Service) extend(ctx context.Context, tx *sqldb.DB, r *Request, p *Patch, now time.Time) error {
+	why := *p.Extension
 	switch {
+	case r.Law == PIPA && p.Told == nil:
+		return fault.New(fault.Invalid, "PIPA asks that the person be told why, and when: give the day").In("extensionToldOn")
 	case strings.TrimSpace(why) == "":
 		return fault.New(fault.Invalid, "say why the term is made longer").In("extension")
 	case r.Extension != "":
@@ -377,12 +392,31 @@ func (s *Service) extend(r *Request, why string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	c := s.Calendar(r.Tenant)
+	set, err := settings(ctx, tx, r.Tenant)
+	if err != nil {
+		return err
+	}
+	c, err := set.calendar()
+	if err != nil {
+		return err
+	}
 	due, err := c.due(r.Law, r.Kind, day, true)
 	if err != nil {
 		return err
 	}
 	r.Extension, r.DueOn, r.DueAt, r.soonTold = why, due.Format(time.DateOnly), c.end(due), false
+	return nil
+}
+
+// told refuses days on which the person cannot have been told of the longer term.
+func (s *Service) told(r *Request, on string, now time.Time) error {
+	day, err := time.Parse(time.DateOnly, on)
+	switch {
+	case r.Extension == "":
+		return fault.New(fault.Conflict, "the term was not made longer").In("extensionToldOn")
+	case err != nil || on < r.ReceivedOn || day.After(now.Add(14*time.Hour)): // where the day is ahead of UTC
+		return fault.New(fault.Invalid, "Allowed: a day since the request was received, today or earlier").In("extensionToldOn")
+	}
 	return nil
 }
 

@@ -18,13 +18,13 @@ import (
 
 var errNone = fault.New(fault.NotFound, "no such request")
 
-const selectRequest = `SELECT id, tenant, kind, law, status, channel, person, masked, received_on, due_on, due_at, ack_by, acked_at, extension, verification,
+const selectRequest = `SELECT id, tenant, kind, law, status, channel, person, masked, received_on, due_on, due_at, ack_by, acked_at, extension, extension_told, verification,
 	verified_how, verified_by, assigned_to, reason, approved_by, closed_at, minimised_at, soon_told, package, findings, created_at, updated_at, version FROM dsr_request`
 
 func scan(rows *sql.Rows, r *Request) error {
 	var masked, pack, findings string
 	err := rows.Scan(&r.ID, &r.Tenant, &r.Kind, &r.Law, &r.Status, &r.Channel, &r.sealed, &masked, &r.ReceivedOn, &r.DueOn, sqldb.Micros(&r.DueAt), &r.AckBy, sqldb.MicrosOrNull(&r.AckedAt),
-		&r.Extension, &r.Verification, &r.VerifiedHow, &r.VerifiedBy, &r.AssignedTo, &r.Reason, &r.ApprovedBy, sqldb.MicrosOrNull(&r.ClosedAt), sqldb.MicrosOrNull(&r.MinimisedAt), &r.soonTold,
+		&r.Extension, &r.ExtensionTold, &r.Verification, &r.VerifiedHow, &r.VerifiedBy, &r.AssignedTo, &r.Reason, &r.ApprovedBy, sqldb.MicrosOrNull(&r.ClosedAt), sqldb.MicrosOrNull(&r.MinimisedAt), &r.soonTold,
 		&pack, &findings, sqldb.Micros(&r.CreatedAt), sqldb.Micros(&r.UpdatedAt), &r.Version)
 	if err != nil {
 		return err
@@ -70,9 +70,9 @@ func update(ctx context.Context, tx *sqldb.DB, r *Request, now time.Time) error 
 	}
 	r.Version++
 	_, err = sqldb.Exec(ctx, tx, `UPDATE dsr_request SET status = $1, due_on = $2, due_at = $3, acked_at = $4, extension = $5, verification = $6, verified_how = $7, verified_by = $8,
-		assigned_to = $9, reason = $10, approved_by = $11, closed_at = $12, soon_told = $13, package = $14, findings = $15, updated_at = $16, version = $17 WHERE id = $18`,
+		assigned_to = $9, reason = $10, approved_by = $11, closed_at = $12, soon_told = $13, package = $14, findings = $15, updated_at = $16, version = $17, extension_told = $18 WHERE id = $19`,
 		string(r.Status), r.DueOn, r.DueAt.UnixMicro(), sqldb.Nullable(r.AckedAt), r.Extension, r.Verification, r.VerifiedHow, r.VerifiedBy, r.AssignedTo, r.Reason, r.ApprovedBy,
-		sqldb.Nullable(r.ClosedAt), r.soonTold, pack, findings, now.UnixMicro(), r.Version, r.ID)
+		sqldb.Nullable(r.ClosedAt), r.soonTold, pack, findings, now.UnixMicro(), r.Version, r.ExtensionTold, r.ID)
 	return err
 }
 
