@@ -52,8 +52,11 @@ func (s *Service) tried(ctx context.Context, c *Connector, conf settings) (*Heal
 	default:
 		return nil, fault.New(fault.Unavailable, "other connectors are being tested, try again")
 	}
-	checks := s.probe(ctx, c.Kind, conf, true)
-	return healthOf(s.now(), append(checks, Check{Name: dataFlow, Status: Skipped, Message: "A test looks at none."})), nil
+	flow := Check{Name: dataFlow, Status: Skipped, Message: "A test looks at none."}
+	if c.Kind == TAXII {
+		flow.Message = readByFeeds
+	}
+	return healthOf(s.now(), append(s.probe(ctx, c.Kind, conf, true), flow)), nil
 }
 
 // probe looks whether a system can be reached and signed in to. loud says that a message

@@ -180,8 +180,14 @@ func (s *Service) lookAt(ctx context.Context, c *Connector) error {
 	return s.keepHealth(ctx, full, healthOf(s.now(), append(checks, flow)))
 }
 
+// readByFeeds says who reads what a TAXII server serves.
+const readByFeeds = "A connector only watches the server. Its indicators are read by a feed of threat intelligence with format taxii and this address: POST /api/v1/threat-intel-feeds."
+
 // flow says whether what should go through a connector does.
 func (s *Service) flow(ctx context.Context, c *Connector) (Check, error) {
+	if c.Kind == TAXII {
+		return Check{Name: dataFlow, Status: Skipped, Message: readByFeeds}, nil
+	}
 	check := Check{Name: dataFlow, Status: Skipped, Message: "Nothing was to be sent within the last hour."}
 	if c.LastError != "" && (c.Kind.receives() || c.Kind == S3) {
 		check.Status, check.Message = Failed, c.LastError

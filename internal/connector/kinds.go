@@ -66,7 +66,7 @@ var purposes = map[Kind]string{
 	HTTP:   "Is sent alerts, incidents and other messages as JSON when they happen, in order and at least once.",
 	Syslog: "Is sent alerts, incidents and other messages as RFC 5424 when they happen, in order and, over TCP and TLS, at least once.",
 	S3:     "Is filled with alerts and events, as compressed JSON lines, by the clock.",
-	TAXII:  "Serves threat intelligence (TAXII 2.1).",
+	TAXII:  "Serves threat intelligence (TAXII 2.1). It is watched here; its indicators are read by a feed of threat intelligence with format taxii.",
 }
 
 var fields = map[Kind][]Field{
