@@ -10,6 +10,7 @@ import (
 
 	"github.com/kyra-mdr/kyra/internal/alert"
 	"github.com/kyra-mdr/kyra/internal/canary"
+	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/job"
 	"github.com/kyra-mdr/kyra/internal/parse"
 	"github.com/kyra-mdr/kyra/internal/quarantine"
