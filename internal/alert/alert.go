@@ -42,6 +42,7 @@ type Detail struct {
 	Referred int64      // events that Service.References lists
 	History  []Change   // oldest first, the creation included
 	Folded   *Storm     // what a storm took; nil where it is none
+	Tags     []string   // that playbooks put on it, in order
 }
 
 // A Storm tells of an alert that took the entities of a rule that raised too many.

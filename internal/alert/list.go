@@ -29,6 +29,7 @@ type Filter struct {
 	Entity     string // value of one of its entities, in any case
 	AssignedTo string
 	Incident   string // incident id
+	Tag        string // that a playbook put on it, in that case
 
 	CreatedFrom, CreatedTo time.Time // from inclusive, to exclusive
 	UpdatedSince           time.Time // inclusive
@@ -156,7 +157,7 @@ func (s *Service) stream(ctx context.Context, tenant uint32, f Filter, columns s
 
 // everything tells whether the filter chooses all.
 func (f *Filter) everything() bool {
-	return len(f.Severities)+len(f.Statuses)+len(f.Sources) == 0 && f.Search+f.Mitre+f.RuleID+f.Entity+f.AssignedTo+f.Incident == "" &&
+	return len(f.Severities)+len(f.Statuses)+len(f.Sources) == 0 && f.Search+f.Mitre+f.RuleID+f.Entity+f.AssignedTo+f.Incident+f.Tag == "" &&
 		f.CreatedFrom.IsZero() && f.CreatedTo.IsZero() && f.UpdatedSince.IsZero()
 }
 
@@ -200,7 +201,7 @@ func (q *Query) check() error {
 	slices.Sort(q.Statuses)
 	q.Statuses = slices.Compact(q.Statuses)
 	q.Search = clean(q.Search)
-	for _, text := range append([]*string{&q.Mitre, &q.RuleID, &q.Entity, &q.AssignedTo, &q.Incident}, pointers(q.Sources)...) {
+	for _, text := range append([]*string{&q.Mitre, &q.RuleID, &q.Entity, &q.AssignedTo, &q.Incident, &q.Tag}, pointers(q.Sources)...) {
 		if strings.ContainsRune(*text, 0) || strings.ToValidUTF8(*text, "") != *text {
 			return fault.New(fault.Invalid, "Text must be valid UTF-8 without NUL")
 		}
@@ -219,7 +220,7 @@ func pointers(list []string) []*string {
 // plain tells whether severity and status are all that is asked besides the search:
 // counters then know how many alerts there are.
 func (q *Query) plain() bool {
-	return len(q.Sources) == 0 && q.Mitre == "" && q.RuleID == "" && q.Entity == "" && q.AssignedTo == "" && q.Incident == "" &&
+	return len(q.Sources) == 0 && q.Mitre == "" && q.RuleID == "" && q.Entity == "" && q.AssignedTo == "" && q.Incident == "" && q.Tag == "" &&
 		q.CreatedFrom.IsZero() && q.CreatedTo.IsZero() && q.UpdatedSince.IsZero()
 }
 
@@ -349,6 +350,9 @@ func (l *lister) other(b *builder) {
 	}
 	if f.Incident != "" {
 		b.w(" AND a.incident_id <> '' AND a.incident_id = ", b.p(f.Incident))
+	}
+	if f.Tag != "" {
+		b.w(" AND a.id IN (SELECT t.object FROM playbook_tag t WHERE t.tenant = ", b.p(int64(l.tenant)), " AND t.tag = ", b.p(f.Tag), ")")
 	}
 	if !f.CreatedFrom.IsZero() {
 		b.w(" AND a.created_at >= ", b.p(ceilMicro(f.CreatedFrom)))

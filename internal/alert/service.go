@@ -96,6 +96,9 @@ func get(ctx context.Context, tx *sqldb.DB, tenant uint32, id string) (*Detail, 
 			return nil, err
 		}
 	}
+	if d.Tags, err = sqldb.All(ctx, tx, sqldb.Value[string], `SELECT tag FROM playbook_tag WHERE tenant = $1 AND object = $2 ORDER BY tag`, int64(tenant), a.ID); err != nil {
+		return nil, err
+	}
 	changes, err := sqldb.All(ctx, tx, func(rows *sql.Rows, c *Change) error {
 		return rows.Scan(sqldb.Micros(&c.At), &c.Actor, &c.Action, &c.Old, &c.New, &c.Note)
 	}, `SELECT at, actor, action, old_value, new_value, note FROM alert_history WHERE seq = $1 ORDER BY id`, a.seq)
