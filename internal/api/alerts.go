@@ -46,6 +46,7 @@ type alertDetail struct {
 	Folded      *foldedItem   `json:"folded,omitempty" doc:"Of a storm: what it took."`
 	Events      []eventItem   `json:"events" nullable:"false" doc:"Stored events that made it, the oldest first, at most 100: GET /alerts/{id}/events lists all."`
 	EventsTotal int64         `json:"eventsTotal" doc:"Events that GET /alerts/{id}/events lists."`
+	Tags        []string      `json:"tags" nullable:"false" doc:"That playbooks put on it."`
 	EventsError string        `json:"eventsError,omitempty" doc:"Why events is empty, when the event store cannot be read."`
 	History     []historyItem `json:"history" nullable:"false"`
 
@@ -106,7 +107,7 @@ func (a *api) detailOf(ctx context.Context, d *alert.Detail) *alertDetailOut {
 		Rule:        ruleRef{ID: d.Rule.ID, Name: d.Rule.Name, Author: d.Rule.Author, License: d.Rule.License, Origin: d.Rule.Origin, Version: d.Rule.Version},
 		Occurrences: d.Occurrences, FirstSeen: d.FirstSeen, LastSeen: d.LastSeen, Entities: entitiesOf(d.Entities),
 		IncidentID: orNull(d.IncidentID), AssignedTo: orNull(d.AssignedTo), Verdict: orNull(d.Verdict), UpdatedAt: d.UpdatedAt,
-		Storm: d.Storm, Folded: foldedOf(d.Folded), EventsTotal: d.Referred,
+		Storm: d.Storm, Folded: foldedOf(d.Folded), EventsTotal: d.Referred, Tags: append([]string{}, d.Tags...),
 		History: make([]historyItem, len(d.History)),
 	}
 	for i, h := range d.History {
@@ -231,6 +232,7 @@ func alertFilters() []param {
 		{name: "ruleId", doc: "Filter by rule."},
 		{name: "entity", doc: "Filter by host, user or address."},
 		{name: "assignedTo", doc: "Filter by assignee."},
+		{name: "tag", doc: "Filter by a tag that a playbook put on it."},
 		{name: "createdFrom", doc: "Created then or later.", kind: moment},
 		{name: "createdTo", doc: "Created before then.", kind: moment},
 		{name: "updatedSince", doc: "Changed then or later.", kind: moment},
@@ -240,7 +242,7 @@ func alertFilters() []param {
 func alertFilter(q given) alert.Filter {
 	return alert.Filter{
 		Severities: q.all("severity"), Statuses: words[alert.Status](q.all("status")), Search: q.one("search"),
-		Sources: q.all("source"), Mitre: q.one("mitre"), RuleID: q.one("ruleId"), Entity: q.one("entity"), AssignedTo: q.one("assignedTo"),
+		Sources: q.all("source"), Mitre: q.one("mitre"), RuleID: q.one("ruleId"), Entity: q.one("entity"), AssignedTo: q.one("assignedTo"), Tag: q.one("tag"),
 		CreatedFrom: q.moment("createdFrom"), CreatedTo: q.moment("createdTo"), UpdatedSince: q.moment("updatedSince"),
 	}
 }

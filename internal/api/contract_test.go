@@ -92,7 +92,7 @@ func TestAlertFilters(t *testing.T) {
 	for query, want := range map[string]int{
 		"search=brute+force": 1, "search=10.0.1.5": 2, "search=%25": 1, "search=scanned_x": 1, "search=d_x": 1, "search=a_b": 0,
 		"source=sshd": 1, "source=sshd,ufw": 2, "mitre=T1110": 2, "mitre=T1110.001": 1, "mitre=credential-access": 2, "mitre=T9": 0,
-		"ruleId=other": 1, "entity=10.0.1.56": 1, "entity=root": 2, "assignedTo=kim": 0,
+		"ruleId=other": 1, "entity=10.0.1.56": 1, "entity=root": 2, "assignedTo=kim": 0, "tag=vip": 0,
 		"createdFrom=2026-04-22T12:00:00Z": 2, "createdTo=2026-04-22T12:00:00Z": 0, "createdFrom=2026-04-22T21:00:00%2B09:00": 2,
 		"updatedSince=2026-04-22T12:00:01Z": 0, "search=": 2, "sort=severity&direction=asc": 2, "sort=TITLE": 2,
 	} {
@@ -117,7 +117,7 @@ func TestAlertDetail(t *testing.T) {
 	id := s.record(noon, f)[0]
 	a := s.get("/api/v1/alerts/" + id).want(200)
 	exactly(t, "the detail", a.json(), "id", "title", "severity", "status", "source", "mitreTactic", "mitreTechnique", "createdAt", "description",
-		"rule", "occurrences", "firstSeen", "lastSeen", "entities", "incidentId", "assignedTo", "verdict", "updatedAt", "events", "eventsTotal", "history")
+		"rule", "occurrences", "firstSeen", "lastSeen", "entities", "incidentId", "assignedTo", "verdict", "updatedAt", "events", "eventsTotal", "history", "tags")
 	a.is("rule.id", f.Rule.ID).is("rule.name", "brute_force").is("rule.version", 1).is("occurrences", 47).
 		is("rule.author", "KYRA").is("rule.license", "DRL 1.1").is("rule.origin", "https://example.org/rules/brute_force.yml").
 		is("firstSeen", "2026-04-22T08:15:30.123456Z").is("assignedTo", nil).is("verdict", nil).
