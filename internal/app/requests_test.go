@@ -10,8 +10,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kyra-mdr/kyra/internal/config"
 )
@@ -117,6 +119,58 @@ func TestErasureEndToEnd(t *testing.T) {
 	p = startProcess(t, data)
 	none(p, "after building the index again")
 	p.stop()
+}
+
+// TestTermsAreTold takes in a request whose term has ended and one whose term ends soon:
+// webhooks are told of each once, and the export lists both without saying who asks.
+func TestTermsAreTold(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	rc := newHookReceiver(t)
+	p := startProcess(t, data, allowThisMachine)
+	p.ask(http.MethodPost, "/api/v1/webhooks", `{"name":"r","url":"`+rc.URL+`","events":["dsr.dueSoon","dsr.overdue"]}`, http.StatusCreated, nil)
+	ids := map[string]string{}
+	for event, daysAgo := range map[string]int{"dsr.overdue": 60, "dsr.dueSoon": 43, "": 1} { // CCPA gives 45
+		var d struct{ ID string }
+		p.ask(http.MethodPost, "/api/v1/dsr", fmt.Sprintf(`{"kind":"access","law":"CCPA","name":"Anna Kim","identifiers":[{"type":"email","value":"anna@example.com"}],"receivedOn":%q}`,
+			time.Now().UTC().AddDate(0, 0, -daysAgo).Format(time.DateOnly)), http.StatusCreated, &d)
+		ids[event] = d.ID
+	}
+	p.stop()
+	for range 2 { // each start looks at the terms
+		p = startProcess(t, data, allowThisMachine)
+		eventually(t, "both events", func() bool { return rc.count() == 2 })
+		for _, event := range []string{"dsr.dueSoon", "dsr.overdue"} {
+			var page struct{ Content []struct{ Event string } }
+			p.ask(http.MethodGet, "/api/v1/notifications?event="+event, "", http.StatusOK, &page)
+			if len(page.Content) != 1 || page.Content[0].Event != event {
+				t.Errorf("notifications of %s: %+v", event, page)
+			}
+		}
+		var out []map[string]any
+		p.ask(http.MethodGet, "/api/v1/export/dsr?format=json", "", http.StatusOK, &out)
+		if text := fmt.Sprint(out); len(out) != 3 || strings.Contains(text, "Anna Kim") || strings.Contains(text, "anna@") {
+			t.Errorf("the export holds %s", text)
+		}
+		for _, r := range out {
+			if r["overdue"] != (r["id"] == ids["dsr.overdue"]) {
+				t.Errorf("the export says %v", r)
+			}
+		}
+		p.stop()
+	}
+	rc.mu.Lock()
+	defer rc.mu.Unlock()
+	for event, severity := range map[string]string{"dsr.overdue": "high", "dsr.dueSoon": "medium"} {
+		id := ids[event]
+		if len(rc.ids[id]) != 1 {
+			t.Errorf("%s was told %d times", event, len(rc.ids[id]))
+		}
+		if !slices.ContainsFunc(rc.bodies, func(b string) bool {
+			return strings.HasPrefix(b, `{"event":"`+event+`","timestamp":"`) && strings.Contains(b, `"id":"`+id+`"`) && strings.Contains(b, `"severity":"`+severity+`"`) && strings.HasSuffix(b, "/dsr/"+id+`"}}`)
+		}) {
+			t.Errorf("no %s among %q", event, rc.bodies)
+		}
+	}
 }
 
 // ask is call that must be answered with a status.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -71,7 +72,11 @@ type Notifier struct {
 	work  sync.WaitGroup
 }
 
-type counts struct{ delivered, failed, disabled, told *metrics.Counter }
+type counts struct {
+	delivered, failed, disabled, told, expired *metrics.Counter
+
+	messages, deliveries atomic.Int64 // that wait, of all servers, as of the last minute
+}
 
 // New returns a notifier; Run starts it.
 func New(c Config) *Notifier {
@@ -88,6 +93,7 @@ func New(c Config) *Notifier {
 		counts: counts{
 			delivered: c.Metrics.NewCounter(`kyra_webhook_attempts_total{result="delivered"}`), failed: c.Metrics.NewCounter(`kyra_webhook_attempts_total{result="failed"}`),
 			disabled: c.Metrics.NewCounter("kyra_webhook_disabled_total"), told: c.Metrics.NewCounter("kyra_outbox_messages_total"),
+			expired: c.Metrics.NewCounter("kyra_webhook_deliveries_expired_total"),
 		},
 	}
 	n.sinks = []outbox.Sink{c.Hooks.Sink}
@@ -101,6 +107,8 @@ func New(c Config) *Notifier {
 		n.sinks = append(n.sinks, c.Playbooks)
 	}
 	c.Metrics.NewGauge("kyra_webhook_attempts_running", func() float64 { return float64(len(n.fast) + len(n.slow)) })
+	c.Metrics.NewGauge("kyra_outbox_messages_waiting", func() float64 { return float64(n.counts.messages.Load()) })
+	c.Metrics.NewGauge("kyra_webhook_deliveries_waiting", func() float64 { return float64(n.counts.deliveries.Load()) })
 	return n
 }
 
@@ -117,7 +125,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 		again := n.round(ctx)
 		if now := n.now(); now.Sub(expired) >= time.Minute {
 			expired = now
-			n.report(ctx, "deliveries not given up", drop(n.Hooks.Expire(ctx)))
+			n.expire(ctx)
 			if now.Sub(swept) >= time.Hour {
 				swept = now
 				n.report(ctx, "deliveries not swept", drop(n.Hooks.Sweep(ctx, now.Add(-KeepFor))))
@@ -132,6 +140,26 @@ func (n *Notifier) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		}
+	}
+}
+
+// expire gives up what was tried for long enough, and counts what waits.
+func (n *Notifier) expire(ctx context.Context) {
+	gone, err := n.Hooks.Expire(ctx)
+	n.report(ctx, "deliveries not given up", err)
+	n.counts.expired.AddInt64(gone)
+	for _, x := range []struct {
+		into  *atomic.Int64
+		count func(context.Context) (int64, error)
+	}{
+		{&n.counts.messages, func(ctx context.Context) (int64, error) { return outbox.Waiting(ctx, n.DB) }},
+		{&n.counts.deliveries, n.Hooks.Waiting},
+	} {
+		waiting, err := x.count(ctx)
+		n.report(ctx, "what waits was not counted", err)
+		if err == nil {
+			x.into.Store(waiting)
 		}
 	}
 }

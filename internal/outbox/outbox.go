@@ -181,6 +181,12 @@ func Sweep(ctx context.Context, db *sqldb.DB, before time.Time) (int64, error) {
 
 const selectMessage = `SELECT id, tenant, event, kind, object, title, severity, text, rule, source, at, cause FROM outbox_message`
 
+// Waiting returns how many messages nobody has been told of yet, of all tenants.
+func Waiting(ctx context.Context, db *sqldb.DB) (int64, error) {
+	n, err := sqldb.One(ctx, db, sqldb.Value[int64], `SELECT count(*) FROM outbox_message WHERE dispatched_at IS NULL`)
+	return n, wrap("count messages that wait", err)
+}
+
 func scan(rows *sql.Rows, m *Message) error {
 	var tenant int64
 	err := rows.Scan(&m.ID, &tenant, &m.Event, &m.Kind, &m.Object, &m.Title, &m.Severity, &m.Text, &m.Rule, &m.Source, sqldb.Micros(&m.At), &m.Cause)

@@ -117,11 +117,12 @@ func checkName(s string) (string, error) {
 func checkEvents(list []string) ([]string, error) {
 	var known []string
 	for _, e := range list {
-		e = strings.ToLower(strings.TrimSpace(e))
-		if !slices.Contains(outbox.Events, e) {
+		e = strings.TrimSpace(e)
+		i := slices.IndexFunc(outbox.Events, func(known string) bool { return strings.EqualFold(known, e) })
+		if i < 0 {
 			return nil, fault.New(fault.Invalid, "Allowed: %s", strings.Join(outbox.Events, ", ")).In("events")
 		}
-		if !slices.Contains(known, e) {
+		if e = outbox.Events[i]; !slices.Contains(known, e) {
 			known = append(known, e)
 		}
 	}
