@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
@@ -20,6 +21,8 @@ type AlertItem struct {
 	MitreTechnique string    `json:"mitreTechnique"`
 	CreatedAt      time.Time `json:"createdAt"`
 	Description    string    `json:"description"`
+
+	Triage *alertTriage `json:"triage,omitempty" doc:"Only in lists, with include=triage."`
 
 	_ struct{} `additionalProperties:"true"`
 }
@@ -192,7 +195,7 @@ func (a *api) alerts() {
 	const tag = "Alerts"
 	handle(a, operation{
 		id: "listAlerts", method: http.MethodGet, path: "/alerts", tag: tag, summary: "List alerts",
-		params: append(paging(alert.Sorts...), alertFilters()...),
+		params: append(append(paging(alert.Sorts...), alertFilters()...), includeTriage),
 	}, a.listAlerts)
 	handle(a, operation{
 		id: "getAlertStats", method: http.MethodGet, path: "/alerts/stats", tag: tag, summary: "Get alert stats",
@@ -257,6 +260,11 @@ func (a *api) listAlerts(ctx context.Context, c *call, _ *none) (*alertsOut, err
 		return nil, err
 	}
 	out := &alertsOut{Body: pageOf(asked, p.Total, p.Alerts, alertOf).Body}
+	if slices.Contains(q.all("include"), "triage") {
+		if err := a.addTriage(ctx, c.Tenant.Number, out.Body.Content, p.Alerts); err != nil {
+			return nil, err
+		}
+	}
 	if p.Capped {
 		out.Capped = "true"
 	}

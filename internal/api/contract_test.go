@@ -80,6 +80,11 @@ func TestListAlertsExample(t *testing.T) {
 	s.get("/api/v1/alerts?severity=low&severity=HIGH").want(200).is("totalElements", 1)
 	s.get("/api/v1/alerts?page=7").want(200).is("content", []any{}).is("totalElements", 1).is("number", 7)
 	s.do(s.foreign, "GET", "/api/v1/alerts", "").want(200).is("totalElements", 0)
+
+	queue := s.get("/api/v1/alerts?include=triage").want(200)
+	queue.is("content.0.triage.occurrences", 47).is("content.0.triage.assignedTo", nil).is("content.0.triage.entities.0.value", "10.0.1.55")
+	exactly(t, "what triage adds", queue.at("content.0.triage"), "ruleId", "ruleName", "occurrences", "firstSeen", "lastSeen", "updatedAt", "assignedTo", "incidentId", "verdict", "entities")
+	s.get("/api/v1/alerts?include=everything").want(400)
 }
 
 func TestAlertFilters(t *testing.T) {

@@ -1,0 +1,48 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/kyra-mdr/kyra/internal/alert"
+)
+
+// alertTriage is what a queue shows beside the documented keys of a list, so that it
+// need not ask for every alert of a page by itself.
+type alertTriage struct {
+	RuleID      string       `json:"ruleId"`
+	RuleName    string       `json:"ruleName"`
+	Occurrences int64        `json:"occurrences" doc:"Events that made it."`
+	FirstSeen   time.Time    `json:"firstSeen" doc:"Event time of the first."`
+	LastSeen    time.Time    `json:"lastSeen" doc:"Event time of the last."`
+	UpdatedAt   time.Time    `json:"updatedAt"`
+	AssignedTo  *string      `json:"assignedTo" nullable:"true"`
+	IncidentID  *string      `json:"incidentId" nullable:"true"`
+	Verdict     *string      `json:"verdict" nullable:"true" doc:"What triage found."`
+	Storm       bool         `json:"storm,omitempty" doc:"It stands for many entities: its rule raised too many alerts in an hour."`
+	Entities    []entityItem `json:"entities" nullable:"false"`
+
+	_ struct{} `additionalProperties:"true"`
+}
+
+var includeTriage = param{name: "include", doc: "triage adds to each alert what a queue shows: assignee, occurrences, entities and so on.", kind: enum, values: []string{"triage"}, many: true}
+
+// addTriage fills items, which are those of alerts in the same order.
+func (a *api) addTriage(ctx context.Context, tenant uint32, items []AlertItem, alerts []alert.Alert) error {
+	ids := make([]string, len(alerts))
+	for i := range alerts {
+		ids[i] = alerts[i].ID
+	}
+	entities, err := a.Alerts.EntitiesByAlert(ctx, a.DB, tenant, ids)
+	if err != nil {
+		return err
+	}
+	for i := range alerts {
+		d := &alerts[i]
+		items[i].Triage = &alertTriage{
+			RuleID: d.Rule.ID, RuleName: d.Rule.Name, Occurrences: d.Occurrences, FirstSeen: d.FirstSeen, LastSeen: d.LastSeen, UpdatedAt: d.UpdatedAt,
+			AssignedTo: orNull(d.AssignedTo), IncidentID: orNull(d.IncidentID), Verdict: orNull(d.Verdict), Storm: d.Storm, Entities: entitiesOf(entities[d.ID]),
+		}
+	}
+	return nil
+}
