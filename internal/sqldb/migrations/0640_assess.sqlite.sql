@@ -46,7 +46,8 @@ END;
 CREATE TABLE assess_turn (
   tenant      BIGINT PRIMARY KEY,
   holder      TEXT   NOT NULL,
-  lease_until BIGINT NOT NULL
+  lease_until BIGINT NOT NULL,
+  looked_at   BIGINT NOT NULL DEFAULT 0 -- when checks without data were last looked at before they were due
 );
 
 -- When the terms of retention were last applied to the end, and what that removed.
@@ -55,3 +56,6 @@ CREATE TABLE retention_run (
   ended_at BIGINT NOT NULL,
   early_at BIGINT -- when something was last removed before its term, to stay within the bound on bytes
 );
+
+-- Checks look for the few messages about collectors among very many.
+CREATE INDEX notice_collectors ON notice (tenant, at) WHERE kind = 'collectors';
