@@ -9,17 +9,17 @@ import { createRoot } from "react-dom/client";
 
 import { onSignedOut } from "./api/client";
 import { queries } from "./api/queries";
-import { sessionQuery } from "./api/session";
 import { router } from "./app/router";
 import { languageNow } from "./text/text";
 import { theme } from "./theme/theme";
 
 document.documentElement.lang = languageNow();
 
+// A session that ended elsewhere: to the door, and back to the same place afterwards.
 onSignedOut(() => {
-  if (queries.getQueryData(sessionQuery.queryKey) === null) return;
-  queries.setQueryData(sessionQuery.queryKey, null);
-  void router.invalidate();
+  const { pathname, href } = router.state.location;
+  if (pathname === "/signin") return;
+  void router.navigate({ to: "/signin" as never, search: { to: href } as never }).then(() => queries.clear());
 });
 
 createRoot(document.getElementById("root")!).render(

@@ -886,8 +886,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Erase the person's events
-         * @description The answer is a job, whose result is the proof. Where there is another key that may write, that key must have approved. The audit log, alerts and incidents keep what they say, and the raw archive holds the records until archivedTo.
+         * Erase the person
+         * @description The answer is a job, whose result is the proof. Where there is another key that may write, that key must have approved. Events go; control data is erased, pseudonymised or kept, as places tells for each. The raw archive holds the records until archivedTo.
          */
         post: operations["erasePerson"];
         delete?: never;
@@ -944,7 +944,7 @@ export interface paths {
         put?: never;
         /**
          * Fetch the package
-         * @description A zip of manifest.json, data.json and events.ndjson. For a key that may write. The audit log notes it.
+         * @description A zip of manifest.json, data.json, events.ndjson and control.ndjson. For a key that may write. The audit log notes it.
          */
         post: operations["getPackage"];
         delete?: never;
@@ -984,7 +984,7 @@ export interface paths {
         put?: never;
         /**
          * Look for the person
-         * @description The answer is a job: it counts events by source, day and identifier, and looks into control data. The person must be verified. The audit log notes it.
+         * @description The answer is a job: it counts events by source, day and identifier, and looks into every place of control data. The person must be verified. The audit log notes it.
          */
         post: operations["searchPerson"];
         delete?: never;
@@ -1035,6 +1035,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/dsr/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get how terms are counted */
+        get: operations["getRequestSettings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change how terms are counted
+         * @description For requests that are taken in, and terms that are made longer, from now on.
+         */
+        patch: operations["updateRequestSettings"];
+        trace?: never;
+    };
     "/api/v1/export/{resource}": {
         parameters: {
             query?: never;
@@ -1068,7 +1089,7 @@ export interface paths {
          *
          *     With Prefer: respond-async the answer is a job, whose file GET /exports/{id}/file hands out for seven days.
          *
-         *     Columns: id, title, severity, status, source, mitreTactic, mitreTechnique, createdAt, description.
+         *     Columns: id, title, severity, status, source, mitreTactic, mitreTechnique, createdAt, description, triage.
          */
         get: operations["export-alerts"];
         put?: never;
@@ -3874,7 +3895,11 @@ export interface components {
             status: "OPEN" | "IN_PROGRESS" | "RESOLVED" | "FALSE_POSITIVE";
             /** @description It stands for many entities: its rule raised too many alerts in an hour. */
             storm?: boolean;
+            /** @description That playbooks put on it. */
+            tags: string[];
             title: string;
+            /** @description Only in lists, with include=triage. */
+            triage?: components["schemas"]["AlertTriage"];
             /** Format: date-time */
             updatedAt: string;
             /** @description What triage found. */
@@ -3915,6 +3940,8 @@ export interface components {
             /** @enum {string} */
             status: "OPEN" | "IN_PROGRESS" | "RESOLVED" | "FALSE_POSITIVE";
             title: string;
+            /** @description Only in lists, with include=triage. */
+            triage?: components["schemas"]["AlertTriage"];
         } & {
             [key: string]: unknown;
         };
@@ -3930,6 +3957,36 @@ export interface components {
             lastSeen: string;
             severity: string;
             title: string;
+        } & {
+            [key: string]: unknown;
+        };
+        AlertTriage: {
+            assignedTo: string | null;
+            entities: components["schemas"]["EntityItem"][];
+            /**
+             * Format: date-time
+             * @description Event time of the first.
+             */
+            firstSeen: string;
+            incidentId: string | null;
+            /**
+             * Format: date-time
+             * @description Event time of the last.
+             */
+            lastSeen: string;
+            /**
+             * Format: int64
+             * @description Events that made it.
+             */
+            occurrences: number;
+            ruleId: string;
+            ruleName: string;
+            /** @description It stands for many entities: its rule raised too many alerts in an hour. */
+            storm?: boolean;
+            /** Format: date-time */
+            updatedAt: string;
+            /** @description What triage found. */
+            verdict: string | null;
         } & {
             [key: string]: unknown;
         };
@@ -4790,8 +4847,11 @@ export interface components {
             identifiers: components["schemas"]["IdentifierIn"][];
             /** @enum {string} */
             kind: "access" | "erasure" | "rectification" | "restriction" | "objection" | "portability";
-            /** @enum {string} */
-            law: "GDPR" | "CCPA" | "PIPA";
+            /**
+             * @description As the settings say when left out.
+             * @enum {string}
+             */
+            law?: "GDPR" | "CCPA" | "PIPA";
             /** @description Of the person; sealed. */
             name: string;
             /** @description Sealed. */
@@ -5495,6 +5555,7 @@ export interface components {
             /** Format: date-time */
             last: string | null;
             mentions: components["schemas"]["Mention"][] | null;
+            places: components["schemas"]["PlaceFound"][] | null;
             samples: string[] | null;
         };
         FoldedItem: {
@@ -6631,7 +6692,6 @@ export interface components {
             at: string;
             id: string;
             place: string;
-            title?: string;
         };
         MergeAssetsInBody: {
             /** @description Ids of those that become part of it. */
@@ -7911,6 +7971,11 @@ export interface components {
             assignedTo?: string;
             /** @description Why the term is made longer: once, before it ends. */
             extension?: string;
+            /**
+             * Format: date
+             * @description When the person was told why; PIPA demands it with extension.
+             */
+            extensionToldOn?: string;
             /** @description Of a rejection. */
             reason?: string;
             /** @enum {string} */
@@ -8011,6 +8076,26 @@ export interface components {
             note: string;
         } & {
             [key: string]: unknown;
+        };
+        PlaceErased: {
+            /** Format: int64 */
+            erased: number;
+            /** Format: int64 */
+            objects: number;
+            place: string;
+            /** Format: int64 */
+            pseudonymised: number;
+            reason: string;
+            /** Format: int64 */
+            remaining: number;
+            treatment: string;
+        };
+        PlaceFound: {
+            /** Format: int64 */
+            objects: number;
+            place: string;
+            reason: string;
+            treatment: string;
         };
         PlaybookDetail: {
             /** @description Whether its steps that leave the house may run. Built-in playbooks begin without. */
@@ -8347,6 +8432,7 @@ export interface components {
             /** Format: int64 */
             found: number;
             id: string;
+            places: components["schemas"]["PlaceErased"][] | null;
             queryHash: string;
             /** Format: int64 */
             remaining: number;
@@ -8569,6 +8655,11 @@ export interface components {
             erasures: components["schemas"]["Proof"][];
             /** @description Why the term was made longer. */
             extension: string | null;
+            /**
+             * Format: date
+             * @description When the person was told why; null: not known.
+             */
+            extensionToldOn: string | null;
             /** @description Of the last search; absent before it. */
             findings?: components["schemas"]["Findings"];
             /** @description Oldest first, comments among it. */
@@ -8661,6 +8752,34 @@ export interface components {
             verification: "unverified" | "verified" | "failed";
         } & {
             [key: string]: unknown;
+        };
+        RequestSettings: {
+            /**
+             * @description Days that are no working days, besides weekends.
+             * @example [
+             *       "2026-12-25"
+             *     ]
+             */
+            holidays: string[];
+            /**
+             * @description Of requests that name none; null: each must name one.
+             * @enum {string|null}
+             */
+            law: "GDPR" | "CCPA" | "PIPA" | null;
+            /**
+             * @description Where days begin and end.
+             * @example Asia/Seoul
+             */
+            timeZone: string;
+        } & {
+            [key: string]: unknown;
+        };
+        RequestSettingsInBody: {
+            /** @description All of them, up to 1,000. */
+            holidays?: string[];
+            /** @description GDPR, CCPA or PIPA; empty: each request must name one. */
+            law?: string;
+            timeZone?: string;
         };
         RequestStep: {
             action: string;
@@ -10465,6 +10584,8 @@ export interface operations {
                 direction?: "asc" | "desc";
                 /** @description Filter by host, user or address. */
                 entity?: string;
+                /** @description triage adds to each alert what a queue shows: assignee, occurrences, entities and so on. Several by comma or by repetition. */
+                include?: "triage"[];
                 /** @description Filter by ATT&CK tactic or technique; T1110 also finds T1110.001. */
                 mitre?: string;
                 /** @description Page number, from 0. */
@@ -10483,6 +10604,8 @@ export interface operations {
                 source?: string[];
                 /** @description Filter by status. Several by comma or by repetition. */
                 status?: ("OPEN" | "IN_PROGRESS" | "RESOLVED" | "FALSE_POSITIVE")[];
+                /** @description Filter by a tag that a playbook put on it. */
+                tag?: string;
                 /** @description Changed then or later. */
                 updatedSince?: string;
             };
@@ -13147,6 +13270,78 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    getRequestSettings: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 304 when the object is still the same. */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestSettings"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    updateRequestSettings: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 412 when the object has changed since. */
+                "If-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RequestSettingsInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestSettings"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            412: components["responses"]["412"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
     export: {
         parameters: {
             query?: {
@@ -13220,6 +13415,8 @@ export interface operations {
                 source?: string[];
                 /** @description Filter by status. Several by comma or by repetition. */
                 status?: ("OPEN" | "IN_PROGRESS" | "RESOLVED" | "FALSE_POSITIVE")[];
+                /** @description Filter by a tag that a playbook put on it. */
+                tag?: string;
                 /** @description Changed then or later. */
                 updatedSince?: string;
             };

@@ -1,1 +1,0 @@
-import{t as e}from"./PageHead-Dl9Yx4DG.js";import{o as t,x as n}from"./index-Bc2zoBfN.js";var r=n();function i(){let n=t(`search`);return(0,r.jsx)(e,{title:n(`title`)})}export{i as default};

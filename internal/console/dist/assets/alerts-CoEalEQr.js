@@ -1,1 +1,0 @@
-var e={title:`알림`};export{e as default};

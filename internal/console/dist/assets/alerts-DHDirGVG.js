@@ -1,1 +1,0 @@
-var e={title:`アラート`};export{e as default};

@@ -1,1 +1,0 @@
-var e={title:`Alerts`};export{e as default};
