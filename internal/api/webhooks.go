@@ -16,7 +16,7 @@ type (
 	WebhookItem struct {
 		ID             string         `json:"id" format:"uuid"`
 		Name           string         `json:"name"`
-		URL            string         `json:"url" doc:"Read-only keys see the path of a chat's address masked: it is a secret."`
+		URL            string         `json:"url" doc:"Read-only keys see the path of a chat's address, and user and query of any, masked: they are secrets."`
 		Format         string         `json:"format" enum:"standard,slack,teams,discord"`
 		Events         []string       `json:"events" nullable:"false"`
 		Filters        webhookFilters `json:"filters"`
@@ -108,13 +108,28 @@ func (a *api) webhookOf(c *call) func(*webhook.Webhook) WebhookItem {
 		case w.FailingSince != nil:
 			item.Status = "failing"
 		}
-		if w.Format != webhook.Standard && !c.CanWrite() {
-			if u, err := url.Parse(w.URL); err == nil {
-				item.URL = u.Scheme + "://" + u.Host + "/***"
-			}
+		if !c.CanWrite() {
+			item.URL = maskedAddress(w.Format, w.URL)
 		}
 		return item
 	}
+}
+
+// maskedAddress hides what may be a secret of an address: all but the host of a chat's,
+// else user and query, where tokens are.
+func maskedAddress(f webhook.Format, address string) string {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil:
+		return ""
+	case f != webhook.Standard:
+		return u.Scheme + "://" + u.Host + "/***"
+	}
+	if u.RawQuery != "" {
+		u.RawQuery = "***"
+	}
+	u.User = nil
+	return u.String()
 }
 
 func (a *api) webhooks() {

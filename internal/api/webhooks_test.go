@@ -77,6 +77,9 @@ func TestWebhooksAsDocumented(t *testing.T) {
 	s.get("/api/v1/webhooks").want(200).is("totalElements", 1).is("content.0.id", id)
 	s.do(s.ro, "GET", "/api/v1/webhooks/"+id, "").want(200).is("url", "https://hooks.slack.com/***")
 
+	tokens := s.post("/api/v1/webhooks", `{"name":"with a token","url":"https://soc.example.com/kyra?token=secret","events":["alert.created"]}`).want(201).is("url", "https://soc.example.com/kyra?token=secret")
+	s.do(s.ro, "GET", "/api/v1/webhooks/"+tokens.text("id"), "").want(200).is("url", "https://soc.example.com/kyra?***")
+
 	s.post("/api/v1/webhooks", documentedWebhook).want(409)
 	s.post("/api/v1/webhooks", strings.Replace(documentedWebhook, "Slack Critical", "SLACK critical", 1)).want(409)
 	s.post("/api/v1/webhooks", strings.Replace(documentedWebhook, "Slack Critical", "Other", 1)).want(201) // one URL and event set, another name

@@ -120,6 +120,8 @@ func (n *Notifier) Run(ctx context.Context) error {
 	defer n.client.CloseIdleConnections()
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
+	_, err := n.Hooks.SealAddresses(ctx)
+	n.report(ctx, "addresses not sealed", err)
 	var expired, swept time.Time
 	for {
 		again := n.round(ctx)

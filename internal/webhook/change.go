@@ -69,10 +69,13 @@ func (s *Service) Change(ctx context.Context, tenant uint32, actor, id string, p
 		if w.Enabled || was {
 			w.DisabledReason = ""
 		}
+		if address != w.URL {
+			w.stored = s.seal(w)
+		}
 		events, filters := encode(w)
 		if _, err := sqldb.Exec(ctx, tx, `UPDATE webhook SET name = $2, url = $3, format = $4, events = $5, filters = $6, enabled = $7, disabled_reason = $8, failures = $9,
 			failing_since = $10, not_before = $11, last_error = $12, version = $13, updated_at = $14 WHERE id = $1`,
-			w.ID, w.Name, w.URL, string(w.Format), events, filters, w.Enabled, w.DisabledReason, w.Failures,
+			w.ID, w.Name, w.stored, string(w.Format), events, filters, w.Enabled, w.DisabledReason, w.Failures,
 			sqldb.Nullable(w.FailingSince), w.NotBefore.UnixMicro(), w.LastError, w.Version, w.UpdatedAt.UnixMicro()); err != nil {
 			return err
 		}

@@ -28,7 +28,7 @@ func (s *Service) Sink(ctx context.Context, tx *sqldb.DB, messages []outbox.Mess
 		list, ok := hooks[m.Tenant]
 		if !ok {
 			var err error
-			if list, err = sqldb.All(ctx, tx, scan, selectWebhook+` WHERE tenant = $1 AND owner = '' AND enabled ORDER BY id`, int64(m.Tenant)); err != nil {
+			if list, err = sqldb.All(ctx, tx, s.scan, selectWebhook+` WHERE tenant = $1 AND owner = '' AND enabled ORDER BY id`, int64(m.Tenant)); err != nil {
 				return wrap("find webhooks", err)
 			}
 			hooks[m.Tenant] = list

@@ -83,7 +83,7 @@ func (s *Service) Disown(ctx context.Context, tx *sqldb.DB, id string) error {
 
 // Receivers returns the tenant's receivers of the owner, by id.
 func (s *Service) Receivers(ctx context.Context, tx *sqldb.DB, tenant uint32) (map[string]Webhook, error) {
-	list, err := sqldb.All(ctx, tx, scan, selectWebhook+` WHERE tenant = $1 AND owner = $2`, int64(tenant), string(s.owner))
+	list, err := sqldb.All(ctx, tx, s.scan, selectWebhook+` WHERE tenant = $1 AND owner = $2`, int64(tenant), string(s.owner))
 	if err != nil {
 		return nil, wrap("find receivers", err)
 	}

@@ -33,7 +33,7 @@ func (s *Service) Due(ctx context.Context, limit int) ([]string, error) {
 // due. The webhook is nil where another server holds it, or it is not due.
 func (s *Service) Take(ctx context.Context, id, holder string, limit int) (*Webhook, []Delivery, error) {
 	now := s.now()
-	w, err := sqldb.One(ctx, s.db, scan, selectWebhook+` WHERE id = $1 AND enabled`, id)
+	w, err := sqldb.One(ctx, s.db, s.scan, selectWebhook+` WHERE id = $1 AND enabled`, id)
 	if isKind(err, fault.NotFound) || err == nil && w.NotBefore.After(now) {
 		return nil, nil, nil
 	}
@@ -100,7 +100,7 @@ func pause(failures int64, most time.Duration) time.Duration {
 func (s *Service) Finish(ctx context.Context, id string, results []Result) (disabled bool, err error) {
 	err = s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		disabled = false
-		w, err := sqldb.One(ctx, tx, scan, selectWebhook+` WHERE id = $1`, id)
+		w, err := sqldb.One(ctx, tx, s.scan, selectWebhook+` WHERE id = $1`, id)
 		if isKind(err, fault.NotFound) {
 			return nil // deleted meanwhile
 		}

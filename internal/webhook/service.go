@@ -100,7 +100,7 @@ func (s *Service) Create(ctx context.Context, tenant uint32, actor string, d Dra
 		events, filters := encode(w)
 		if _, err := sqldb.Exec(ctx, tx, `INSERT INTO webhook (id, tenant, name, url, format, events, filters, enabled, secret, created_at, created_by, updated_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $10)`,
-			w.ID, int64(tenant), w.Name, w.URL, string(w.Format), events, filters, w.Enabled, w.secret, w.CreatedAt.UnixMicro(), actor); err != nil {
+			w.ID, int64(tenant), w.Name, s.seal(w), string(w.Format), events, filters, w.Enabled, w.secret, w.CreatedAt.UnixMicro(), actor); err != nil {
 			return err
 		}
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: w.CreatedAt, Actor: actor, Action: "webhook.create", Object: w.ID, Detail: describe(w)})
@@ -190,7 +190,7 @@ func (s *Service) Keys(w *Webhook) ([][]byte, error) {
 const selectWebhook = `SELECT id, tenant, owner, name, url, format, events, filters, enabled, disabled_reason, secret, old_secret, old_until, failures, failing_since, not_before,
 	last_success, last_failure, last_error, holder, lease_until, version, created_at, created_by, updated_at FROM webhook`
 
-func scan(rows *sql.Rows, w *Webhook) error {
+func (s *Service) scan(rows *sql.Rows, w *Webhook) error {
 	var tenant int64
 	var events, filters string
 	err := rows.Scan(&w.ID, &tenant, &w.Owner, &w.Name, &w.URL, &w.Format, &events, &filters, &w.Enabled, &w.DisabledReason, &w.secret, &w.oldSecret, sqldb.MicrosOrNull(&w.OldSecretUntil),
@@ -200,6 +200,8 @@ func scan(rows *sql.Rows, w *Webhook) error {
 		return err
 	}
 	w.Tenant = uint32(tenant)
+	w.stored = w.URL
+	w.URL = s.open(w, w.stored)
 	return errors.Join(json.Unmarshal([]byte(events), &w.Events), json.Unmarshal([]byte(filters), &w.Filters))
 }
 
@@ -220,7 +222,7 @@ func (s *Service) byID(ctx context.Context, db *sqldb.DB, tenant uint32, id stri
 	if !isID(id) {
 		return nil, errNoWebhook
 	}
-	w, err := sqldb.One(ctx, db, scan, selectWebhook+` WHERE id = $1 AND tenant = $2 AND owner = $3`, id, int64(tenant), string(s.owner))
+	w, err := sqldb.One(ctx, db, s.scan, selectWebhook+` WHERE id = $1 AND tenant = $2 AND owner = $3`, id, int64(tenant), string(s.owner))
 	if errors.Is(err, fault.NotFound) {
 		return nil, errNoWebhook
 	}
@@ -252,7 +254,7 @@ type Query struct {
 
 // List returns one page of the tenant's webhooks and how many there are.
 func (s *Service) List(ctx context.Context, tenant uint32, q Query) (list []Webhook, total int64, err error) {
-	all, err := sqldb.All(ctx, s.db, scan, selectWebhook+` WHERE tenant = $1 AND owner = $2 ORDER BY id`, int64(tenant), string(s.owner))
+	all, err := sqldb.All(ctx, s.db, s.scan, selectWebhook+` WHERE tenant = $1 AND owner = $2 ORDER BY id`, int64(tenant), string(s.owner))
 	if err != nil {
 		return nil, 0, wrap("list webhooks", err)
 	}

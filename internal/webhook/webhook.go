@@ -40,6 +40,7 @@ type Webhook struct {
 	UpdatedAt      time.Time
 
 	secret, oldSecret []byte // sealed
+	stored            string // URL, sealed
 	holder            string
 	leaseUntil        time.Time
 }
