@@ -90,7 +90,11 @@ func asUsage(err error) error {
 
 func findTenant(ctx context.Context, tenants *tenant.Service, name string) (*tenant.Tenant, error) {
 	if name == "" {
-		name = tenant.DefaultName
+		t, err := tenants.ByName(ctx, tenant.DefaultName)
+		if errors.Is(err, fault.NotFound) {
+			t, err = tenants.Default(ctx) // it was given a name of its own
+		}
+		return t, err
 	}
 	t, err := tenants.ByName(ctx, name)
 	if errors.Is(err, fault.NotFound) {

@@ -123,5 +123,8 @@ func announce(out io.Writer, cfg config.Config, s *app.Server) {
 	if s.FirstKey != "" {
 		fmt.Fprintf(out, "  key     %s  (read-write, shown once; also in %s/first-key)\n", s.FirstKey, cfg.Data)
 	}
+	if s.SetupLink != "" {
+		fmt.Fprintf(out, "  set up  %s  (makes the first account, once; also in %s/setup-link)\n", s.SetupLink, cfg.Data)
+	}
 	fmt.Fprintln(out, "ready")
 }

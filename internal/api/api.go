@@ -16,6 +16,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/kyra-mdr/kyra/internal/account"
 	"github.com/kyra-mdr/kyra/internal/alert"
 	"github.com/kyra-mdr/kyra/internal/asset"
 	"github.com/kyra-mdr/kyra/internal/audit"
@@ -54,6 +55,7 @@ const base = "/api/v1"
 type Config struct {
 	DB        *sqldb.DB // for the answers kept under Idempotency-Key
 	Keys      *identity.Service
+	Accounts  *account.Service
 	Alerts    *alert.Service
 	Incidents *incident.Service
 	Rules     *rule.Service
@@ -112,6 +114,15 @@ type Config struct {
 	SearchTime time.Duration
 	Searches   int
 
+	// Secure tells that people reach the server over TLS: the session's cookie is then
+	// for TLS alone. Origins are where the console is served from besides the server's own
+	// address, such as https://kyra.example.com behind a proxy that changes the host.
+	Secure  bool
+	Origins []string
+
+	// SessionPerMinute bounds the requests of one person; 0 means 3,000.
+	SessionPerMinute int
+
 	// AnonymousPerMinute bounds requests without a usable key by address; 0 means 60.
 	AnonymousPerMinute int
 }
@@ -121,7 +132,9 @@ type api struct {
 	log        *slog.Logger
 	huma       huma.API
 	mux        *http.ServeMux
-	frameworks *http.ServeMux // of paths under byFramework
+	origins    *http.CrossOriginProtection
+	open       map[string]bool // "POST /api/v1/session": calls without a caller
+	frameworks *http.ServeMux  // of paths under byFramework
 	limits     *fixedWindow
 	changing   locks
 	searching  chan struct{} // holds one token for each running search
@@ -134,7 +147,7 @@ type api struct {
 // New returns the handler of everything under /api/v1/.
 func New(c Config) (http.Handler, error) {
 	for name, missing := range map[string]bool{
-		"DB": c.DB == nil, "Keys": c.Keys == nil, "Alerts": c.Alerts == nil, "Incidents": c.Incidents == nil,
+		"DB": c.DB == nil, "Keys": c.Keys == nil, "Accounts": c.Accounts == nil, "Alerts": c.Alerts == nil, "Incidents": c.Incidents == nil,
 		"Rules": c.Rules == nil, "Sources": c.Sources == nil, "Fleet": c.Fleet == nil, "Privacy": c.Privacy == nil, "Events": c.Events == nil, "Ingest": c.Ingest == nil, "Log": c.Log == nil, "Signer": c.Signer == nil,
 		"Requests":   c.Requests == nil,
 		"Indicators": c.Indicators == nil, "Feeds": c.Feeds == nil,
@@ -161,6 +174,9 @@ func New(c Config) (http.Handler, error) {
 	if c.AnonymousPerMinute == 0 {
 		c.AnonymousPerMinute = 60
 	}
+	if c.SessionPerMinute == 0 {
+		c.SessionPerMinute = 3000
+	}
 	if c.Sight == nil {
 		c.Sight = sight.New(c.DB, sight.Options{Log: c.Log, Now: c.Now, Lists: c.Rules.Lists, Active: c.Rules.Active})
 	}
@@ -175,6 +191,12 @@ func New(c Config) (http.Handler, error) {
 	c.openExposure()
 	a := &api{Config: c, log: c.Log, mux: http.NewServeMux(), frameworks: http.NewServeMux(), limits: newFixedWindow(), searching: make(chan struct{}, c.Searches), uploading: make(chan struct{}, maxUploads)}
 	a.writing, a.resources = make(chan struct{}, maxExports), map[string]*exported{}
+	a.origins = http.NewCrossOriginProtection()
+	for _, o := range c.Origins {
+		if err := a.origins.AddTrustedOrigin(o); err != nil {
+			return nil, fmt.Errorf("api: Config.Origins: %w", err)
+		}
+	}
 	a.importer = &content.Importer{Rules: c.Rules, Sight: c.Sight}
 	useProblems()
 	a.register()
@@ -185,6 +207,7 @@ func New(c Config) (http.Handler, error) {
 
 // register puts every operation into the router and its description.
 func (a *api) register() {
+	a.open = map[string]bool{}
 	a.huma = huma.NewAPI(humaConfig(a.Version), &router{a.mux, a})
 	a.alerts()
 	a.incidents()
@@ -205,6 +228,7 @@ func (a *api) register() {
 	a.assets()
 	a.identities()
 	a.keys()
+	a.sessions()
 	a.webhooks()
 	a.playbooks()
 	a.notifications()
@@ -231,7 +255,8 @@ func humaConfig(version string) huma.Config {
 	c.OnAddOperation = []huma.AddOpFunc{tidy}
 	c.Components.Headers, c.Components.Responses = rateHeaders(), errorAnswers()
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"key": {Type: "http", Scheme: "bearer", Description: "An API key, as POST /api/v1/api-keys shows it once."},
+		"key":     {Type: "http", Scheme: "bearer", Description: "An API key, as POST /api/v1/api-keys shows it once."},
+		"session": {Type: "apiKey", In: "cookie", Name: cookiePlain, Description: "The cookie of a session, as POST /api/v1/session sets it; over TLS its name is " + cookieSecure + "."},
 	}
 	return c
 }
@@ -240,23 +265,34 @@ const ingestPath = base + "/ingest"
 
 func (a *api) ingest(w http.ResponseWriter, r *http.Request) {
 	caller := callerOf(r)
-	if !caller.CanWrite() {
-		forbidden().write(w)
+	if p := refused(&caller, identity.Ingest.Write()); p != nil {
+		p.write(w)
 		return
 	}
 	a.Ingest(w, r, caller)
 }
 
-// public tells which paths need no key.
-func public(path string) bool { return path == specPath || path == docsPath }
+// public tells which calls need no caller.
+func (a *api) public(r *http.Request) bool {
+	return r.URL.Path == specPath || r.URL.Path == docsPath || a.open[r.Method+" "+r.URL.Path]
+}
 
 type callerKey struct{}
 
-// callerOf returns who sent r; admit has put it there.
-func callerOf(r *http.Request) identity.Caller {
-	c, _ := r.Context().Value(callerKey{}).(identity.Caller)
-	return c
+// sender is who sent a request, with what a session tells beside.
+type sender struct {
+	identity.Caller
+	signed *account.Signed // nil for a key
 }
+
+// senderOf returns who sent r; admit has put it there.
+func senderOf(r *http.Request) sender {
+	s, _ := r.Context().Value(callerKey{}).(sender)
+	return s
+}
+
+// callerOf returns who sent r.
+func callerOf(r *http.Request) identity.Caller { return senderOf(r).Caller }
 
 // ServeHTTP implements http.Handler: request id, panics, key, rate limit, route.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -291,13 +327,19 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *api) admit(w http.ResponseWriter, r *http.Request, log *slog.Logger) (*http.Request, bool) {
 	from := remoteAddr(r)
 	now := a.Now()
-	if public(r.URL.Path) || !strings.HasPrefix(r.URL.Path, base+"/") {
-		return r, a.charge(w, addressKey(from), a.AnonymousPerMinute, 1, now)
+	if a.public(r) || !strings.HasPrefix(r.URL.Path, base+"/") {
+		if !a.charge(w, addressKey(from), a.AnonymousPerMinute, 1, now) || !a.sameOrigin(w, r) {
+			return r, false
+		}
+		return r.WithContext(audit.From(r.Context(), audit.Origin{Address: addressText(from), Request: w.Header().Get("X-Request-Id")})), true
 	}
-	caller, err := a.authenticate(r, from)
+	who, err := a.authenticate(r, from)
 	if err != nil {
 		p := problemFor(r.Context(), log, err)
 		if a.charge(w, addressKey(from), a.AnonymousPerMinute, 1, now) {
+			if p.Status == http.StatusUnauthorized && a.sessionToken(r) != "" {
+				http.SetCookie(w, new(a.cookie("")))
+			}
 			p.write(w)
 		}
 		return r, false
@@ -306,11 +348,26 @@ func (a *api) admit(w http.ResponseWriter, r *http.Request, log *slog.Logger) (*
 	if r.URL.Path == ingestPath {
 		cost = 0 // bounded by events, not by requests
 	}
-	if !a.charge(w, caller.Tenant.ID, caller.Tenant.Limits().RequestsPerMinute, cost, now) {
+	key, limit := who.Tenant.ID, who.Tenant.Limits().RequestsPerMinute
+	if who.UserID != "" {
+		// The console asks more often than a plan allows to programs.
+		key, limit = "user "+who.UserID, a.SessionPerMinute
+	}
+	if !a.charge(w, key, limit, cost, now) || who.UserID != "" && !a.sameOrigin(w, r) {
 		return r, false
 	}
-	ctx := context.WithValue(r.Context(), callerKey{}, caller)
-	return r.WithContext(audit.From(ctx, audit.Origin{Address: addressText(from), KeyID: caller.KeyID, Request: w.Header().Get("X-Request-Id")})), true
+	ctx := context.WithValue(r.Context(), callerKey{}, who)
+	return r.WithContext(audit.From(ctx, audit.Origin{Address: addressText(from), KeyID: who.KeyID, Request: w.Header().Get("X-Request-Id")})), true
+}
+
+// sameOrigin refuses what another site makes a browser do in the name of who has signed
+// in. Programs, which send neither Origin nor Sec-Fetch-Site, pass.
+func (a *api) sameOrigin(w http.ResponseWriter, r *http.Request) bool {
+	if a.origins.Check(r) == nil {
+		return true
+	}
+	(&problem{Err: "Forbidden", Message: "The request comes from another site", Status: http.StatusForbidden}).write(w)
+	return false
 }
 
 // charge counts a request and writes the headers of the limit, and 429 when it is
@@ -326,12 +383,22 @@ func (a *api) charge(w http.ResponseWriter, key string, limit int, cost int64, n
 	return false
 }
 
-func (a *api) authenticate(r *http.Request, from netip.Addr) (identity.Caller, error) {
-	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") || len(r.Header.Values("Authorization")) > 1 {
-		return identity.Caller{}, fault.New(fault.Unauthenticated, "no bearer token")
+// authenticate takes the key where there is one, and else the session's cookie.
+func (a *api) authenticate(r *http.Request, from netip.Addr) (sender, error) {
+	given := r.Header.Values("Authorization")
+	if token := a.sessionToken(r); len(given) == 0 && token != "" {
+		signed, err := a.Accounts.Authenticate(r.Context(), token)
+		if err != nil {
+			return sender{}, err
+		}
+		return sender{signed.Caller, signed}, nil
 	}
-	return a.Keys.Authenticate(r.Context(), strings.TrimSpace(token), from)
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") || len(given) > 1 {
+		return sender{}, fault.New(fault.Unauthenticated, "missing or invalid API key")
+	}
+	c, err := a.Keys.Authenticate(r.Context(), strings.TrimSpace(token), from)
+	return sender{Caller: c}, err
 }
 
 // remoteAddr is the peer's address; the zero Addr where there is none, such as

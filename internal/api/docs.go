@@ -13,6 +13,8 @@ import (
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/kyra-mdr/kyra/internal/identity"
 )
 
 const (
@@ -120,7 +122,7 @@ func (a *api) describeIngest() {
 		OperationID: "ingest", Method: http.MethodPost, Path: ingestPath, Tags: []string{"Ingest"}, Summary: "Send logs",
 		Description: "NDJSON, a JSON array, concatenated JSON objects or lines of text; gzip or zstd; told apart by their content. " +
 			"Answered only once the events are safe on disk. Up to 64 MiB decompressed, 1 MiB an event. Not counted against the request limit.",
-		Security: []map[string][]string{{"key": {}}},
+		Security: []map[string][]string{{"key": {}}, {"session": {}}}, Extensions: map[string]any{rightKey: string(identity.Ingest.Write())},
 		Parameters: []*huma.Param{{
 			Name: "source", In: "query", Description: "What the logs are, such as sshd or nginx; found out when left out.",
 			Schema: &huma.Schema{Type: huma.TypeString},

@@ -34,12 +34,14 @@ const (
 // enter does what every operation has in common, in this order: scope, query,
 // body, safe retry, conditions. next is the operation itself.
 func (a *api) enter(op *operation, w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
-	caller := callerOf(r)
-	if op.changes() && !caller.CanWrite() {
-		forbidden().write(w)
-		return
+	who := senderOf(r)
+	if !op.public {
+		if p := refused(&who.Caller, op.right()); p != nil {
+			p.write(w)
+			return
+		}
 	}
-	c := &call{Caller: caller}
+	c := &call{Caller: who.Caller, signed: who.signed, from: remoteAddr(r)}
 	var p *problem
 	if c.query, p = parseQuery(op.params, r.URL.RawQuery); p != nil {
 		p.write(w)
@@ -68,7 +70,7 @@ func (a *api) enter(op *operation, w http.ResponseWriter, r *http.Request, next 
 	r.Body = io.NopCloser(bytes.NewReader(body))
 
 	switch {
-	case op.method == http.MethodPost && len(r.Header.Values("Idempotency-Key")) > 0:
+	case op.method == http.MethodPost && !op.public && len(r.Header.Values("Idempotency-Key")) > 0:
 		a.once(w, r, body, next)
 	case op.method == http.MethodGet && op.single:
 		answerIfChanged(w, r, next)

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/kyra-mdr/kyra/internal/account"
 	"github.com/kyra-mdr/kyra/internal/identity"
 )
 
@@ -21,6 +23,7 @@ type operation struct {
 	doc              string
 	params           []param
 	status           int      // of success; 0 means 200
+	public           bool     // needs no caller
 	safe             bool     // changes nothing although its method is not GET
 	single           bool     // a GET or a PATCH that answers one object: ETag
 	uuid             bool     // {id} is a UUID: whatever is none is an unknown one
@@ -36,6 +39,8 @@ func (o *operation) changes() bool {
 // call is what a handler knows of its request beside its input.
 type call struct {
 	identity.Caller
+	signed  *account.Signed // nil for a key
+	from    netip.Addr      // zero where there is none
 	query   given
 	version int64  // that a change is to be made on, 0 for any
 	media   string // content type of an upload, "" where none was given
@@ -59,14 +64,22 @@ func handle[I, O any](a *api, op operation, f func(context.Context, *call, *I) (
 
 const operationKey = "kyra"
 
+// rightKey names, in the description, the right that an operation needs.
+const rightKey = "x-right"
+
 // describe is op in huma's words.
 func (a *api) describe(op *operation) huma.Operation {
 	h := huma.Operation{
 		OperationID: op.id, Method: op.method, Path: base + op.path, Tags: []string{op.tag},
 		Summary: op.summary, Description: op.doc, DefaultStatus: op.status,
-		Security: []map[string][]string{{"key": {}}},
+		Security: securityOf(op),
 		Errors:   errorsOf(op),
 		Metadata: map[string]any{operationKey: op},
+
+		Extensions: map[string]any{rightKey: string(op.right())},
+	}
+	if op.public {
+		h.Extensions = nil
 	}
 	for i := range op.params {
 		h.Parameters = append(h.Parameters, op.params[i].document())
@@ -75,6 +88,7 @@ func (a *api) describe(op *operation) huma.Operation {
 		h.Parameters = append(h.Parameters, &huma.Param{Name: name, In: "header", Description: doc, Schema: &huma.Schema{Type: huma.TypeString}})
 	}
 	switch {
+	case op.public:
 	case op.method == http.MethodPost:
 		header("Idempotency-Key", "Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409.")
 	case op.method == http.MethodGet && op.single:
@@ -85,11 +99,19 @@ func (a *api) describe(op *operation) huma.Operation {
 	return h
 }
 
-func errorsOf(op *operation) []int {
-	codes := []int{400, 401, 429, 500, 503}
-	if op.changes() {
-		codes = append(codes, 403)
+// securityOf says how a caller may show who they are.
+func securityOf(op *operation) []map[string][]string {
+	switch right := op.right(); {
+	case op.public:
+		return []map[string][]string{}
+	case right == identity.Own.Read() || right == identity.Own.Write():
+		return []map[string][]string{{"session": {}}}
 	}
+	return []map[string][]string{{"key": {}}, {"session": {}}}
+}
+
+func errorsOf(op *operation) []int {
+	codes := []int{400, 401, 403, 429, 500, 503}
 	switch op.method {
 	case http.MethodPost, http.MethodPut:
 		codes = append(codes, 409, 413)
@@ -186,6 +208,9 @@ func (a *api) muxOf(path string) *http.ServeMux {
 // Handle implements huma.Adapter.
 func (m *router) Handle(op *huma.Operation, handler func(huma.Context)) {
 	own, _ := op.Metadata[operationKey].(*operation)
+	if own.public {
+		m.api.open[op.Method+" "+op.Path] = true
+	}
 	m.api.muxOf(op.Path).HandleFunc(op.Method+" "+op.Path, func(w http.ResponseWriter, r *http.Request) {
 		m.api.enter(own, w, r, func(w http.ResponseWriter, r *http.Request) {
 			handler(humago.NewContext(op, r, w))

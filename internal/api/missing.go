@@ -23,16 +23,17 @@ func (a *api) missing() {
 		{"getReport", http.MethodGet, "/compliance/{framework}/report", "Compliance", "Export PDF report", noCompliance},
 		{"exportComplianceControls", http.MethodGet, "/export/compliance-controls", "Export", "Export compliance controls", noCompliance},
 	} {
+		need := (&operation{id: m.id, method: m.method, tag: m.tag}).right()
 		op := huma.Operation{
 			OperationID: m.id, Method: m.method, Path: base + m.path, Tags: []string{m.tag}, Summary: m.summary,
-			Description: m.what + ".", Security: []map[string][]string{{"key": {}}},
+			Description: m.what + ".", Security: []map[string][]string{{"key": {}}, {"session": {}}}, Extensions: map[string]any{rightKey: string(need)},
 			Responses: map[string]*huma.Response{"501": {}},
 		}
 		a.huma.OpenAPI().AddOperation(&op)
 		a.muxOf(base+m.path).HandleFunc(m.method+" "+base+m.path, func(w http.ResponseWriter, r *http.Request) {
 			caller := callerOf(r)
-			if m.method != http.MethodGet && !caller.CanWrite() {
-				forbidden().write(w)
+			if p := refused(&caller, need); p != nil {
+				p.write(w)
 				return
 			}
 			(&problem{Err: "Not implemented", Message: m.what, Status: http.StatusNotImplemented}).write(w)

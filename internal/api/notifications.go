@@ -95,7 +95,7 @@ type (
 )
 
 func reader(c *call) notice.Reader {
-	return notice.Reader{Tenant: c.Tenant.Number, ID: c.KeyID, Actor: c.Actor}
+	return notice.Reader{Tenant: c.Tenant.Number, ID: c.ID(), Actor: c.Actor}
 }
 
 func notificationOf(n *notice.Notice) NotificationItem {

@@ -49,9 +49,14 @@ func (a *api) once(w http.ResponseWriter, r *http.Request, body []byte, next htt
 		return
 	}
 	ctx := r.Context()
-	caller := callerOf(r).KeyID
+	who := callerOf(r)
+	caller := who.ID()
 	name, request := hexSum([]byte(given[0])), hexSum([]byte(r.Method+"\x00"+r.URL.Path+"\x00"+r.URL.RawQuery+"\x00"), body)
-	box, err := sealer(r.Header.Get("Authorization"))
+	secret := r.Header.Get("Authorization")
+	if secret == "" {
+		secret = a.sessionToken(r)
+	}
+	box, err := sealer(secret)
 	if err != nil {
 		problemFor(ctx, a.log, err).write(w)
 		return

@@ -34,6 +34,9 @@ func (p *problem) GetHeaders() http.Header {
 	if p.retryAfter > 0 {
 		h.Set("Retry-After", retrySeconds(p.retryAfter))
 	}
+	if p.Status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
 	return h
 }
 
@@ -113,7 +116,12 @@ func problemOf(f *fault.Error) *problem {
 		}
 		return badRequest("Bad request", capital(f.Message))
 	case fault.Unauthenticated:
-		return unauthorized()
+		p := unauthorized()
+		p.Message = capital(f.Message)
+		if f.Field != "" {
+			p.Err = f.Field // what is missing, for programs
+		}
+		return p
 	case fault.Forbidden:
 		p := forbidden()
 		p.Message = capital(f.Message)

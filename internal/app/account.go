@@ -27,7 +27,7 @@ type accounts struct {
 	now   func() time.Time
 
 	mu      sync.Mutex
-	sets    map[*detect.Ruleset]*account
+	sets    map[*detect.Ruleset]*runningCost
 	retired []*detect.Ruleset     // of them, the oldest first
 	pending map[costKey]rule.Cost // not written yet
 	hits    []rule.ExceptionHits  // the same
@@ -37,7 +37,7 @@ type accounts struct {
 // totals are what all rule sets counted since the process began.
 type totals struct{ evaluations, matches, ignored, evicted, silenced, truncated, cut, swaps uint64 }
 
-type account struct {
+type runningCost struct {
 	tenant     uint32            // that it was compiled for first; the only one where there are exceptions
 	owner      map[string]string // document, by id or else title → rule
 	costs      []cost            // counted so far, by place in Stats
@@ -57,7 +57,7 @@ type costKey struct {
 }
 
 func newAccounts(rules *rule.Service, db *sqldb.DB, log *slog.Logger, now func() time.Time) *accounts {
-	return &accounts{rules: rules, db: db, log: log, now: now, sets: map[*detect.Ruleset]*account{}, pending: map[costKey]rule.Cost{}}
+	return &accounts{rules: rules, db: db, log: log, now: now, sets: map[*detect.Ruleset]*runningCost{}, pending: map[costKey]rule.Cost{}}
 }
 
 // open begins the account of a set that was compiled for tenant; owner tells which rule
@@ -65,7 +65,7 @@ func newAccounts(rules *rule.Service, db *sqldb.DB, log *slog.Logger, now func()
 func (a *accounts) open(set *detect.Ruleset, tenant uint32, owner map[string]string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.sets[set] = &account{tenant: tenant, owner: owner, events: map[uint32]int64{}}
+	a.sets[set] = &runningCost{tenant: tenant, owner: owner, events: map[uint32]int64{}}
 	a.totals.swaps++
 }
 
@@ -173,7 +173,7 @@ func (a *accounts) count() {
 	}
 }
 
-func (a *accounts) tally(set *detect.Ruleset, x *account, hour int64) {
+func (a *accounts) tally(set *detect.Ruleset, x *runningCost, hour int64) {
 	if len(x.events) == 0 { // too few to be in the sample
 		x.events[x.tenant] = 1
 	}
@@ -201,7 +201,7 @@ func (a *accounts) tally(set *detect.Ruleset, x *account, hour int64) {
 	clear(x.events)
 }
 
-func (a *accounts) tallyExceptions(set *detect.Ruleset, x *account) {
+func (a *accounts) tallyExceptions(set *detect.Ruleset, x *runningCost) {
 	stats := set.ExceptionStats()
 	if x.exceptions == nil {
 		x.exceptions = make([]uint64, len(stats))

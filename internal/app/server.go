@@ -14,6 +14,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"github.com/kyra-mdr/kyra/internal/account"
 	"github.com/kyra-mdr/kyra/internal/api"
 	"github.com/kyra-mdr/kyra/internal/archive"
 	"github.com/kyra-mdr/kyra/internal/audit"
@@ -43,6 +44,8 @@ import (
 type Server struct {
 	// FirstKey is the secret of the API key that the first start made; "" later.
 	FirstKey string
+	// SetupLink makes the first account; "" once there is one.
+	SetupLink string
 
 	cfg      config.Config
 	log      *slog.Logger
@@ -63,6 +66,7 @@ type Server struct {
 	metrics  *metrics.Set
 	disk     *diskGuard
 
+	accounts   *account.Service
 	tenants    *tenantCache
 	sources    *source.Service
 	logs       *logsource.Service
@@ -118,6 +122,9 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 		return err
 	}
 	s.owner = first.Number
+	if err := s.openAccounts(ctx, tenants, now); err != nil {
+		return err
+	}
 	if s.tenants, err = newTenantCache(ctx, tenants); err != nil {
 		return err
 	}
@@ -198,6 +205,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 		return err
 	}
 	handler, err := api.New(api.Config{
+		Accounts: s.accounts, Secure: s.secure(), Origins: s.origins(),
 		Notices: s.telling.notices, Connectors: s.telling.connectors,
 		DB: s.db, Keys: keys, Alerts: s.detection.alerts, Incidents: s.detection.incidents, Rules: s.detection.rules, Sources: s.sources, Fleet: s.fleet, CollectorAddress: s.collectorAddress, Privacy: s.privacy, Events: s.store,
 		Sight: s.detection.sights, Workbench: s.detection.workbench, Quarantine: s.integrity.quarantine, Canary: s.detection.canary, ServerTenant: first.Number, Jobs: s.detection.jobs, LogSources: s.logs, Webhooks: s.telling.hooks, Notifier: s.telling.notifier, Ingest: s.ingestHTTP, Log: s.log, Now: now, Version: Version(),
@@ -257,6 +265,9 @@ const databaseFile = "kyra.db"
 // all, one that can do everything.
 func (s *Server) firstStart(ctx context.Context, tenants *tenant.Service, keys *identity.Service) (*tenant.Tenant, error) {
 	t, err := tenants.ByName(ctx, s.cfg.Tenant)
+	if isNotFound(err) && s.cfg.Tenant == tenant.DefaultName {
+		t, err = tenants.Default(ctx) // it was given a name of its own
+	}
 	if isNotFound(err) {
 		t, err = tenants.Create(ctx, "setup", tenant.Draft{Name: s.cfg.Tenant, RetentionDays: s.cfg.Retention.Days})
 	}

@@ -79,13 +79,26 @@ func (k *Key) permits(now time.Time, from netip.Addr) bool {
 	return false
 }
 
-// A Caller is who sent a request, as the key tells.
+// A Caller is who sent a request: an API key, or a person who has signed in.
 type Caller struct {
 	Tenant tenant.Tenant
-	KeyID  string
+	KeyID  string // "" for a person
 	Name   string
-	Scope  Scope
-	Actor  string // for audit and history: "key:" and the name
+	Scope  Scope  // of a person: ReadWrite for an Admin or Analyst, else ReadOnly
+	Actor  string // for audit and history: "key:" and the name, "user:" and the address
+
+	UserID    string // "" for a key
+	SessionID string
+	Role      Role // of the person in the tenant
+	Provider  bool // an Admin of the tenant that runs the installation
+}
+
+// ID names the caller for what is kept for each one: the key's id, or the person's.
+func (c *Caller) ID() string {
+	if c.UserID != "" {
+		return c.UserID
+	}
+	return c.KeyID
 }
 
 // CanWrite tells whether the caller may change anything.

@@ -138,6 +138,27 @@ func (s *Service) Create(ctx context.Context, actor string, d Draft) (*Tenant, e
 	return t, nil
 }
 
+// Rename gives the tenant another name, in the caller's transaction; a name that is taken
+// is fault.Conflict. On PostgreSQL the transaction is lost with it.
+func (s *Service) Rename(ctx context.Context, tx *sqldb.DB, actor string, number uint32, name string) error {
+	name = strings.TrimSpace(name)
+	if n := utf8.RuneCountInString(name); n < 1 || n > 100 {
+		return fault.New(fault.Invalid, "Allowed: 1 to 100 characters").In("tenantName")
+	}
+	t, err := sqldb.One(ctx, tx, scan, selectTenant+` WHERE number = $1`, int64(number))
+	if err != nil || t.Name == name {
+		return err
+	}
+	_, err = sqldb.Exec(ctx, tx, `UPDATE tenant SET name = $1 WHERE number = $2`, name, int64(number))
+	if sqldb.Violation(err) == sqldb.Unique {
+		return fault.New(fault.Conflict, "a tenant named %q exists", name).In("tenantName")
+	}
+	if err != nil {
+		return fmt.Errorf("rename tenant: %w", err)
+	}
+	return audit.Record(ctx, tx, audit.Entry{Tenant: number, Actor: actor, Action: "tenant.rename", Object: t.ID, Detail: map[string]any{"from": t.Name, "to": name}})
+}
+
 const selectTenant = `SELECT id, number, name, plan, requests_per_minute, retention_days, created_at FROM tenant`
 
 func scan(rows *sql.Rows, t *Tenant) error {

@@ -1,0 +1,70 @@
+package account
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/kyra-mdr/kyra/internal/sqldb"
+)
+
+const userColumns = `u.id, u.email, u.name, u.language, u.time_zone, u.theme, u.password, u.password_at, u.totp, u.totp_at, u.totp_step, u.created_at, u.created_by, u.signed_in_at, u.version`
+
+func (u *User) targets(totpAt **time.Time) []any {
+	return []any{
+		&u.ID, &u.Email, &u.Name, &u.Language, &u.TimeZone, &u.Theme, &u.password, sqldb.MicrosOrNull(&u.PasswordAt), &u.totp, sqldb.MicrosOrNull(totpAt), &u.totpStep,
+		sqldb.Micros(&u.CreatedAt), &u.CreatedBy, sqldb.MicrosOrNull(&u.SignedInAt), &u.Version,
+	}
+}
+
+func scanUser(rows *sql.Rows, u *User) error {
+	var totpAt *time.Time
+	err := rows.Scan(u.targets(&totpAt)...)
+	u.TOTP = totpAt != nil
+	return err
+}
+
+func userByEmail(ctx context.Context, db *sqldb.DB, email string) (User, error) {
+	return sqldb.One(ctx, db, scanUser, `SELECT `+userColumns+` FROM account_user u WHERE u.email = $1`, email)
+}
+
+func userByID(ctx context.Context, db *sqldb.DB, id string) (User, error) {
+	return sqldb.One(ctx, db, scanUser, `SELECT `+userColumns+` FROM account_user u WHERE u.id = $1`, id)
+}
+
+func insertUser(ctx context.Context, tx *sqldb.DB, u *User) error {
+	_, err := sqldb.Exec(ctx, tx, `
+		INSERT INTO account_user (id, email, name, language, time_zone, theme, password, password_at, totp_step, created_at, created_by, version)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, 1)`,
+		u.ID, u.Email, u.Name, u.Language, u.TimeZone, u.Theme, u.password, sqldb.Nullable(u.PasswordAt), u.CreatedAt.UnixMicro(), u.CreatedBy)
+	return err
+}
+
+const memberColumns = `m.user_id, m.tenant, m.role, m.status, m.origin, m.external, m.added_at, m.added_by`
+
+func (m *Member) targets(tenant *int64) []any {
+	return []any{&m.UserID, tenant, &m.Role, &m.Status, &m.Origin, &m.External, sqldb.Micros(&m.AddedAt), &m.AddedBy}
+}
+
+func scanMember(rows *sql.Rows, m *Member) error {
+	var tenant int64
+	err := rows.Scan(m.targets(&tenant)...)
+	m.Tenant = uint32(tenant)
+	return err
+}
+
+func insertMember(ctx context.Context, tx *sqldb.DB, m *Member) error {
+	_, err := sqldb.Exec(ctx, tx, `
+		INSERT INTO account_member (user_id, tenant, role, status, origin, external, added_at, added_by, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $7)`,
+		m.UserID, int64(m.Tenant), string(m.Role), string(m.Status), m.Origin, m.External, m.AddedAt.UnixMicro(), m.AddedBy)
+	return err
+}
+
+// membersOf returns where the person has a place, by tenant.
+func membersOf(ctx context.Context, db *sqldb.DB, user string) ([]Member, error) {
+	return sqldb.All(ctx, db, scanMember, `SELECT `+memberColumns+` FROM account_member m WHERE m.user_id = $1 ORDER BY m.tenant`, user)
+}
+
+func member(ctx context.Context, db *sqldb.DB, tenant uint32, user string) (Member, error) {
+	return sqldb.One(ctx, db, scanMember, `SELECT `+memberColumns+` FROM account_member m WHERE m.tenant = $1 AND m.user_id = $2`, int64(tenant), user)
+}

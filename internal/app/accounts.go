@@ -1,0 +1,57 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/kyra-mdr/kyra/internal/account"
+	"github.com/kyra-mdr/kyra/internal/tenant"
+)
+
+// setupFile holds the link of the first set-up while nobody has an account.
+const setupFile = "setup-link"
+
+// openAccounts opens the accounts of people, and makes the set-up link where there is none.
+func (s *Server) openAccounts(ctx context.Context, tenants *tenant.Service, now func() time.Time) error {
+	sealer, err := s.sealer()
+	if err != nil {
+		return err
+	}
+	s.accounts, err = account.New(account.Config{DB: s.db, Tenants: tenants, Sealer: sealer, Owner: s.owner, Log: s.log, Now: now})
+	if err != nil {
+		return err
+	}
+	token, err := s.accounts.SetupToken(ctx)
+	if err != nil {
+		return err
+	}
+	path := s.folder.in(setupFile)
+	if token == "" {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove the used set-up link: %w", err)
+		}
+		return nil
+	}
+	s.SetupLink = s.URL() + "/setup#" + token
+	if err := os.WriteFile(path, []byte(s.SetupLink+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write the set-up link: %w", err)
+	}
+	return nil
+}
+
+// secure tells whether people reach the console over TLS.
+func (s *Server) secure() bool { return strings.HasPrefix(s.URL(), "https://") }
+
+// origins are where the console is served from besides the address that a request names.
+func (s *Server) origins() []string {
+	if s.cfg.PublicURL == "" {
+		return nil
+	}
+	scheme, rest, _ := strings.Cut(s.cfg.PublicURL, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return []string{scheme + "://" + host}
+}
