@@ -85,6 +85,17 @@ var Places = []Place{
 		{Name: "collector", Tenant: "x.tenant", Object: "x.id", At: "x.created_at", Key: "id", Columns: []Column{{"name", value}, {"hostname", value}}},
 		{Name: "masking_rule", Tenant: "x.tenant", Object: "x.id", At: "x.created_at", Key: "id", Columns: []Column{{"name", text}, {"patterns", document}, {"host", value}}},
 	}},
+	{Name: "users", Treatment: Kept, Reason: "who works with KYRA is known by their account: an Admin removes it, and with it its sessions", Tables: []Table{
+		{Name: "account_user", Join: "JOIN account_member o ON o.user_id = x.id", Tenant: "o.tenant", Object: "x.id", At: "x.created_at", Key: "id", Columns: []Column{{"email", value}, {"name", value}}},
+		{Name: "account_session", Tenant: "x.tenant", Object: "x.user_id", At: "x.seen_at", Key: "id", Columns: []Column{{"address", value}}},
+	}},
+	{Name: "compliance", Treatment: Kept, Reason: "what was found and said about controls proves that laws were kept (GDPR Article 17(3)(b)); notes are changed by hand", Tables: []Table{
+		{Name: "compliance_result", Tenant: "x.tenant", Object: "x.variant", At: "x.collected_at", Key: "tenant,variant", Columns: []Column{{"reason", text}, {"resources", document}}},
+		{Name: "compliance_change", Tenant: "x.tenant", Object: "x.id", At: "x.at", Key: "id", Columns: []Column{{"reason", text}, {"cause", text}}},
+		{Name: "compliance_attestation", Tenant: "x.tenant", Object: "x.id", At: "x.at", Key: "id", Columns: []Column{{"statement", text}, {"reviewer", value}, {"note", text}}},
+		{Name: "compliance_exception", Tenant: "x.tenant", Object: "x.id", At: "x.at", Key: "id", Columns: []Column{{"owner", value}, {"reason", text}, {"compensation", text}, {"end_note", text}}},
+		{Name: "compliance_control", Tenant: "x.tenant", Object: "x.control", At: "x.updated_at", Key: "tenant,framework,edition,control", Columns: []Column{{"owner", value}, {"justification", text}, {"notes", text}}},
+	}},
 	{Name: "auditLogs", Treatment: Kept, Reason: "who did what is kept as evidence of security and of keeping the law, and its chain of hashes would break for everybody (GDPR Article 5(2) and 17(3)(b), (e))", Tables: []Table{
 		{Name: "audit_entry", Tenant: "x.tenant", Object: "x.id", At: "x.at", Key: "tenant,seq", Columns: []Column{{"actor", value}, {"object", value}, {"detail", document}}},
 	}},
