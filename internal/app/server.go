@@ -19,6 +19,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/archive"
 	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/config"
+	"github.com/kyra-mdr/kyra/internal/console"
 	"github.com/kyra-mdr/kyra/internal/dsr"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/exposure"
@@ -223,7 +224,11 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	if err != nil {
 		return err
 	}
-	s.openHTTP(s.withDoors(keys, handler))
+	front, err := console.Handler(s.withDoors(keys, handler))
+	if err != nil {
+		return err
+	}
+	s.openHTTP(front)
 	return nil
 }
 
