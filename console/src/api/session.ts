@@ -1,17 +1,12 @@
 import { queryOptions, useSuspenseQuery } from "@tanstack/react-query";
 
+import type { Schema } from "./client";
 import { Problem } from "./problem";
 import { queries } from "./queries";
 import { send } from "./send";
 
-/** Who is signed in, and what they may. */
-export type Session = {
-  user: { id: string; name: string; email: string; language: string; timeZone: string; theme: string };
-  tenant: { id: string; name: string; plan: string };
-  tenants: { id: string; name: string; plan?: string }[];
-  role: string;
-  rights: string[];
-};
+/** Who is signed in, and what they may: rights are area:read and area:write. */
+export type Session = Schema<"SessionBody">;
 
 const path = "/api/v1/session";
 
@@ -41,6 +36,7 @@ export async function signOut(): Promise<void> {
 
 export async function setUp(with_: { token: string; name: string; email: string; password: string; tenantName?: string }): Promise<void> {
   await send({ method: "POST", url: "/api/v1/setup", body: with_ });
+  queries.clear();
 }
 
 /** The session of a page that is shown only to people who are signed in. */

@@ -13,7 +13,7 @@ export function colours(): Record<"text" | "dim" | "line" | "accent" | "critical
   const of = (name: string) => style.getPropertyValue(name).trim();
   return {
     text: of("--text"), dim: of("--dim"), line: of("--line"), accent: of("--accent"), ok: of("--ok"), bad: of("--bad"), surface: of("--surface"),
-    critical: of("--severity-critical"), high: of("--severity-high"), medium: of("--severity-medium"), low: of("--severity-low"), info: of("--severity-info"),
+    critical: of("--severity-critical"), high: of("--severity-high"), medium: of("--severity-medium"), low: of("--severity-low"), info: of("--chart-info"),
   };
 }
 

@@ -3,7 +3,7 @@ import { useRouter } from "@tanstack/react-router";
 import { useState, type FormEvent } from "react";
 
 import { Problem } from "~/api/problem";
-import { setUp, signIn } from "~/api/session";
+import { setUp } from "~/api/session";
 import { Empty } from "~/parts/States";
 import { useText } from "~/text/text";
 
@@ -28,7 +28,6 @@ export default function SetUp() {
     setFault("");
     try {
       await setUp({ token, name, email, password, ...(tenantName === "" ? {} : { tenantName }) });
-      await signIn({ email, password });
       await router.invalidate();
       router.history.replace("/");
     } catch (error) {

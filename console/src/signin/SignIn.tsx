@@ -32,7 +32,7 @@ export default function SignIn() {
       await router.invalidate();
       router.history.replace(to !== undefined && /^\/(?![/\\])/.test(to) ? to : "/");
     } catch (error) {
-      if (error instanceof Problem && error.code === "codeRequired" && !asksCode) setAsksCode(true);
+      if (error instanceof Problem && [error.code, error.title].includes("codeRequired") && !asksCode) setAsksCode(true);
       else if (error instanceof Problem && error.status === 401) setFault(asksCode ? t("wrongCode") : t("wrong"));
       else if (error instanceof Problem && error.status === 429) setFault(t("tooOften", { n: Math.max(1, error.retryAfter) }));
       else if (error instanceof Problem && error.status === 0) setFault(t("unreachable"));

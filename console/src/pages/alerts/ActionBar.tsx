@@ -3,6 +3,7 @@ import { IconChevronDown, IconFlagOff, IconMessage, IconStairsUp, IconUserCheck,
 import { useNavigate } from "@tanstack/react-router";
 import { useState, type ReactNode } from "react";
 
+import { useMay } from "~/api/session";
 import { useKeys } from "~/keys/keys";
 import { useText } from "~/text/text";
 
@@ -42,6 +43,7 @@ export function ActionBar({ rows, count, asked, onDone, onClear, inPanel = false
   const t = useText("alerts");
   const actions = useAlertActions();
   const navigate = useNavigate();
+  const may = useMay("alerts:write");
   const [statusOpen, setStatusOpen] = useState(false);
   const group = t("keys");
 
@@ -63,8 +65,9 @@ export function ActionBar({ rows, count, asked, onDone, onClear, inPanel = false
     { keys: "f", label: t("falsePositive"), group, run: () => ask("false") },
     { keys: "e", label: t("escalate"), group, run: escalate },
     { keys: "c", label: t("comment"), group, run: () => ask("note") },
-  ], { off: rows.length === 0 });
+  ], { off: rows.length === 0 || !may });
 
+  if (!may) return null;
   const incident = rows.length === 1 ? rows[0]!.triage?.incidentId : null;
   return (
     <div className={inPanel ? css.actionsInPanel : css.actions} role="toolbar" aria-label={t("keys")}>

@@ -9,5 +9,5 @@ export const page: Page = {
     { path: "/alerts", load: () => import("./Alerts") },
     { path: "/alerts/$id", load: () => import("./AlertPage") },
   ],
-  nav: { group: "work", icon: IconBell, key: "a" },
+  nav: { group: "work", icon: IconBell, key: "a", right: "alerts:read" },
 };

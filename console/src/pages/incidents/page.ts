@@ -9,5 +9,5 @@ export const page: Page = {
     { path: "/incidents", load: () => import("./Incidents") },
     { path: "/incidents/$id", load: () => import("./CasePage") },
   ],
-  nav: { group: "work", icon: IconFolder, key: "i" },
+  nav: { group: "work", icon: IconFolder, key: "i", right: "incidents:read" },
 };

@@ -8,5 +8,5 @@ export const page: Page = {
   routes: [
     { path: "/search", load: () => import("./Search") },
   ],
-  nav: { group: "work", icon: IconListSearch, key: "s" },
+  nav: { group: "work", icon: IconListSearch, key: "s", right: "events:read" },
 };

@@ -1,1 +1,0 @@
-import{t as e}from"./PageHead-Brs7XIu4.js";import{c as t,o as n}from"./text-Jw34msG0.js";var r=t();function i(){let t=n(`incidents`);return(0,r.jsx)(e,{title:t(`title`)})}export{i as default};

@@ -1,1 +1,0 @@
-var e={title:`検索`};export{e as default};

@@ -1,1 +1,0 @@
-var e={title:`검색`};export{e as default};
