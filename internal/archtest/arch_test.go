@@ -27,7 +27,7 @@ var layers = []struct {
 	}},
 	{"domain", []string{"internal/audit", "internal/job", "internal/outbox", "internal/webhook", "internal/tenant", "internal/identity", "internal/account", "internal/source", "internal/privacy", "internal/fleet", "internal/rule", "internal/alert", "internal/alert/alerttest", "internal/asset", "internal/principal", "internal/intel", "internal/risk", "internal/exposure", "internal/incident", "internal/retention", "internal/dsr", "internal/connector", "internal/notice", "internal/compliance", "internal/evidence"}},
 	{"engines", []string{"internal/parse", "internal/logsource", "internal/quarantine", "internal/detect", "internal/detect/ruletest", "internal/hunt", "internal/sight", "internal/content", "internal/exception", "rules", "internal/workbench", "internal/pipeline", "internal/canary", "playbooks", "internal/playbook", "internal/assess"}},
-	{"doors", []string{"internal/collector/spool", "internal/collector/source", "internal/collector", "internal/collector/command", "internal/notify", "internal/ingest", "internal/api", "internal/console", "client"}},
+	{"doors", []string{"internal/collector/spool", "internal/collector/source", "internal/collector", "internal/collector/command", "internal/notify", "internal/report/font", "internal/report/paper", "internal/report", "internal/ingest", "internal/api", "internal/console", "client"}},
 	{"assembly", []string{"internal/config", "internal/demo", "internal/app", "internal/app/clients"}},
 	{"commands", []string{"cmd/kyra-collector", "cmd/kyra"}},
 }
