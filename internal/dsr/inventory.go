@@ -96,6 +96,9 @@ var Places = []Place{
 		{Name: "compliance_exception", Tenant: "x.tenant", Object: "x.id", At: "x.at", Key: "id", Columns: []Column{{"owner", value}, {"reason", text}, {"compensation", text}, {"end_note", text}}},
 		{Name: "compliance_control", Tenant: "x.tenant", Object: "x.control", At: "x.updated_at", Key: "tenant,framework,edition,control", Columns: []Column{{"owner", value}, {"justification", text}, {"notes", text}}},
 	}},
+	{Name: "evidence", Treatment: Kept, Reason: "it is redacted before it is kept, proves that laws were kept, and its chain of hashes would break (GDPR Article 17(3)(b))", Tables: []Table{
+		{Name: "evidence_record", Tenant: "x.tenant", Object: "x.id", At: "x.collected_at", Key: "tenant,seq", Columns: []Column{{"record", document}}},
+	}},
 	{Name: "auditLogs", Treatment: Kept, Reason: "who did what is kept as evidence of security and of keeping the law, and its chain of hashes would break for everybody (GDPR Article 5(2) and 17(3)(b), (e))", Tables: []Table{
 		{Name: "audit_entry", Tenant: "x.tenant", Object: "x.id", At: "x.at", Key: "tenant,seq", Columns: []Column{{"actor", value}, {"object", value}, {"detail", document}}},
 	}},
