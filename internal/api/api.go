@@ -21,6 +21,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/asset"
 	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/canary"
+	"github.com/kyra-mdr/kyra/internal/compliance"
 	"github.com/kyra-mdr/kyra/internal/connector"
 	"github.com/kyra-mdr/kyra/internal/content"
 	"github.com/kyra-mdr/kyra/internal/dsr"
@@ -81,6 +82,10 @@ type Config struct {
 	Risk *risk.Service // nil: one that shows what others computed
 
 	Exposure *exposure.Service // nil: one that lists what others found
+
+	Compliance *compliance.Service // nil: one that knows the built-in catalogues
+	// CollectEvidence starts the job that evaluates what was chosen; nil: another process does.
+	CollectEvidence func(ctx context.Context, tenant uint32, actor string, chosen compliance.Selection) (*job.Job, error)
 
 	Requests *dsr.Service // its Run may be another process's
 
@@ -189,6 +194,7 @@ func New(c Config) (http.Handler, error) {
 	c.openQuarantine()
 	c.openRisk()
 	c.openExposure()
+	c.openCompliance()
 	a := &api{Config: c, log: c.Log, mux: http.NewServeMux(), frameworks: http.NewServeMux(), limits: newFixedWindow(), searching: make(chan struct{}, c.Searches), uploading: make(chan struct{}, maxUploads)}
 	a.writing, a.resources = make(chan struct{}, maxExports), map[string]*exported{}
 	a.origins = http.NewCrossOriginProtection()
@@ -242,6 +248,7 @@ func (a *api) register() {
 	a.risk()
 	a.subdomains()
 	a.requests()
+	a.compliance()
 	a.missing()
 	a.mux.HandleFunc("POST "+ingestPath, a.ingest)
 }

@@ -42,6 +42,7 @@ func (a *api) enter(op *operation, w http.ResponseWriter, r *http.Request, next 
 		}
 	}
 	c := &call{Caller: who.Caller, signed: who.signed, from: remoteAddr(r)}
+	c.languages = r.Header.Get("Accept-Language")
 	var p *problem
 	if c.query, p = parseQuery(op.params, r.URL.RawQuery); p != nil {
 		p.write(w)
@@ -300,7 +301,11 @@ func (a *api) sameStill(c *call, r *http.Request, want []string) *problem {
 	look.Method, look.Body, look.ContentLength, look.URL.RawQuery = http.MethodGet, http.NoBody, 0, ""
 	look.Header.Del("If-None-Match")
 	rec := newRecorded()
-	a.mux.ServeHTTP(rec, look)
+	mux := a.mux
+	if _, pattern := mux.Handler(look); pattern == "" {
+		mux = a.frameworks
+	}
+	mux.ServeHTTP(rec, look)
 	if rec.status == http.StatusNotFound {
 		return notFound()
 	}

@@ -58,6 +58,7 @@ func (a *api) exportable() []*exported {
 		exporting("notifications", "/notifications", notificationFilters, func(ctx context.Context, c *call) iter.Seq2[notice.Notice, error] {
 			return a.Notices.StreamAll(ctx, reader(c), notificationFilter(c.query))
 		}, notificationOf),
+		exporting("compliance-controls", "/compliance/{framework}/controls", append(controlFilters(), param{name: "framework", doc: "Only of these frameworks; by default of all.", many: true}), a.streamControls, a.controlOf),
 		exporting("playbooks", "/playbooks", playbookFilters(), func(ctx context.Context, c *call) iter.Seq2[playbook.Playbook, error] {
 			return a.Playbooks.Stream(ctx, c.Tenant.Number, playbookFilter(c.query))
 		}, playbookOf),

@@ -39,11 +39,12 @@ func (o *operation) changes() bool {
 // call is what a handler knows of its request beside its input.
 type call struct {
 	identity.Caller
-	signed  *account.Signed // nil for a key
-	from    netip.Addr      // zero where there is none
-	query   given
-	version int64  // that a change is to be made on, 0 for any
-	media   string // content type of an upload, "" where none was given
+	signed    *account.Signed // nil for a key
+	from      netip.Addr      // zero where there is none
+	query     given
+	version   int64  // that a change is to be made on, 0 for any
+	languages string // the Accept-Language header
+	media     string // content type of an upload, "" where none was given
 }
 
 type callKey struct{}

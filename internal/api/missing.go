@@ -16,12 +16,7 @@ const (
 
 func (a *api) missing() {
 	for _, m := range []absent{
-		{"listFrameworks", http.MethodGet, "/compliance/frameworks", "Compliance", "List frameworks", noCompliance},
-		{"listControls", http.MethodGet, "/compliance/{framework}/controls", "Compliance", "Get controls with status", noCompliance},
-		{"getCoverage", http.MethodGet, "/compliance/{framework}/coverage", "Compliance", "Get framework coverage", noCompliance},
-		{"collectEvidence", http.MethodPost, "/compliance/evidence/collect", "Compliance", "Auto-collect evidence", noCompliance},
 		{"getReport", http.MethodGet, "/compliance/{framework}/report", "Compliance", "Export PDF report", noCompliance},
-		{"exportComplianceControls", http.MethodGet, "/export/compliance-controls", "Export", "Export compliance controls", noCompliance},
 	} {
 		need := (&operation{id: m.id, method: m.method, tag: m.tag}).right()
 		op := huma.Operation{

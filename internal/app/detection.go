@@ -79,6 +79,9 @@ func (s *Server) openDetection(ctx context.Context, now func() time.Time) error 
 	if err := s.openRequests(kinds, now); err != nil {
 		return err
 	}
+	if err := s.openCompliance(kinds, now); err != nil {
+		return err
+	}
 	d.jobs = job.New(s.db, job.Config{Log: s.log, Now: now, Workers: max(1, runtime.GOMAXPROCS(0)/2)}, kinds)
 	return nil
 }

@@ -84,6 +84,7 @@ type Server struct {
 	risk       *risk.Service
 	exposure   *exposure.Service
 	requests   *dsr.Service
+	proof      proof
 	pipeline   *pipeline.Pipeline
 	keeper     *retention.Keeper
 }
@@ -220,6 +221,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 		Risk:       s.risk,
 		Requests:   s.requests,
 		Exposure:   s.exposure,
+		Compliance: s.proof.service,
 	})
 	if err != nil {
 		return err
@@ -415,6 +417,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 			s.detection.jobs.Run,
 			s.risk.Run,
 			s.requests.Run,
+			s.proof.service.Run,
 			s.exposure.Run,
 			s.telling.notifier.Run,
 			s.playbooks.Run,

@@ -20,6 +20,9 @@ type Config struct {
 	// they are not looked at.
 	Evidence func(ctx context.Context, tx *sqldb.DB, tenant uint32, ids []string) error
 
+	// Kept tells how long records are kept; nil: nobody knows.
+	Kept func(ctx context.Context, tenant uint32) (Kept, error)
+
 	// Tenants lists whom Run looks after; nil where Run is another process's.
 	Tenants func(ctx context.Context) ([]uint32, error)
 }

@@ -202,6 +202,8 @@ func TestTimeAlone(t *testing.T) {
 		if err != nil || len(days) != 2 || days[0].Official == nil || *days[0].Official != -203 || *days[1].Official <= -203 {
 			w.Errorf("the history of CMMC reads %+v, %v", days, err)
 		}
+		w.found(always(compliance.Fail))
+		w.counts("ISMSP", "", 0, 0, 31, 0, 0)
 		before := w.actions()["compliance.status"]
 		if err := w.Settle(w.Context(), tenant); err != nil || w.actions()["compliance.status"] != before {
 			w.Errorf("judging again changed something: %v", err)

@@ -283,3 +283,9 @@ func (s *Service) Results(ctx context.Context, tenant uint32) (map[string]*Resul
 	}
 	return out, nil
 }
+
+// Stale tells whether r became too old to count.
+func (s *Service) Stale(r *Result, now time.Time) bool {
+	c := s.Catalogue.Check(r.Check)
+	return c == nil || now.After(r.validUntil(c))
+}

@@ -34,6 +34,7 @@ type Config struct {
 	Retention    Retention  `yaml:"retention"`     // when events go
 	Alerts       Alerts     `yaml:"alerts"`        // how they are raised
 	Canary       Canary     `yaml:"canary"`        // test events of KYRA's own
+	Compliance   Compliance `yaml:"compliance"`    // how compliance is judged
 	Log          Log        `yaml:"log"`           // KYRA's own log, on standard error
 	Webhooks     Webhooks   `yaml:"webhooks"`      // calls to addresses that users type in
 	Seal         Seal       `yaml:"seal"`          // how secrets are kept
@@ -107,6 +108,11 @@ type Alerts struct {
 // Canary says how often an event of KYRA's own proves that the whole way is open.
 type Canary struct {
 	Every string `yaml:"every"` // for each tenant: "15m"; "0": never
+}
+
+// Compliance says what compliance is judged by.
+type Compliance struct {
+	Catalogues string `yaml:"catalogues"` // folder with catalogues (*.yaml) beside those of the program; empty: none
 }
 
 // Interval is Every as a duration; 0: never.
