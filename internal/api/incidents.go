@@ -21,6 +21,8 @@ type IncidentItem struct {
 	MitreTactic    string    `json:"mitreTactic"`
 	MitreTechnique string    `json:"mitreTechnique"`
 
+	Triage *incidentTriage `json:"triage,omitempty" doc:"Only in lists, with include=triage."`
+
 	_ struct{} `additionalProperties:"true"`
 }
 
@@ -118,7 +120,7 @@ func (a *api) incidents() {
 	const tag = "Incidents"
 	handle(a, operation{
 		id: "listIncidents", method: http.MethodGet, path: "/incidents", tag: tag, summary: "List incidents",
-		params: append(paging(incident.Sorts...), incidentFilters()...),
+		params: append(append(paging(incident.Sorts...), incidentFilters()...), includeTriage),
 	}, a.listIncidents)
 	handle(a, operation{
 		id: "createIncident", method: http.MethodPost, path: "/incidents", tag: tag, summary: "Create an incident", status: http.StatusCreated,
@@ -199,7 +201,13 @@ func (a *api) listIncidents(ctx context.Context, c *call, _ *none) (*pageOut[Inc
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(asked, p.Total, p.Incidents, incidentOf), nil
+	out := pageOf(asked, p.Total, p.Incidents, incidentOf)
+	if q.one("include") != "" {
+		for i := range p.Incidents {
+			out.Body.Content[i].Triage = incidentTriageOf(&p.Incidents[i])
+		}
+	}
+	return out, nil
 }
 
 // outOfIncident maps what a use case of an incident returned.

@@ -43,6 +43,8 @@ func TestListIncidentsExample(t *testing.T) {
 		}
 	}
 	a.is("totalElements", 1).is("totalPages", 1).is("number", 0).is("size", 20)
+	board := s.get("/api/v1/incidents?include=triage").want(200).is("content.0.triage.origin", "auto").is("content.0.triage.closedAt", nil)
+	exactly(t, "what triage adds", board.at("content.0.triage"), "origin", "slaDueAt", "overdueAt", "closedAt", "mergedInto", "updatedAt")
 	for query, want := range map[string]int{
 		"severity=high": 1, "severity=critical,low": 0, "status=closed": 0, "status=OPEN,CLOSED": 1, "search=syn+scan": 1, "search=%25": 0,
 		"page=3": 1, "createdFrom=2026-04-22T07:00:00Z": 1, "createdTo=2026-04-22T07:00:00Z": 0, "assignedTo=kim": 0, "sort=alertCount&direction=asc": 1,

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/incident"
 )
 
 // alertTriage is what a queue shows beside the documented keys of a list, so that it
@@ -25,7 +26,7 @@ type alertTriage struct {
 	_ struct{} `additionalProperties:"true"`
 }
 
-var includeTriage = param{name: "include", doc: "triage adds to each alert what a queue shows: assignee, occurrences, entities and so on.", kind: enum, values: []string{"triage"}, many: true}
+var includeTriage = param{name: "include", doc: "triage adds to each item what a queue shows.", kind: enum, values: []string{"triage"}, many: true}
 
 // addTriage fills items, which are those of alerts in the same order.
 func (a *api) addTriage(ctx context.Context, tenant uint32, items []AlertItem, alerts []alert.Alert) error {
@@ -45,4 +46,22 @@ func (a *api) addTriage(ctx context.Context, tenant uint32, items []AlertItem, a
 		}
 	}
 	return nil
+}
+
+// incidentTriage is what a board of incidents shows beside the documented keys.
+type incidentTriage struct {
+	Origin     string     `json:"origin" enum:"auto,escalated,manual"`
+	SLADueAt   time.Time  `json:"slaDueAt"`
+	OverdueAt  *time.Time `json:"overdueAt" nullable:"true" doc:"When its due time was noticed to have passed."`
+	ClosedAt   *time.Time `json:"closedAt" nullable:"true"`
+	MergedInto *string    `json:"mergedInto" nullable:"true" doc:"The incident that this one was merged into."`
+	UpdatedAt  time.Time  `json:"updatedAt"`
+
+	_ struct{} `additionalProperties:"true"`
+}
+
+func incidentTriageOf(in *incident.Incident) *incidentTriage {
+	return &incidentTriage{
+		Origin: string(in.Origin), SLADueAt: in.SLADueAt, OverdueAt: in.OverdueAt, ClosedAt: in.ClosedAt, MergedInto: orNull(in.MergedInto), UpdatedAt: in.UpdatedAt,
+	}
 }
