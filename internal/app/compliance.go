@@ -4,18 +4,22 @@ import (
 	"context"
 	"time"
 
+	"github.com/kyra-mdr/kyra/internal/assess"
 	"github.com/kyra-mdr/kyra/internal/compliance"
+	"github.com/kyra-mdr/kyra/internal/evidence"
 	"github.com/kyra-mdr/kyra/internal/job"
 )
 
 // proof is everything that judges compliance.
 type proof struct {
-	service *compliance.Service
+	service  *compliance.Service
+	evidence *evidence.Service
+	assessor *assess.Assessor
 }
 
 // openCompliance adds the kinds of jobs of compliance. It needs the database; what else
 // is asked for evidence may be opened later.
-func (s *Server) openCompliance(_ map[string]job.Kind, now func() time.Time) error {
+func (s *Server) openCompliance(kinds map[string]job.Kind, now func() time.Time) error {
 	catalogue, err := compliance.Load(s.cfg.Compliance.Catalogues)
 	if err != nil {
 		return err
@@ -28,5 +32,9 @@ func (s *Server) openCompliance(_ map[string]job.Kind, now func() time.Time) err
 			return compliance.Kept{ConfiguredDays: (*s.tenants.known.Load())[tenant].RetentionDays, Oldest: oldest}, err
 		},
 	})
+	if err := s.openEvidence(now); err != nil {
+		return err
+	}
+	s.openAssessment(kinds, now)
 	return nil
 }

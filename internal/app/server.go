@@ -206,6 +206,8 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	if err := s.openSigner(); err != nil {
 		return err
 	}
+	s.equipEvidence()
+	s.equipAssessment()
 	handler, err := api.New(api.Config{
 		Accounts: s.accounts, Secure: s.secure(), Origins: s.origins(),
 		Notices: s.telling.notices, Connectors: s.telling.connectors,
@@ -222,6 +224,9 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 		Requests:   s.requests,
 		Exposure:   s.exposure,
 		Compliance: s.proof.service,
+
+		CollectEvidence: s.collectEvidence,
+		Evidence:        s.proof.evidence,
 	})
 	if err != nil {
 		return err
@@ -418,6 +423,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 			s.risk.Run,
 			s.requests.Run,
 			s.proof.service.Run,
+			s.proof.assessor.Run,
 			s.exposure.Run,
 			s.telling.notifier.Run,
 			s.playbooks.Run,
