@@ -1277,7 +1277,7 @@ export interface paths {
          *
          *     With Prefer: respond-async the answer is a job, whose file GET /exports/{id}/file hands out for seven days.
          *
-         *     Columns: id, title, severity, status, alertCount, createdAt, assignedTo, mitreTactic, mitreTechnique.
+         *     Columns: id, title, severity, status, alertCount, createdAt, assignedTo, mitreTactic, mitreTechnique, triage.
          */
         get: operations["export-incidents"];
         put?: never;
@@ -6019,6 +6019,8 @@ export interface components {
             tasks: components["schemas"]["TaskItem"][];
             timeline: components["schemas"]["HistoryItem"][];
             title: string;
+            /** @description Only in lists, with include=triage. */
+            triage?: components["schemas"]["IncidentTriage"];
             /** Format: date-time */
             updatedAt: string;
         } & {
@@ -6039,6 +6041,8 @@ export interface components {
             /** @enum {string} */
             status: "OPEN" | "CONTAINED" | "ERADICATED" | "RECOVERED" | "CLOSED";
             title: string;
+            /** @description Only in lists, with include=triage. */
+            triage?: components["schemas"]["IncidentTriage"];
         } & {
             [key: string]: unknown;
         };
@@ -6049,6 +6053,25 @@ export interface components {
              */
             grouping: "rule" | "entity";
             slaMinutes: components["schemas"]["SLAMinutes"];
+        } & {
+            [key: string]: unknown;
+        };
+        IncidentTriage: {
+            /** Format: date-time */
+            closedAt: string | null;
+            /** @description The incident that this one was merged into. */
+            mergedInto: string | null;
+            /** @enum {string} */
+            origin: "auto" | "escalated" | "manual";
+            /**
+             * Format: date-time
+             * @description When its due time was noticed to have passed.
+             */
+            overdueAt: string | null;
+            /** Format: date-time */
+            slaDueAt: string;
+            /** Format: date-time */
+            updatedAt: string;
         } & {
             [key: string]: unknown;
         };
@@ -10698,7 +10721,7 @@ export interface operations {
                 direction?: "asc" | "desc";
                 /** @description Filter by host, user or address. */
                 entity?: string;
-                /** @description triage adds to each alert what a queue shows: assignee, occurrences, entities and so on. Several by comma or by repetition. */
+                /** @description triage adds to each item what a queue shows. Several by comma or by repetition. */
                 include?: "triage"[];
                 /** @description Filter by ATT&CK tactic or technique; T1110 also finds T1110.001. */
                 mitre?: string;
@@ -14681,6 +14704,8 @@ export interface operations {
                 createdTo?: string;
                 /** @description Sort order. */
                 direction?: "asc" | "desc";
+                /** @description triage adds to each item what a queue shows. Several by comma or by repetition. */
+                include?: "triage"[];
                 /** @description Page number, from 0. */
                 page?: number;
                 /** @description Search in title, literally. */

@@ -1,1 +1,0 @@
-import{t as e}from"./PageHead-DEso2a9S.js";import{c as t,o as n}from"./text-D1uZv-MJ.js";var r=t();function i(){let t=n(`incidents`);return(0,r.jsx)(e,{title:t(`title`)})}export{i as default};

@@ -1,1 +1,0 @@
-var e={title:`인시던트`};export{e as default};

@@ -1,1 +1,0 @@
-var e={title:`インシデント`};export{e as default};

@@ -1,1 +1,0 @@
-var e={title:`Incidents`};export{e as default};
