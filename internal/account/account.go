@@ -46,7 +46,7 @@ type Service struct {
 }
 
 // New returns the use cases.
-func New(c Config) (*Service, error) {
+func New(c Config) *Service {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -56,11 +56,7 @@ func New(c Config) (*Service, error) {
 	if c.Longest == 0 {
 		c.Longest = DefaultLongest
 	}
-	h, err := newHasher(c.Hash)
-	if err != nil {
-		return nil, err
-	}
-	return &Service{Config: c, db: c.DB, hasher: h}, nil
+	return &Service{Config: c, db: c.DB, hasher: newHasher(c.Hash)}
 }
 
 func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
@@ -95,8 +91,13 @@ func wrap(doing string, err error) error {
 // orUnavailable makes the failure of a database one that passes by: who signed in may be
 // who they say.
 func orUnavailable(doing string, err error) error {
+	if errors.Is(err, fault.Limited) {
+		return err
+	}
 	if _, ok := errors.AsType[*fault.Error](err); ok || errors.Is(err, context.Canceled) {
 		return wrap(doing, err)
 	}
 	return fault.New(fault.Unavailable, "sign-in cannot be checked now, try again").Because(wrap(doing, err))
 }
+
+func asFault(err error) (*fault.Error, bool) { return errors.AsType[*fault.Error](err) }

@@ -46,6 +46,8 @@ func checkPassword(password string, about ...string) error {
 	switch {
 	case !utf8.ValidString(password) || n < MinPassword || n > MaxPassword:
 		return fault.New(fault.Invalid, "Allowed: %d to %d characters", MinPassword, MaxPassword).In("password")
+	case breached(password):
+		return fault.New(fault.Invalid, "This password is among the commonest: guessers try it first. Take another, such as four words that do not belong together").In("password")
 	}
 	lower := strings.ToLower(password)
 	for _, word := range about {
@@ -66,14 +68,13 @@ type hasher struct {
 	nobody  string // what is checked where there is no account
 }
 
-func newHasher(cost HashCost) (*hasher, error) {
+func newHasher(cost HashCost) *hasher {
 	if cost == (HashCost{}) {
 		cost = StandardCost
 	}
 	h := &hasher{cost: cost, slots: make(chan struct{}, hashAtOnce), waiting: make(chan struct{}, hashWaiting)}
-	var err error
-	h.nobody, err = h.hash(context.Background(), rand.Text())
-	return h, err
+	h.nobody = h.make(rand.Text())
+	return h
 }
 
 // enter waits for a slot, for a while.
@@ -104,11 +105,15 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer leave()
+	return h.make(password), nil
+}
+
+func (h *hasher) make(password string) string {
 	salt := make([]byte, saltSize)
 	_, _ = rand.Read(salt) // never fails, see its documentation
 	sum := argon2.IDKey([]byte(password), salt, h.cost.Passes, h.cost.Memory, h.cost.Threads, hashSize)
 	b64 := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, h.cost.Memory, h.cost.Passes, h.cost.Threads, b64.EncodeToString(salt), b64.EncodeToString(sum)), nil
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, h.cost.Memory, h.cost.Passes, h.cost.Threads, b64.EncodeToString(salt), b64.EncodeToString(sum))
 }
 
 // matches tells whether the password is the one of the hash, and whether that was made at

@@ -104,6 +104,15 @@ func (s *Service) Authenticate(ctx context.Context, token string) (*Signed, erro
 	if token == "" || len(token) > longest {
 		return nil, errEnded
 	}
+	return s.signed(ctx, `s.digest = $1`, digestOf(token))
+}
+
+// Session returns what stands behind a session that is known to go on.
+func (s *Service) Session(ctx context.Context, id string) (*Signed, error) {
+	return s.signed(ctx, `s.id = $1`, id)
+}
+
+func (s *Service) signed(ctx context.Context, where, arg string) (*Signed, error) {
 	type row struct {
 		Session
 		user   User
@@ -112,21 +121,24 @@ func (s *Service) Authenticate(ctx context.Context, token string) (*Signed, erro
 	r, err := sqldb.One(ctx, s.db, func(rows *sql.Rows, r *row) error {
 		var tenant, of int64
 		var totpAt *time.Time
-		targets := append(r.Session.targets(&tenant), r.user.targets(&totpAt)...)
+		targets := append(r.targets(&tenant), r.user.targets(&totpAt)...)
 		err := rows.Scan(append(targets, r.member.targets(&of)...)...)
 		r.Tenant, r.member.Tenant, r.user.TOTP = uint32(tenant), uint32(of), totpAt != nil
 		return err
 	}, `SELECT `+sessionColumns+`, `+userColumns+`, `+memberColumns+` FROM account_session s
-		JOIN account_user u ON u.id = s.user_id JOIN account_member m ON m.user_id = s.user_id AND m.tenant = s.tenant WHERE s.digest = $1`, digestOf(token))
+		JOIN account_user u ON u.id = s.user_id JOIN account_member m ON m.user_id = s.user_id AND m.tenant = s.tenant WHERE `+where, arg)
 	if errors.Is(err, fault.NotFound) {
 		return nil, errEnded
 	}
 	if err != nil {
 		return nil, orUnavailable("read the session", err)
 	}
+	policy, err := s.PolicyOf(ctx, r.Tenant)
+	if err != nil {
+		return nil, orUnavailable("read the session's policy", err)
+	}
 	now := s.now()
-	idle := s.Idle
-	if r.member.Status != Active || !now.Before(r.EndsAt) || now.Sub(r.SeenAt) >= idle {
+	if r.member.Status != Active || !now.Before(r.EndsAt) || now.Sub(r.CreatedAt) >= policy.Longest || now.Sub(r.SeenAt) >= policy.Idle {
 		return nil, errEnded
 	}
 	t, err := s.Tenants.ByNumber(ctx, r.Tenant)
@@ -139,7 +151,9 @@ func (s *Service) Authenticate(ctx context.Context, token string) (*Signed, erro
 			s.Log.WarnContext(ctx, "use of a session not written", "session", r.ID, "err", err)
 		}
 	}
-	return &Signed{Caller: s.callerOf(&r.user, &r.member, r.ID, t), User: r.user, Session: r.Session}, nil
+	c := s.callerOf(&r.user, &r.member, r.ID, t)
+	c.Weak = policy.SecondFactor && !r.Strong
+	return &Signed{Caller: c, User: r.user, Session: r.Session}, nil
 }
 
 // begin makes a session in a transaction that has found out who it is for.
@@ -150,12 +164,16 @@ func (s *Service) begin(ctx context.Context, tx *sqldb.DB, u *User, tenant uint3
 		return "", err
 	}
 	token, digest := newToken()
-	if _, err := sqldb.Exec(ctx, tx, `DELETE FROM account_session WHERE ends_at <= $1 OR seen_at <= $2`, now.UnixMicro(), now.Add(-s.Idle).UnixMicro()); err != nil {
+	if _, err := sqldb.Exec(ctx, tx, `DELETE FROM account_session WHERE ends_at <= $1 OR seen_at <= $2`, now.UnixMicro(), now.Add(-maxIdle).UnixMicro()); err != nil {
+		return "", err
+	}
+	policy, err := s.policy(ctx, tx, tenant)
+	if err != nil {
 		return "", err
 	}
 	if _, err := sqldb.Exec(ctx, tx, `
 		INSERT INTO account_session (id, digest, user_id, tenant, method, strong, address, agent, created_at, seen_at, ends_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10)`,
-		id, digest, u.ID, int64(tenant), method, strong, from.address(), from.agent(), now.UnixMicro(), now.Add(s.Longest).UnixMicro()); err != nil {
+		id, digest, u.ID, int64(tenant), method, strong, from.address(), from.agent(), now.UnixMicro(), now.Add(policy.Longest).UnixMicro()); err != nil {
 		return "", err
 	}
 	if err := s.trim(ctx, tx, u.ID); err != nil {

@@ -27,6 +27,10 @@ func (s *Service) SignIn(ctx context.Context, p Proof, from From) (token string,
 	if err != nil {
 		email = "" // nobody's, but not for free
 	}
+	locked, err := s.attempt(ctx, email, from)
+	if err != nil {
+		return "", orUnavailable("count the sign-in", err)
+	}
 	u, err := userByEmail(ctx, s.db, email)
 	if err != nil && !errors.Is(err, fault.NotFound) {
 		return "", orUnavailable("read the account", err)
@@ -42,7 +46,14 @@ func (s *Service) SignIn(ctx context.Context, p Proof, from From) (token string,
 		}
 	}
 	if home == nil {
-		return "", s.refuse(ctx, email, &u)
+		return "", s.refuse(ctx, email, &u, locked)
+	}
+	if u.TOTP && p.Code == "" {
+		// Nothing was guessed.
+		if err := s.db.Tx(ctx, func(tx *sqldb.DB) error { return s.pass(ctx, tx, email, from, false) }); err != nil {
+			return "", orUnavailable("ask for the code", err)
+		}
+		return "", fault.New(fault.Unauthenticated, "enter the code of your authenticator app, or a recovery code").In(CodeRequired)
 	}
 	fresh := ""
 	if stale {
@@ -50,17 +61,29 @@ func (s *Service) SignIn(ctx context.Context, p Proof, from From) (token string,
 			return "", orUnavailable("hash the password", err)
 		}
 	}
+	spent := true
 	err = s.db.Tx(ctx, func(tx *sqldb.DB) error {
+		if u.TOTP {
+			if spent, err = s.useCode(ctx, tx, &u, p.Code); err != nil || !spent {
+				return err
+			}
+		}
 		if fresh != "" {
 			if _, err := sqldb.Exec(ctx, tx, `UPDATE account_user SET password = $1 WHERE id = $2 AND password = $3`, fresh, u.ID, u.password); err != nil {
 				return err
 			}
 		}
-		token, err = s.begin(ctx, tx, &u, home.Tenant, "password", false, from)
+		if err := s.pass(ctx, tx, email, from, true); err != nil {
+			return err
+		}
+		token, err = s.begin(ctx, tx, &u, home.Tenant, "password", u.TOTP, from)
 		return err
 	})
 	if err != nil {
 		return "", orUnavailable("sign in", err)
+	}
+	if !spent {
+		return "", s.refuse(ctx, email, &u, locked)
 	}
 	return token, nil
 }
@@ -80,15 +103,24 @@ func (s *Service) home(ctx context.Context, u *User) (*Member, error) {
 	return nil, nil
 }
 
-// refuse notes a sign-in that failed. Both kinds of account cost one entry.
-func (s *Service) refuse(ctx context.Context, email string, u *User) error {
+// refuse notes a sign-in that failed. Both kinds of account cost the same entries.
+func (s *Service) refuse(ctx context.Context, email string, u *User, locked bool) error {
 	e := audit.Entry{At: s.now(), Actor: Actor(email), Action: "session.refuse", Object: u.ID}
-	if u.ID != "" {
-		if members, err := membersOf(ctx, s.db, u.ID); err == nil && len(members) > 0 {
-			e.Tenant = members[0].Tenant
-		}
+	members, err := membersOf(ctx, s.db, u.ID)
+	if err != nil {
+		return orUnavailable("note a refused sign-in", err)
 	}
-	if err := s.db.Tx(ctx, func(tx *sqldb.DB) error { return audit.Record(ctx, tx, e) }); err != nil {
+	if len(members) > 0 {
+		e.Tenant = members[0].Tenant
+	}
+	err = s.db.Tx(ctx, func(tx *sqldb.DB) error {
+		if err := audit.Record(ctx, tx, e); err != nil || !locked {
+			return err
+		}
+		e.Action = "session.lock"
+		return audit.Record(ctx, tx, e)
+	})
+	if err != nil {
 		return orUnavailable("note a refused sign-in", err)
 	}
 	return errRefused

@@ -124,6 +124,7 @@ type Config struct {
 	// address, such as https://kyra.example.com behind a proxy that changes the host.
 	Secure  bool
 	Origins []string
+	URL     func() string // where people reach the console, for links; nil: not known
 
 	// SessionPerMinute bounds the requests of one person; 0 means 3,000.
 	SessionPerMinute int
@@ -178,6 +179,9 @@ func New(c Config) (http.Handler, error) {
 	}
 	if c.AnonymousPerMinute == 0 {
 		c.AnonymousPerMinute = 60
+	}
+	if c.URL == nil {
+		c.URL = func() string { return "" }
 	}
 	if c.SessionPerMinute == 0 {
 		c.SessionPerMinute = 3000
@@ -235,6 +239,8 @@ func (a *api) register() {
 	a.identities()
 	a.keys()
 	a.sessions()
+	a.users()
+	a.profile()
 	a.webhooks()
 	a.playbooks()
 	a.notifications()

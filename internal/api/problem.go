@@ -13,6 +13,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/kyra-mdr/kyra/internal/account"
 	"github.com/kyra-mdr/kyra/internal/fault"
 )
 
@@ -96,6 +97,9 @@ func problemFor(ctx context.Context, log *slog.Logger, err error) *problem {
 			log.WarnContext(ctx, "request refused", "kind", string(f.Kind), "err", err)
 		}
 		return problemOf(f)
+	}
+	if l, ok := errors.AsType[*account.Locked](err); ok {
+		return &problem{Err: "Too many requests", Message: "Too many wrong sign-ins: try again in " + retrySeconds(l.Wait) + " seconds", Status: http.StatusTooManyRequests, retryAfter: l.Wait}
 	}
 	if errors.Is(err, fault.NotFound) {
 		return notFound()

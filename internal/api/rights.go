@@ -111,6 +111,8 @@ func refused(c *identity.Caller, right identity.Right) *problem {
 		return nil
 	case c.UserID == "" && (right == identity.Own.Read() || right == identity.Own.Write()):
 		return &problem{Err: "Forbidden", Message: "This call is for people who have signed in, not for API keys", Status: http.StatusForbidden}
+	case c.Weak:
+		return &problem{Err: "Forbidden", Message: "This tenant asks for a second factor: set one up first", Status: http.StatusForbidden}
 	case c.UserID != "":
 		return &problem{Err: "Forbidden", Message: "The role " + string(c.Role) + " does not allow this", Status: http.StatusForbidden}
 	}

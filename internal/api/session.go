@@ -38,6 +38,8 @@ type (
 		Role    string          `json:"role" enum:"Admin,Analyst,Viewer,Auditor"`
 		Rights  []string        `json:"rights" nullable:"false" doc:"What the role allows in the tenant, as area:read and area:write." example:"[\"alerts:read\",\"alerts:write\"]"`
 
+		SecondFactorMissing bool `json:"secondFactorMissing" doc:"The tenant asks for a second factor: until one is set up, that is all the session may do."`
+
 		SessionID string    `json:"sessionId" format:"uuid"`
 		EndsAt    time.Time `json:"endsAt" doc:"When the session ends, whatever happens; it ends earlier where it is not used."`
 
@@ -175,7 +177,7 @@ func (a *api) sessionOf(ctx context.Context, s *account.Signed) (*sessionBody, e
 	b := &sessionBody{
 		User:   sessionUserOf(&s.User),
 		Tenant: sessionTenantOf(&s.Tenant, s.Role), Tenants: make([]SessionTenant, len(places)), Role: string(s.Role),
-		SessionID: s.Session.ID, EndsAt: s.Session.EndsAt,
+		SecondFactorMissing: s.Weak, SessionID: s.Session.ID, EndsAt: s.Session.EndsAt,
 	}
 	for i := range places {
 		b.Tenants[i] = sessionTenantOf(&places[i].Tenant, places[i].Role)

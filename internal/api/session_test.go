@@ -23,11 +23,7 @@ func newAccounts(tb testing.TB, s *server) *account.Service {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	accounts, err := account.New(account.Config{DB: s.db, Tenants: s.tenantSvc, Sealer: sealer, Owner: s.a.Number, Hash: cheap, Log: s.cfg.Log, Now: s.now})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return accounts
+	return account.New(account.Config{DB: s.db, Tenants: s.tenantSvc, Sealer: sealer, Owner: s.a.Number, Hash: cheap, Log: s.cfg.Log, Now: s.now})
 }
 
 // person makes a person of a tenant and returns their session as a header.

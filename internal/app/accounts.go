@@ -21,10 +21,7 @@ func (s *Server) openAccounts(ctx context.Context, tenants *tenant.Service, now 
 	if err != nil {
 		return err
 	}
-	s.accounts, err = account.New(account.Config{DB: s.db, Tenants: tenants, Sealer: sealer, Owner: s.owner, Log: s.log, Now: now})
-	if err != nil {
-		return err
-	}
+	s.accounts = account.New(account.Config{DB: s.db, Tenants: tenants, Sealer: sealer, Owner: s.owner, Log: s.log, Now: now})
 	token, err := s.accounts.SetupToken(ctx)
 	if err != nil {
 		return err

@@ -91,6 +91,7 @@ type Caller struct {
 	SessionID string
 	Role      Role // of the person in the tenant
 	Provider  bool // an Admin of the tenant that runs the installation
+	Weak      bool // a second factor is required and none was shown: all they may do is set one up
 }
 
 // ID names the caller for what is kept for each one: the key's id, or the person's.

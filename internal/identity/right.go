@@ -155,6 +155,9 @@ func (s Scope) Rights() []Right {
 
 // Rights returns what the caller may do.
 func (c *Caller) Rights() []Right {
+	if c.Weak {
+		return []Right{Own.Read(), Own.Write()}
+	}
 	all := c.Scope.Rights()
 	if c.UserID != "" {
 		all = c.Role.Rights()

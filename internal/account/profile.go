@@ -1,0 +1,142 @@
+package account
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+	_ "time/tzdata" // profiles name zones wherever the server runs
+
+	"github.com/kyra-mdr/kyra/internal/audit"
+	"github.com/kyra-mdr/kyra/internal/fault"
+	"github.com/kyra-mdr/kyra/internal/identity"
+	"github.com/kyra-mdr/kyra/internal/sqldb"
+)
+
+// A Profile changes how somebody sees the product; nil leaves as it is.
+type Profile struct {
+	Name, Language, TimeZone, Theme *string
+}
+
+// SetProfile changes the caller's profile.
+func (s *Service) SetProfile(ctx context.Context, c *identity.Caller, p Profile) (*User, error) {
+	u, err := userByID(ctx, s.db, c.UserID)
+	if err != nil {
+		return nil, wrap("read account", err)
+	}
+	if p.Name != nil {
+		if u.Name, err = checkName(*p.Name); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range []struct {
+		name  string
+		given *string
+		to    *string
+		ok    func(string) bool
+		says  string
+	}{
+		{"language", p.Language, &u.Language, func(s string) bool { return slices.Contains(Languages, s) }, strings.Join(Languages, ", ")},
+		{"theme", p.Theme, &u.Theme, func(s string) bool { return slices.Contains(Themes, s) }, strings.Join(Themes, ", ")},
+		{"timeZone", p.TimeZone, &u.TimeZone, isZone, "a name such as Asia/Seoul"},
+	} {
+		if f.given == nil {
+			continue
+		}
+		if !f.ok(*f.given) {
+			return nil, fault.New(fault.Invalid, "Allowed: %s", f.says).In(f.name)
+		}
+		*f.to = *f.given
+	}
+	err = s.db.Tx(ctx, func(tx *sqldb.DB) error {
+		if _, err := sqldb.Exec(ctx, tx, `UPDATE account_user SET name = $1, language = $2, time_zone = $3, theme = $4, version = version + 1 WHERE id = $5`, u.Name, u.Language, u.TimeZone, u.Theme, u.ID); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Tenant.Number, At: s.now(), Actor: c.Actor, Action: "user.profile", Object: u.ID})
+	})
+	if err != nil {
+		return nil, wrap("change profile", err)
+	}
+	return &u, nil
+}
+
+func isZone(name string) bool {
+	_, err := time.LoadLocation(name)
+	return err == nil && name != "" && name != "Local"
+}
+
+// ChangePassword gives the caller another password and ends their other sessions.
+func (s *Service) ChangePassword(ctx context.Context, c *identity.Caller, current, next string) error {
+	u, err := s.confirmed(ctx, c, current)
+	if err != nil {
+		if f, ok := asFault(err); ok && f.Field == "password" {
+			f.Field = "currentPassword"
+		}
+		return err
+	}
+	if err := s.setPassword(ctx, u, next); err != nil {
+		return err
+	}
+	return wrap("change password", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+		if err := s.storePassword(ctx, tx, u, c.SessionID); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Tenant.Number, At: s.now(), Actor: c.Actor, Action: "user.password", Object: u.ID})
+	}))
+}
+
+// Sessions returns somebody's sessions, the newest first.
+func (s *Service) Sessions(ctx context.Context, user string) ([]Session, error) {
+	all, err := sqldb.All(ctx, s.db, scanSession, `SELECT `+sessionColumns+` FROM account_session s WHERE s.user_id = $1 AND s.ends_at > $2 AND s.seen_at > $3 ORDER BY s.created_at DESC, s.id DESC`,
+		user, s.now().UnixMicro(), s.now().Add(-maxIdle).UnixMicro())
+	return all, wrap("list sessions", err)
+}
+
+// EndSession ends one session of the caller's, or with id "" all but the one that asks.
+func (s *Service) EndSession(ctx context.Context, c *identity.Caller, id string) error {
+	return wrap("end session", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+		query, args := `DELETE FROM account_session WHERE user_id = $1 AND id = $2`, []any{c.UserID, id}
+		if id == "" {
+			query, args = `DELETE FROM account_session WHERE user_id = $1 AND id <> $2`, []any{c.UserID, c.SessionID}
+		}
+		n, err := sqldb.Exec(ctx, tx, query, args...)
+		if err != nil {
+			return err
+		}
+		if n == 0 && id != "" {
+			return fault.New(fault.NotFound, "no such session")
+		}
+		if n == 0 {
+			return nil
+		}
+		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Tenant.Number, At: s.now(), Actor: c.Actor, Action: "session.end", Object: id, Detail: map[string]any{"sessions": n}})
+	}))
+}
+
+// EndSessionsOf ends all sessions that somebody has in the tenant.
+func (s *Service) EndSessionsOf(ctx context.Context, tenant uint32, actor, user string) error {
+	return wrap("end sessions", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+		if _, err := s.person(ctx, tx, tenant, user); err != nil {
+			return err
+		}
+		n, err := sqldb.Exec(ctx, tx, `DELETE FROM account_session WHERE user_id = $1 AND tenant = $2`, user, int64(tenant))
+		if err != nil || n == 0 {
+			return err
+		}
+		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: actor, Action: "session.end", Object: user, Detail: map[string]any{"sessions": n}})
+	}))
+}
+
+// Switch lets the caller's session look at another tenant, where they have a place.
+func (s *Service) Switch(ctx context.Context, c *identity.Caller, to uint32) error {
+	return wrap("switch tenant", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+		m, err := member(ctx, tx, to, c.UserID)
+		if err != nil || m.Status != Active {
+			return fault.New(fault.NotFound, "no such tenant")
+		}
+		if _, err := sqldb.Exec(ctx, tx, `UPDATE account_session SET tenant = $1 WHERE id = $2`, int64(to), c.SessionID); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, audit.Entry{Tenant: to, At: s.now(), Actor: c.Actor, Action: "session.switch", Object: c.SessionID})
+	}))
+}

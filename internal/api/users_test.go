@@ -1,0 +1,93 @@
+package api
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+
+	"github.com/kyra-mdr/kyra/internal/identity"
+)
+
+func TestInviteAndManagePeople(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(c *Config) { c.URL = func() string { return "https://kyra.example.com" } })
+	admin := s.person(s.a, identity.Admin)
+	made := s.do("", "POST", "/api/v1/users", `{"email":"jun@example.com","name":"Jun","role":"analyst"}`, admin).want(201).is("status", "invited").is("role", "Analyst").is("createdBy", "user:admin@a.example")
+	link := made.text("link")
+	token, ok := strings.CutPrefix(link, "https://kyra.example.com/invitation#")
+	if !ok {
+		t.Fatalf("link is %q", link)
+	}
+	s.do("", "POST", "/api/v1/users", `{"email":"jun@example.com","name":"Jun","role":"Analyst"}`, admin).want(409)
+	s.do("", "POST", "/api/v1/users", `{"email":"no address","name":"Jun","role":"Analyst"}`, admin).problem(400, "Invalid email value", "")
+	s.do("", "POST", "/api/v1/session/link", `{"token":"`+token+`"}`).want(200).is("email", "jun@example.com").is("known", false).is("tenant", "A")
+	s.do("", "POST", "/api/v1/session/link", `{"token":"x"}`).problem(400, "Invalid token value", "The link is used up, wrong or too old: ask for another one")
+	s.do("", "POST", "/api/v1/session/link/follow", `{"token":"`+token+`","password":"`+password+`","name":"Jun Park"}`).want(200)
+	jun := s.signIn("jun@example.com", password)
+
+	where := made.header.Get("Location")
+	got := s.do("", "GET", where, "", admin).want(200).is("status", "active").is("sessions", 1)
+	if strings.Contains(got.body, "link") || strings.Contains(got.body, "argon") {
+		t.Errorf("secrets in %s", got.body)
+	}
+	s.do(s.foreign, "GET", where, "").want(404)
+	s.do("", "GET", "/api/v1/users", "", jun).problem(403, "Forbidden", "The role Analyst does not allow this")
+	s.do("", "GET", "/api/v1/team", "", jun).want(200).is("members.1.name", "Jun Park")
+	s.do("", "GET", "/api/v1/users?role=analyst,viewer&search=jun", "", admin).want(200).is("totalElements", 1)
+	s.do("", "PATCH", where, `{"role":"Auditor"}`, admin).want(200).is("role", "Auditor")
+	s.do("", "GET", "/api/v1/session", "", jun).want(401)
+	jun = s.signIn("jun@example.com", password)
+	s.do("", "GET", "/api/v1/audit-logs", "", jun).want(200)
+	s.do("", "GET", "/api/v1/alerts", "", jun).want(403)
+	s.do("", "GET", "/api/v1/export/audit-logs", "", jun).want(200)
+	s.do("", "GET", "/api/v1/export/alerts", "", jun).want(403)
+	s.do("", "POST", where+"/end-sessions", "", admin).want(204)
+	s.do("", "GET", "/api/v1/session", "", jun).want(401)
+	s.do("", "DELETE", where, "", admin).want(204)
+	s.do("", "GET", where, "", admin).want(404)
+	s.do("", "GET", "/api/v1/audit-logs?action=user", "", admin).want(200).is("content.0.actor", "user:admin@a.example").is("content.0.action", "user.delete")
+}
+
+func TestSecondFactorAtTheDoor(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	me := s.person(s.a, identity.Admin)
+	secret := s.do("", "POST", "/api/v1/session/second-factor", `{"password":"`+password+`"}`, me).want(200).text("secret")
+	code := func() string {
+		c, err := totp.GenerateCode(secret, s.now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	recovery := s.do("", "POST", "/api/v1/session/second-factor/confirm", `{"code":"`+code()+`"}`, me).want(200).text("recoveryCodes.0")
+	s.pass(time.Minute)
+	plain := `{"email":"admin@a.example","password":"` + password + `"`
+	s.do("", "POST", "/api/v1/session", plain+`}`).problem(401, "codeRequired", "Enter the code of your authenticator app, or a recovery code")
+	s.do("", "POST", "/api/v1/session", plain+`,"code":"`+code()+`"}`).want(200)
+	s.do("", "POST", "/api/v1/session", plain+`,"code":"`+code()+`"}`).problem(401, "Unauthorized", "")
+	s.do("", "POST", "/api/v1/session", plain+`,"code":"`+recovery+`"}`).want(200)
+	s.do("", "GET", "/api/v1/session/security", "", me).want(200).is("secondFactor", true).is("recoveryCodesLeft", 9)
+	s.do("", "GET", "/api/v1/session/sessions", "", me).want(200).is("sessions.0.secondFactor", true)
+	s.do("", "PATCH", "/api/v1/session/user", `{"language":"ko","theme":"dark"}`, me).want(200).is("language", "ko")
+	s.do("", "PATCH", "/api/v1/session/user", `{"theme":"pink"}`, me).want(400)
+	s.do("", "PUT", "/api/v1/settings/sign-in", `{"secondFactorRequired":true,"idleMinutes":60,"longestHours":12}`, me).want(200)
+	s.person(s.a, identity.Viewer)
+	viewer := s.signIn("viewer@a.example", password)
+	s.do("", "GET", "/api/v1/session", "", viewer).want(200).is("secondFactorMissing", true).is("rights", []string{"own:read", "own:write"})
+	s.do("", "GET", "/api/v1/alerts", "", viewer).problem(403, "Forbidden", "This tenant asks for a second factor: set one up first")
+}
+
+func TestLockedOutSaysHowLong(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for range 5 {
+		s.do("", "POST", "/api/v1/session", `{"email":"nobody@a.example","password":"x"}`).want(401)
+	}
+	a := s.do("", "POST", "/api/v1/session", `{"email":"nobody@a.example","password":"x"}`).want(429)
+	if a.header.Get("Retry-After") != "30" {
+		t.Errorf("Retry-After %q", a.header.Get("Retry-After"))
+	}
+}
