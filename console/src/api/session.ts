@@ -39,6 +39,19 @@ export async function setUp(with_: { token: string; name: string; email: string;
   queries.clear();
 }
 
+/** What calls are about from now on; everything that was read is forgotten. */
+export async function switchTenant(tenantId: string): Promise<void> {
+  const session = await send<Session>({ method: "PUT", url: `${path}/tenant`, body: { tenantId } });
+  queries.clear();
+  queries.setQueryData(sessionQuery.queryKey, session);
+}
+
+/** Keeps language, zone or theme with the account, so that it holds on other machines too. */
+export function keepProfile(change: { language?: string; timeZone?: string; theme?: string }): void {
+  // What this browser shows has changed already: a failure costs nothing but the copy.
+  void send({ method: "PATCH", url: `${path}/user`, body: change }).catch(() => undefined);
+}
+
 /** The session of a page that is shown only to people who are signed in. */
 export function useSession(): Session {
   const { data } = useSuspenseQuery(sessionQuery);

@@ -31,8 +31,9 @@ export function Frame() {
   // What the person chose elsewhere holds here too, unless this browser was told otherwise.
   useEffect(() => {
     const { language, timeZone } = session.user;
-    if (language in languages && localStorage.getItem("kyra.language") === null) void setLanguage(language as Language);
-    if (timeZone && localStorage.getItem("kyra.zone") === null) setZone(timeZone);
+    // An account begins with English and UTC: there the browser knows better.
+    if (language !== "en" && language in languages && localStorage.getItem("kyra.language") === null) void setLanguage(language as Language);
+    if (timeZone !== "UTC" && timeZone && localStorage.getItem("kyra.zone") === null) setZone(timeZone);
   }, [session.user]);
 
   const go = t("keysGo");

@@ -2,7 +2,7 @@ import { Menu, UnstyledButton, useMantineColorScheme } from "@mantine/core";
 import { IconCheck, IconLanguage, IconLogout, IconMoon, IconSun, IconSunMoon, IconWorld } from "@tabler/icons-react";
 import { useRouter } from "@tanstack/react-router";
 
-import { signOut, useSession } from "~/api/session";
+import { keepProfile, signOut, useSession } from "~/api/session";
 import { toastFault } from "~/parts/Toasts";
 import { languages, setLanguage, useLanguage, useText, type Language } from "~/text/text";
 import { browserZone, setZone, useZone } from "~/time/time";
@@ -38,21 +38,30 @@ export function Person() {
         <Menu.Divider />
         <Menu.Label>{t("theme")}</Menu.Label>
         {themes.map(([one, Icon]) => (
-          <Menu.Item key={one} role="menuitemradio" aria-checked={colorScheme === one} leftSection={<Icon size={14} aria-hidden />} rightSection={tick(colorScheme === one)} onClick={() => setColorScheme(one)}>
+          <Menu.Item key={one} role="menuitemradio" aria-checked={colorScheme === one} leftSection={<Icon size={14} aria-hidden />} rightSection={tick(colorScheme === one)} onClick={() => {
+              setColorScheme(one);
+              keepProfile({ theme: one });
+            }}>
             {t(`theme.${one}`)}
           </Menu.Item>
         ))}
         <Menu.Divider />
         <Menu.Label>{t("language")}</Menu.Label>
         {(Object.keys(languages) as Language[]).map((one) => (
-          <Menu.Item key={one} lang={one} role="menuitemradio" aria-checked={language === one} leftSection={<IconLanguage size={14} aria-hidden />} rightSection={tick(language === one)} onClick={() => void setLanguage(one)}>
+          <Menu.Item key={one} lang={one} role="menuitemradio" aria-checked={language === one} leftSection={<IconLanguage size={14} aria-hidden />} rightSection={tick(language === one)} onClick={() => {
+              void setLanguage(one);
+              keepProfile({ language: one });
+            }}>
             {languages[one]}
           </Menu.Item>
         ))}
         <Menu.Divider />
         <Menu.Label>{t("timeZone")}</Menu.Label>
         {zones.map((one) => (
-          <Menu.Item key={one} role="menuitemradio" aria-checked={zone === one} leftSection={<IconWorld size={14} aria-hidden />} rightSection={tick(zone === one)} onClick={() => setZone(one)}>
+          <Menu.Item key={one} role="menuitemradio" aria-checked={zone === one} leftSection={<IconWorld size={14} aria-hidden />} rightSection={tick(zone === one)} onClick={() => {
+              setZone(one);
+              keepProfile({ timeZone: one });
+            }}>
             {one}
           </Menu.Item>
         ))}

@@ -1,8 +1,10 @@
 import { ActionIcon, Menu, Tooltip, UnstyledButton } from "@mantine/core";
 import { IconKeyboard, IconMenu2, IconSearch } from "@tabler/icons-react";
+import { useRouter } from "@tanstack/react-router";
 
 import { useLive } from "~/api/changes";
-import { useSession } from "~/api/session";
+import { switchTenant, useSession } from "~/api/session";
+import { toastFault } from "~/parts/Toasts";
 import { useText } from "~/text/text";
 import { clock, exact, useNow, useZone } from "~/time/time";
 
@@ -63,6 +65,7 @@ function Clock() {
 function TenantSwitch() {
   const t = useText("frame");
   const { tenant, tenants } = useSession();
+  const router = useRouter();
   if (tenants.length < 2) return null;
   return (
     <Menu position="bottom-end">
@@ -73,7 +76,16 @@ function TenantSwitch() {
       </Menu.Target>
       <Menu.Dropdown>
         {tenants.map((one) => (
-          <Menu.Item key={one.id} aria-current={one.id === tenant.id}>
+          <Menu.Item
+            key={one.id}
+            aria-current={one.id === tenant.id}
+            onClick={() =>
+              void switchTenant(one.id)
+                .then(() => router.navigate({ to: "/" }))
+                .then(() => router.invalidate())
+                .catch((error: unknown) => toastFault(t("switchFailed"), error))
+            }
+          >
             {one.name}
           </Menu.Item>
         ))}

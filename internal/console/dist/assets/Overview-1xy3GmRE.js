@@ -1,1 +1,0 @@
-import{t as e}from"./PageHead-B_GCD4q7.js";import{c as t,o as n}from"./text-CoY46OzE.js";var r=t();function i(){let t=n(`overview`);return(0,r.jsx)(e,{title:t(`title`)})}export{i as default};

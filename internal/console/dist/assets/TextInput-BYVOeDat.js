@@ -1,1 +1,0 @@
-import{U as e,q as t}from"./problem-BBII0ToH.js";import{n}from"./queryOptions-C9jEQqt4.js";import{c as r}from"./text-CoY46OzE.js";var i=r(),a=e(e=>{let r=t([`Input`,`InputWrapper`,`TextInput`],null,e);return(0,i.jsx)(n,{component:`input`,...r,__staticSelector:`TextInput`})});a.classes=n.classes,a.displayName=`@mantine/core/TextInput`;export{a as t};

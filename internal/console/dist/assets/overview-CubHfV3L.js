@@ -1,1 +1,0 @@
-var e={title:`개요`};export{e as default};

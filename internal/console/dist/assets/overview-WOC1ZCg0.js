@@ -1,1 +1,0 @@
-var e={title:`概要`};export{e as default};

@@ -1,1 +1,0 @@
-var e={title:`Overview`};export{e as default};
