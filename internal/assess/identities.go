@@ -54,10 +54,14 @@ func dormantAccounts(ctx context.Context, q *inquiry) (*finding, error) {
 			old = append(old, dormant{u.ID, u.Email, last, "user"})
 		}
 	}
-	return judgeDormant(old, counted[0]+int64(len(people)), q.p, q.now), nil
+	began, err := q.began(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return judgeDormant(old, counted[0]+int64(len(people)), began, q.p, q.now), nil
 }
 
-func judgeDormant(old []dormant, all int64, p compliance.Params, now time.Time) *finding {
+func judgeDormant(old []dormant, all int64, began time.Time, p compliance.Params, now time.Time) *finding {
 	idle := p.Days("maxIdleDays")
 	f := &finding{population: accountPopulation, size: all, from: now.Add(-idle), to: now, resources: []string{"identities", "users"}, threshold: "share unused for " + span(idle) + " <= " + percent(p.Float("passRatio"))}
 	list := &table{}
@@ -72,6 +76,9 @@ func judgeDormant(old []dormant, all int64, p compliance.Params, now time.Time) 
 		f.absent = true
 		f.reason = "No account is known: connect sources that log sign-ins."
 		return f
+	}
+	if list.count == 0 && began.After(now.Add(-idle)) {
+		return f.nothing(fmt.Sprintf("Accounts have been watched for %s: that none is unused for %s shows only after that time.", span(now.Sub(began)), span(idle)))
 	}
 	v := share(list.count, all)
 	f.value, f.unit = new(v), "ratio"

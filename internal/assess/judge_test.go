@@ -247,7 +247,8 @@ func TestEmptyPopulations(t *testing.T) {
 		"mfa-all":                {judgeMFA(nil, paramsOf("mfa-all"), noon), absent},
 		"role-separation":        {judgeRoles(nil, paramsOf("role-separation"), noon), absent},
 		"api-key-hygiene":        {judgeHygiene(nil, paramsOf("api-key-hygiene"), noon), compliance.NoData},
-		"dormant-accounts":       {judgeDormant(nil, 0, paramsOf("dormant-accounts"), noon), absent},
+		"dormant-accounts":       {judgeDormant(nil, 0, noon, paramsOf("dormant-accounts"), noon), absent},
+		"dormant-accounts young": {judgeDormant(nil, 5, *ago(days(89)), paramsOf("dormant-accounts"), noon), compliance.NoData},
 		"access-review":          {judgeAccessReview(nil, paramsOf("access-review"), noon), compliance.NoData},
 		"leaver-disabled":        {judgeLeavers(nil, paramsOf("leaver-disabled"), noon), absent},
 		"leaver-disabled young":  {judgeLeavers([]leaver{{Left: noon.Add(-time.Hour)}}, paramsOf("leaver-disabled"), noon), compliance.NoData},
@@ -371,7 +372,7 @@ func TestOtherBounds(t *testing.T) {
 		for i := range n {
 			list = append(list, dormant{ID: fmt.Sprint(i), Name: "old"})
 		}
-		return judgeDormant(list, all, paramsOf("dormant-accounts"), noon)
+		return judgeDormant(list, all, long, paramsOf("dormant-accounts"), noon)
 	}
 	reviewedAt := func(age time.Duration, undecided int) *finding {
 		var all []holder
@@ -575,6 +576,7 @@ func TestOtherBounds(t *testing.T) {
 		{"wishes opting out", wishes("businessDays", 15), compliance.NoData},
 		{"wishes overdue", judgeWishes([]wish{{ID: "1", Law: "GDPR", Due: *ago(time.Hour)}}, time.UTC, paramsOf("dsr-deadline"), noon), compliance.Fail},
 		{"unknown old asset", judgeInventory(append(hosts(99, func(_ int, m *machine) { m.Owner = "ops" }), machine{ID: "x", Name: "x", Type: "unknown", First: *ago(days(8)), Last: noon}), paramsOf("asset-inventory"), noon), compliance.Partly},
+		{"development", judgeVersions("devel-0123456789ab", nil, paramsOf("platform-patch"), noon), compliance.Fail},
 		{"collector clock", judgeClocks([]logsource.Clock{{ID: "1", Samples: 64}}, []offset{{"1", "web", time.Second + 1}}, paramsOf("time-sync"), noon), compliance.Partly},
 		{"collector clock in time", judgeClocks([]logsource.Clock{{ID: "1", Samples: 64}}, []offset{{"1", "web", -time.Second}}, paramsOf("time-sync"), noon), compliance.Pass},
 	} {
@@ -594,7 +596,7 @@ func TestMonitored(t *testing.T) {
 		return all
 	}
 	well := func(*watcher) {}
-	connected := []classSource{{Source: "cisco_asa", Hosts: 2, Last: noon}}
+	connected := []classSource{{Source: "cisco_asa", Hosts: 2, First: *ago(25 * time.Hour), Last: noon}}
 	for name, x := range map[string]struct {
 		seen  seenClass
 		rules []watcher
@@ -606,6 +608,7 @@ func TestMonitored(t *testing.T) {
 		"failing rules":   {seenClass{connected: connected, counts: map[string]int64{"cisco_asa": 5}}, firewall(3, func(w *watcher) { w.Failing = "x" }), compliance.Partly},
 		"no events":       {seenClass{connected: connected}, firewall(3, well), compliance.Partly},
 		"neither":         {seenClass{connected: connected}, firewall(2, well), compliance.Fail},
+		"new":             {seenClass{connected: []classSource{{Source: "cisco_asa", Hosts: 1, First: noon}}}, firewall(2, well), compliance.NoData},
 		"not connected":   {seenClass{}, firewall(3, well), absent},
 		"unknown product": {seenClass{counts: map[string]int64{"newwall": 4}}, firewall(3, well), compliance.Pass},
 		"others' rules":   {seenClass{connected: connected, counts: map[string]int64{"cisco_asa": 5}}, firewall(3, func(w *watcher) { w.looks = []logSource{{Product: "windows", Service: "security"}} }), compliance.Partly},

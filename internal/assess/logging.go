@@ -73,7 +73,9 @@ func logRetention(ctx context.Context, q *inquiry) (*finding, error) {
 func judgeRetention(k *kept, p compliance.Params, now time.Time) *finding {
 	need := p.Int("minDays")
 	why := ""
-	if pii := p.Int("piiMinDays"); pii > need && len(k.pii) > 0 {
+	if pii := p.Int("piiMinDays"); pii > need && len(k.pii) == 0 {
+		why = fmt.Sprintf(" (%d would be where an asset has the tag personal-data)", pii)
+	} else if pii > need {
 		need, why = pii, fmt.Sprintf(", since %s personal data", plural(int64(len(k.pii)), "asset holds", "assets hold"))
 	}
 	hot := p.Int("hotDays")

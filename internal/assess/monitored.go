@@ -26,6 +26,7 @@ type seenClass struct {
 type classSource struct {
 	Source string    `json:"source"`
 	Hosts  int       `json:"hosts"`
+	First  time.Time `json:"firstSeen"`
 	Last   time.Time `json:"lastSeen"`
 	Silent int       `json:"silent"` // hosts that have fallen silent
 }
@@ -117,6 +118,9 @@ func judgeMonitored(c *class, seen *seenClass, rules []watcher, p compliance.Par
 	}
 	sends := events > 0 || slices.ContainsFunc(seen.accounts, func(a classAccount) bool { return !a.Last.Before(now.Add(-window)) })
 	watched := len(healthy) >= minimum
+	if !sends && len(seen.connected) > 0 && !slices.ContainsFunc(seen.connected, func(s classSource) bool { return s.First.Before(now.Add(-window)) }) {
+		return f.nothing(fmt.Sprintf("%s: connected for less than %s, and no event of the class yet; wait until that time has passed.", few(sources), span(window)))
+	}
 	switch {
 	case sends && watched:
 		f.outcome = compliance.Pass
@@ -136,7 +140,7 @@ func judgeMonitored(c *class, seen *seenClass, rules []watcher, p compliance.Par
 	if !sends {
 		found = fmt.Sprintf("%s: connected, and no event of the class within %s", of, span(window))
 	}
-	found += fmt.Sprintf("; %s of %s that watch it healthy, %d needed", plural(int64(len(healthy)), "rule", "rules"), plural(int64(len(bound)), "rule", "rules"), minimum)
+	found += fmt.Sprintf("; %d of %s that watch it can see and run, %d needed", len(healthy), plural(int64(len(bound)), "rule", "rules"), minimum)
 	var remedy []string
 	if !sends {
 		remedy = append(remedy, "look whether the source still logs what the class asks for")
@@ -190,6 +194,9 @@ func (q *inquiry) seenOf(ctx context.Context, c *class, window time.Duration) (s
 			}
 			k := &s.connected[at]
 			k.Hosts++
+			if k.First.IsZero() || x.First.Before(k.First) {
+				k.First = x.First
+			}
 			if x.Last.After(k.Last) {
 				k.Last = x.Last
 			}

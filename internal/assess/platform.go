@@ -286,7 +286,7 @@ func judgeVersions(server string, all []component, p compliance.Params, now time
 	var good int64
 	var old []string
 	for _, c := range all {
-		ok := release(c.Version) == release(server)
+		ok := release(c.Version) == release(server) && !strings.HasPrefix(c.Version, "devel")
 		if ok {
 			good++
 		} else {
@@ -296,7 +296,7 @@ func judgeVersions(server string, all []component, p compliance.Params, now time
 	}
 	f.facts = map[string]any{"components": list, "knownFlaws": "not looked up: KYRA calls nobody to ask for flaws of its own"}
 	f.ratio(good, int64(len(all)), p)
-	return f.remedied(fmt.Sprintf("%s components run the server's release, %s; whether that has known flaws KYRA does not look up", of(good, int64(len(all))), server),
+	return f.remedied(fmt.Sprintf("%s components run a release, that of the server (%s); whether that has known flaws KYRA does not look up", of(good, int64(len(all))), server),
 		"upgrade "+few(old))
 }
 

@@ -316,7 +316,10 @@ func judgeMasking(m *masking, p compliance.Params, now time.Time) *finding {
 		f.outcome = compliance.Partly
 	}
 	found := fmt.Sprintf("%s on; of %d events what they take out was still found in %d", plural(int64(m.rules), "masking rule is", "masking rules are"), m.sampled, leaks)
-	if len(open) > 0 {
+	switch {
+	case m.rules == 0:
+		found = fmt.Sprintf("No masking rule is on, and %d events that were looked through hold personal data: %s", m.sampled, few(open))
+	case len(open) > 0:
 		found += ", and what no rule takes out: " + few(open)
 	}
 	return f.remedied(found, "add or widen masking rules (POST /masking-rules) where the data are not needed")
