@@ -75,7 +75,7 @@ func newRootCommand() *cobra.Command {
 		return fmt.Errorf("%w: see %s --help: %w", err, cmd.CommandPath(), errUsage)
 	})
 	root.AddCommand(
-		newServeCommand(), newDemoCommand(), newSendCommand(), newExportCommand(), newParseCommand(), newHuntCommand(), newRulesCommand(),
+		newServeCommand(), newDemoCommand(), newSendCommand(), newExportCommand(), newParseCommand(), newHuntCommand(), newRulesCommand(), newVerifyCommand(),
 		newKeyCommand(), newTenantCommand(), newArchiveCommand(), newConfigCommand(), newVersionCommand(),
 		newEventstoreCommand(), newCollectorCommand(),
 	)

@@ -22,10 +22,13 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			// The child of the event store is this binary as well.
 			env.Setenv("KYRA_RETENTION_MIN_FREE_BYTES", "1MiB")
-			return nil
+			bundles, err := filepath.Abs("../../internal/evidence/testdata")
+			env.Setenv("BUNDLES", bundles)
+			return err
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"await": await,
+			"await":    await,
+			"exchange": exchange,
 		},
 	})
 }
@@ -48,4 +51,16 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// exchange FILE OLD NEW puts a text in the place of another of the same length, once.
+func exchange(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 || len(args[1]) != len(args[2]) {
+		ts.Fatalf("usage: exchange file old new")
+	}
+	data := ts.ReadFile(args[0])
+	if !strings.Contains(data, args[1]) {
+		ts.Fatalf("%s does not hold %q", args[0], args[1])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(data, args[1], args[2], 1)), 0o600))
 }

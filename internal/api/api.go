@@ -26,6 +26,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/content"
 	"github.com/kyra-mdr/kyra/internal/dsr"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
+	"github.com/kyra-mdr/kyra/internal/evidence"
 	"github.com/kyra-mdr/kyra/internal/exposure"
 	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/fleet"
@@ -40,6 +41,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/principal"
 	"github.com/kyra-mdr/kyra/internal/privacy"
 	"github.com/kyra-mdr/kyra/internal/quarantine"
+	"github.com/kyra-mdr/kyra/internal/report"
 	"github.com/kyra-mdr/kyra/internal/risk"
 	"github.com/kyra-mdr/kyra/internal/rule"
 	"github.com/kyra-mdr/kyra/internal/sight"
@@ -86,6 +88,10 @@ type Config struct {
 	Compliance *compliance.Service // nil: one that knows the built-in catalogues
 	// CollectEvidence starts the job that evaluates what was chosen; nil: another process does.
 	CollectEvidence func(ctx context.Context, tenant uint32, actor string, chosen compliance.Selection) (*job.Job, error)
+
+	Reports *report.Service // nil: there are none
+
+	Evidence *evidence.Service // nil: one that lists what others kept, without files
 
 	Requests *dsr.Service // its Run may be another process's
 
@@ -199,6 +205,7 @@ func New(c Config) (http.Handler, error) {
 	c.openRisk()
 	c.openExposure()
 	c.openCompliance()
+	c.openEvidence()
 	a := &api{Config: c, log: c.Log, mux: http.NewServeMux(), frameworks: http.NewServeMux(), limits: newFixedWindow(), searching: make(chan struct{}, c.Searches), uploading: make(chan struct{}, maxUploads)}
 	a.writing, a.resources = make(chan struct{}, maxExports), map[string]*exported{}
 	a.origins = http.NewCrossOriginProtection()
@@ -255,7 +262,9 @@ func (a *api) register() {
 	a.subdomains()
 	a.requests()
 	a.compliance()
-	a.missing()
+	a.evidence()
+	a.complianceReport()
+	a.reports()
 	a.mux.HandleFunc("POST "+ingestPath, a.ingest)
 }
 

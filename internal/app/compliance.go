@@ -8,6 +8,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/compliance"
 	"github.com/kyra-mdr/kyra/internal/evidence"
 	"github.com/kyra-mdr/kyra/internal/job"
+	"github.com/kyra-mdr/kyra/internal/report"
 )
 
 // proof is everything that judges compliance.
@@ -15,6 +16,7 @@ type proof struct {
 	service  *compliance.Service
 	evidence *evidence.Service
 	assessor *assess.Assessor
+	reports  *report.Service
 }
 
 // openCompliance adds the kinds of jobs of compliance. It needs the database; what else
@@ -25,7 +27,7 @@ func (s *Server) openCompliance(kinds map[string]job.Kind, now func() time.Time)
 		return err
 	}
 	s.proof.service = compliance.New(compliance.Config{
-		DB: s.db, Catalogue: catalogue, Log: s.log, Now: now,
+		DB: s.db, Catalogue: catalogue, Log: s.log, Now: now, Evidence: evidence.Known,
 		Tenants: func(context.Context) ([]uint32, error) { return s.tenants.numbers(), nil },
 		Kept: func(_ context.Context, tenant uint32) (compliance.Kept, error) {
 			oldest, err := s.archive.Oldest(tenant)
@@ -36,5 +38,5 @@ func (s *Server) openCompliance(kinds map[string]job.Kind, now func() time.Time)
 		return err
 	}
 	s.openAssessment(kinds, now)
-	return nil
+	return s.openReports(kinds, now)
 }

@@ -136,8 +136,11 @@ func (sel *Selection) Name() string {
 // Bundle makes ready a pack of the evidence that sel chooses, with what proves it, and
 // notes in the audit log that it was asked for. write then writes it as a zip, in memory
 // that does not grow with the files. The same evidence, signed heads and selection give
-// the same bytes. More than 50,000 records are fault.TooLarge.
+// the same bytes. No record, and more than 50,000, are fault.Invalid.
 func (s *Service) Bundle(ctx context.Context, tenant uint32, actor string, sel Selection) (write func(io.Writer) error, err error) {
+	if s.Files == nil || s.Signer == nil {
+		return nil, wrap("bundle evidence", errNoFiles)
+	}
 	b := &bundle{s: s, tenant: tenant}
 	if err := b.prepare(ctx, sel); err != nil {
 		return nil, wrap("bundle evidence", err)
@@ -189,9 +192,9 @@ func (b *bundle) bound(ctx context.Context, tx *sqldb.DB) error {
 	}
 	switch {
 	case x.n == 0:
-		return fault.New(fault.NotFound, "there is no evidence in that period: collect it first, or choose another period or framework")
+		return fault.New(fault.Invalid, "There is no evidence in that period: collect it first, or choose another period or framework")
 	case x.n > maxRecords:
-		return fault.New(fault.TooLarge, "%d records, and a bundle holds %d: choose a framework or a shorter period", x.n, maxRecords)
+		return fault.New(fault.Invalid, "There are %d records, and a bundle holds %d: choose a framework or a shorter period", x.n, maxRecords)
 	}
 	m.Records, m.FirstSeq, b.anchor = x.n, x.first, x.anchor
 	if b.seal, err = audit.SealFrom(ctx, tx, b.tenant, x.anchor); err != nil {

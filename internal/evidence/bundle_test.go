@@ -100,11 +100,11 @@ func TestBundle(t *testing.T) {
 		if err != nil || n != 8 || entries[0].Actor != "ann" {
 			w.Errorf("audit has %d exports, %v", n, err)
 		}
-		if _, err := w.Bundle(w.Context(), tenant, "ann", evidence.Selection{To: noon.Add(-100 * 24 * time.Hour)}); !errors.Is(err, fault.NotFound) {
-			w.Errorf("nothing in it: %v, want NotFound", err)
+		if _, err := w.Bundle(w.Context(), tenant, "ann", evidence.Selection{To: noon.Add(-100 * 24 * time.Hour)}); !errors.Is(err, fault.Invalid) {
+			w.Errorf("nothing in it: %v, want Invalid", err)
 		}
-		if _, err := w.Bundle(w.Context(), 8, "eve", evidence.Selection{}); !errors.Is(err, fault.NotFound) {
-			w.Errorf("another tenant: %v, want NotFound", err)
+		if _, err := w.Bundle(w.Context(), 8, "eve", evidence.Selection{}); !errors.Is(err, fault.Invalid) {
+			w.Errorf("another tenant: %v, want Invalid", err)
 		}
 		// Without a key from elsewhere it says so.
 		if v := verify(w.T, w.bundle(evidence.Selection{}), nil); !v.OK() || v.KeyGiven {

@@ -175,6 +175,9 @@ func (s *Service) Open(ctx context.Context, tenant uint32, id string) (*Kept, io
 	if k.Artifact == nil {
 		return nil, nil, fault.New(fault.NotFound, "this evidence has no file: all that was found stands in its record")
 	}
+	if s.Files == nil {
+		return nil, nil, wrap("open evidence", errNoFiles)
+	}
 	r, err := s.Files.Get(tenant, vault.Ref{SHA256: k.Artifact.SHA256, Size: k.Artifact.Bytes})
 	return k, r, wrap("open evidence", err)
 }

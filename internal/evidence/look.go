@@ -57,6 +57,9 @@ func (s *Service) anchored(ctx context.Context, k *Kept) (string, error) {
 }
 
 func (s *Service) lookAtFile(k *Kept) (string, error) {
+	if s.Files == nil {
+		return "", errNoFiles
+	}
 	r, err := s.Files.Get(k.Tenant, vault.Ref{SHA256: k.Artifact.SHA256, Size: k.Artifact.Bytes})
 	if errors.Is(err, fault.NotFound) {
 		return "its file is not in the vault any more", nil

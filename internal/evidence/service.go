@@ -21,7 +21,7 @@ import (
 // Config is what a Service needs.
 type Config struct {
 	DB         *sqldb.DB
-	Files      *vault.Vault
+	Files      *vault.Vault // nil: files are neither kept nor shown
 	Compliance *compliance.Service
 	Signer     *audit.Signer
 	Log        *slog.Logger     // nil: nothing is logged
@@ -120,6 +120,9 @@ func (s *Service) found(tenant uint32, r *compliance.Result) (Record, error) {
 	case len(text) > maxFacts:
 		return d, fmt.Errorf("facts of %d bytes: at most %d are kept; sample them", len(text), maxFacts)
 	}
+	if s.Files == nil {
+		return d, errNoFiles
+	}
 	ref, err := s.Files.PutBytes(tenant, text)
 	if err != nil {
 		return d, err
@@ -127,6 +130,8 @@ func (s *Service) found(tenant uint32, r *compliance.Result) (Record, error) {
 	d.Artifact = &Artifact{MediaType: "application/json", Bytes: ref.Size, SHA256: ref.SHA256}
 	return d, nil
 }
+
+var errNoFiles = fault.New(fault.Unavailable, "this server keeps no files")
 
 func (s *Service) collector() Collector {
 	return Collector{Service: "kyra", Version: s.Version, Host: s.Host}

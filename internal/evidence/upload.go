@@ -51,6 +51,9 @@ func (s *Service) Upload(ctx context.Context, tenant uint32, actor string, d Dra
 	if err != nil {
 		return nil, wrap("hand in evidence", err)
 	}
+	if s.Files == nil {
+		return nil, wrap("hand in evidence", errNoFiles)
+	}
 	ref, err := s.Files.PutBytes(tenant, d.Content)
 	if err != nil {
 		return nil, wrap("hand in evidence", err)
