@@ -31,7 +31,7 @@ var docsTemplate string
 func (a *api) documentation() {
 	type rendered struct{ spec, page http.HandlerFunc }
 	render := sync.OnceValues(func() (rendered, error) {
-		own := &api{Config: a.Config, log: a.log, mux: http.NewServeMux(), frameworks: http.NewServeMux(), resources: map[string]*exported{}}
+		own := &api{Config: a.Config, log: a.log, mux: http.NewServeMux(), frameworks: http.NewServeMux(), resources: map[string]*exported{}, open: map[string]bool{}}
 		own.register()
 		spec := own.huma.OpenAPI()
 		own.describeIngest()
