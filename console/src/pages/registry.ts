@@ -3,6 +3,7 @@ import { page as incidents } from "./incidents/page";
 import { page as overview } from "./overview/page";
 import type { Page } from "./page";
 import { page as search } from "./search/page";
+import { page as settings } from "./settings/page";
 
 /** Every page, in the order of the rail: one line for each. */
 export const pages: Page[] = [
@@ -10,4 +11,5 @@ export const pages: Page[] = [
   alerts,
   incidents,
   search,
+  settings,
 ];

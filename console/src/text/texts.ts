@@ -8,4 +8,6 @@ export type Texts = {
   incidents: typeof import("./en/incidents.json");
   search: typeof import("./en/search.json");
   overview: typeof import("./en/overview.json");
+  forms: typeof import("./en/forms.json");
+  settings: typeof import("./en/settings.json");
 };
