@@ -72,6 +72,7 @@ type (
 		Control        string     `json:"control" example:"10.5"`
 		RequiredDays   int        `json:"requiredDays" example:"365"`
 		SearchableDays int        `json:"searchableDays" doc:"That must be at hand." example:"90"`
+		PersonalDays   int        `json:"personalDataDays" doc:"That records of systems with personal data are to be kept; 0: no longer than others." example:"730"`
 		ConfiguredDays int        `json:"configuredDays" doc:"Everything that is kept can be searched."`
 		OldestRecord   *time.Time `json:"oldestRecord" nullable:"true" doc:"Arrival of the oldest record that is kept."`
 		HeldDays       int        `json:"heldDays"`
@@ -243,7 +244,7 @@ func (a *api) getAssessment(ctx context.Context, c *call, in *byFrameworkIn) (*a
 
 func logRetentionOf(k *compliance.LogRetention) *logRetention {
 	out := &logRetention{
-		Control: k.Control, RequiredDays: k.RequiredDays, SearchableDays: k.SearchableDays, ConfiguredDays: k.ConfiguredDays, OldestRecord: momentOrNull(k.Oldest),
+		Control: k.Control, RequiredDays: k.RequiredDays, SearchableDays: k.SearchableDays, PersonalDays: k.PersonalDays, ConfiguredDays: k.ConfiguredDays, OldestRecord: momentOrNull(k.Oldest),
 		HeldDays: k.HeldDays, MissingDays: k.MissingDays, Enough: k.Enough,
 	}
 	if !k.ReachedOn.IsZero() {

@@ -18,6 +18,7 @@ type LogRetention struct {
 	Control        string // that demands it
 	RequiredDays   int
 	SearchableDays int // of them that must be at hand
+	PersonalDays   int // that records of systems with personal data are to be kept; 0: no longer
 	HeldDays       int
 	MissingDays    int       // until RequiredDays are held
 	ReachedOn      time.Time // when they will be; zero where ConfiguredDays do not suffice or nothing is kept
@@ -36,14 +37,14 @@ func (s *Service) LogRetention(ctx context.Context, tenant uint32, v *View) (*Lo
 	for i := range v.Controls {
 		k := v.Controls[i].Control
 		j := slices.IndexFunc(k.Checks, func(l Link) bool { return l.Check == "log-retention" })
-		if j >= 0 && days(&k.Checks[j]) > out.RequiredDays {
-			demand, out.Control, out.RequiredDays = &k.Checks[j], k.ID, days(&k.Checks[j])
+		if j >= 0 && k.Checks[j].Params.Int("minDays") > out.RequiredDays {
+			demand, out.Control, out.RequiredDays = &k.Checks[j], k.ID, k.Checks[j].Params.Int("minDays")
 		}
 	}
 	if demand == nil {
 		return nil, nil
 	}
-	out.SearchableDays = demand.Params.Int("hotDays")
+	out.SearchableDays, out.PersonalDays = demand.Params.Int("hotDays"), demand.Params.Int("piiMinDays")
 	kept, err := s.Kept(ctx, tenant)
 	if err != nil {
 		return nil, wrap("ask how long records are kept", err)
@@ -62,6 +63,3 @@ func (s *Service) LogRetention(ctx context.Context, tenant uint32, v *View) (*Lo
 	}
 	return out, nil
 }
-
-// days is how long a demand wants records of any kind kept.
-func days(l *Link) int { return max(l.Params.Int("minDays"), l.Params.Int("piiMinDays")) }

@@ -78,7 +78,7 @@ type Finding struct {
 	Link     Link
 	Result   *Result // the latest; nil where it was never evaluated
 	Outcome  Outcome // that counts: NoData where Result is stale or absent
-	Stale    bool    // Result is older than twice the check's cadence
+	Stale    bool    // Result said something, and is older than twice the check's cadence
 	Excepted bool    // an exception accepts that it does not pass
 }
 
@@ -115,7 +115,7 @@ func (c *Catalogue) findings(k *Control, results map[string]*Result, exceptions 
 		f := Finding{Link: l, Result: results[l.Key], Outcome: NoData}
 		if f.Result != nil {
 			if now.After(f.Result.validUntil(c.checks[l.Check])) {
-				f.Stale = true
+				f.Stale = f.Result.Outcome != NoData // what said nothing cannot grow old
 			} else {
 				f.Outcome = f.Result.Outcome
 			}
