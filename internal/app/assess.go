@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyra-mdr/kyra/internal/account"
 	"github.com/kyra-mdr/kyra/internal/assess"
 	"github.com/kyra-mdr/kyra/internal/compliance"
 	"github.com/kyra-mdr/kyra/internal/job"
@@ -24,7 +25,7 @@ func (s *Server) openAssessment(kinds map[string]job.Kind, now func() time.Time)
 	s.proof.assessor = assess.New(assess.Config{
 		DB: s.db, Compliance: s.proof.service, Log: s.log, Now: now, Tenants: s.tenants.numbers,
 		Events: s.store, Rules: d.rules, Blind: d.sights.Health, Problems: d.rulesets.Problems, Coverage: d.workbench.Coverage,
-		Archived: s.archive.Oldest, Platform: s.platform,
+		Archived: s.archive.Oldest, Platform: s.platform, SignIn: s.signInPolicy,
 		Save: s.proof.evidence.Save,
 	})
 	maps.Copy(kinds, s.proof.assessor.Kinds())
@@ -38,6 +39,25 @@ func (s *Server) equipAssessment() {
 // collectEvidence starts the job that evaluates what is selected.
 func (s *Server) collectEvidence(ctx context.Context, tenant uint32, actor string, selection compliance.Selection) (*job.Job, error) {
 	return s.detection.jobs.Start(ctx, tenant, actor, assess.Draft(selection))
+}
+
+// Assess evaluates every check of the default tenant now, which else happens as they fall
+// due.
+func (s *Server) Assess(ctx context.Context) (*assess.Summary, error) {
+	return s.proof.assessor.Collect(ctx, s.owner, compliance.Selection{}, nil)
+}
+
+// signInPolicy describes to checks how people of a tenant sign in.
+func (s *Server) signInPolicy(ctx context.Context, number uint32) (*assess.SignInPolicy, error) {
+	policy, err := s.accounts.PolicyOf(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	r := account.RulesOf()
+	return &assess.SignInPolicy{
+		Password: assess.PasswordPolicy{MinLength: r.MinPassword, BlockCommon: r.RefuseCommon},
+		Sessions: assess.SessionPolicy{MaxAttempts: r.Tries, Lock: r.LongestWait, Idle: policy.Idle},
+	}, nil
 }
 
 // platform describes the installation to checks.

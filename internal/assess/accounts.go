@@ -93,16 +93,26 @@ func judgeMFA(all []user, p compliance.Params, now time.Time) *finding {
 	return f.remedied(fmt.Sprintf("%s people have a second factor, %d of %d administrators", of(good, f.size), mightyGood, mighty), "let "+few(without)+" set one up; who signs in at an identity provider needs it there, which KYRA does not see")
 }
 
+// signIn tells how people of the tenant sign in, nil where nobody knows.
+func (q *inquiry) signIn(ctx context.Context) (*SignInPolicy, error) {
+	if q.SignIn == nil {
+		q.note("none: this server does not know how people sign in")
+		return nil, nil
+	}
+	q.note("the rules of sign-in that hold for the tenant, as the server keeps to them")
+	return q.SignIn(ctx, q.tenant)
+}
+
 func authPolicy(ctx context.Context, q *inquiry) (*finding, error) {
 	const population = "KYRA's own rule for passwords; directories of the estate are not connected"
-	p, err := q.installation(ctx)
+	p, err := q.signIn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if p == nil || p.Password == nil {
-		return missing(population, "KYRA knows no rule for passwords yet: show the directory's settings as evidence of the controls that ask for it."), nil
+	if p == nil {
+		return missing(population, "This server does not know how people sign in."), nil
 	}
-	f := judgePassword(p.Password, q.p, q.now)
+	f := judgePassword(&p.Password, q.p, q.now)
 	f.population = population
 	return f, nil
 }
@@ -150,14 +160,14 @@ func judgePassword(have *PasswordPolicy, p compliance.Params, now time.Time) *fi
 
 func sessionPolicy(ctx context.Context, q *inquiry) (*finding, error) {
 	const population = "KYRA's own rule for sign-in and sessions"
-	p, err := q.installation(ctx)
+	p, err := q.signIn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if p == nil || p.Sessions == nil {
-		return missing(population, "KYRA knows no rule for sign-in and sessions yet: show the directory's settings as evidence of the controls that ask for it."), nil
+	if p == nil {
+		return missing(population, "This server does not know how people sign in."), nil
 	}
-	f := judgeSessions(p.Sessions, q.p, q.now)
+	f := judgeSessions(&p.Sessions, q.p, q.now)
 	f.population = population
 	return f, nil
 }

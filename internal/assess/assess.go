@@ -50,6 +50,8 @@ type Config struct {
 	Coverage func(ctx context.Context, tenant uint32) (*workbench.Coverage, error)
 	// Platform describes the installation: what only it itself can know.
 	Platform func(ctx context.Context) (*Platform, error)
+	// SignIn tells how people of the tenant sign in.
+	SignIn func(ctx context.Context, tenant uint32) (*SignInPolicy, error)
 	// Archived tells the first day of which raw records of the tenant are kept, the zero
 	// time for none.
 	Archived func(tenant uint32) (time.Time, error)

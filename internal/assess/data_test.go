@@ -320,8 +320,13 @@ func TestRealAccounts(t *testing.T) {
 			}
 		}
 		for _, id := range []string{"kim", "lee", "choi"} {
-			record(t, h, audit.Entry{Tenant: h.number, At: h.now.Add(-day), Actor: "user:kim", Action: "identity.update", Object: id, Detail: map[string]any{"owner": "it"}})
+			record(t, h, audit.Entry{Tenant: h.number, At: h.now.Add(-day), Actor: "user:kim", Action: "user.update", Object: id})
+			record(t, h, audit.Entry{Tenant: h.number, At: h.now.Add(-day), Actor: "user:" + id, Action: "user.password", Object: id})
 		}
+		if r := h.evaluate("access-review"); r.Outcome != compliance.Fail || !strings.Contains(r.Reason, "About 2 of 3") {
+			t.Errorf("nobody reviews oneself: %s %s", r.Outcome, r.Reason)
+		}
+		record(t, h, audit.Entry{Tenant: h.number, At: h.now.Add(-day), Actor: "key:iam", Action: "user.update", Object: "kim"})
 		if r := h.evaluate("access-review"); r.Outcome != compliance.Pass || r.Population.Size != 3 {
 			t.Errorf("%s %d %s", r.Outcome, r.Population.Size, r.Reason)
 		}

@@ -99,8 +99,9 @@ type holder struct {
 	Decided        *time.Time // when a person last decided about it
 }
 
-// decisions are the actions of the audit log by which people decide about accounts.
-const decisions = `(action LIKE 'identity.%' OR action LIKE 'user.%' OR action LIKE 'member.%' OR action LIKE 'key.%')`
+// decisions are the actions of the audit log by which people decide about accounts of
+// others: what they do to their own is none.
+const decisions = `action IN ('identity.update', 'identity.review', 'user.create', 'user.update', 'user.review', 'key.create', 'key.update', 'key.review')`
 
 func accessReview(ctx context.Context, q *inquiry) (*finding, error) {
 	all, err := rowsOf(ctx, q, func(rows *sql.Rows, h *holder) error { return rows.Scan(&h.ID, &h.Name) },
@@ -126,22 +127,26 @@ func accessReview(ctx context.Context, q *inquiry) (*finding, error) {
 		all = append(all, holder{ID: k.ID, Name: "key " + k.Name, Kind: "API key"})
 	}
 	type decided struct {
-		id string
-		at time.Time
+		id, actor string
+		at        time.Time
 	}
-	log, err := rowsOf(ctx, q, func(rows *sql.Rows, d *decided) error { return rows.Scan(&d.id, sqldb.Micros(&d.at)) },
-		`SELECT object, max(at) FROM audit_entry WHERE tenant = $1 AND at >= $2 AND object <> '' AND `+decisions+` AND actor NOT IN ('system', 'setup') AND actor NOT LIKE 'playbook:%' GROUP BY object`,
+	log, err := rowsOf(ctx, q, func(rows *sql.Rows, d *decided) error { return rows.Scan(&d.id, &d.actor, sqldb.Micros(&d.at)) },
+		`SELECT object, actor, max(at) FROM audit_entry WHERE tenant = $1 AND at >= $2 AND object <> '' AND `+decisions+` AND actor NOT IN ('system', 'setup') AND actor NOT LIKE 'playbook:%' GROUP BY object, actor`,
 		q.tenant, q.now.Add(-q.p.Days("maxAgeDays")*3/2))
 	if err != nil {
 		return nil, err
 	}
-	at := make(map[string]time.Time, len(log))
-	for _, d := range log {
-		at[d.id] = d.at
-	}
+	of := make(map[string]*holder, len(all))
 	for i := range all {
-		if t, ok := at[all[i].ID]; ok {
-			all[i].Decided = new(t)
+		of[all[i].ID] = &all[i]
+	}
+	for _, d := range log {
+		h := of[d.id]
+		if h == nil || h.Kind == "user" && d.actor == "user:"+h.Name { // nobody reviews oneself
+			continue
+		}
+		if h.Decided == nil || d.at.After(*h.Decided) {
+			h.Decided = new(d.at)
 		}
 	}
 	return judgeAccessReview(all, q.p, q.now), nil

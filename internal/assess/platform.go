@@ -22,8 +22,6 @@ type Platform struct {
 	DiskFree     uint64 // bytes, of the data folder
 	DiskTotal    uint64 // 0: not known
 	CanaryEvery  time.Duration
-	Password     *PasswordPolicy // nil: nobody signs in with one
-	Sessions     *SessionPolicy
 }
 
 // A Listener takes in what is sent to it.
@@ -55,6 +53,12 @@ type Store struct {
 	Primary   bool   `json:"primary"` // not only archives or backups
 	Encrypted bool   `json:"encrypted"`
 	How       string `json:"how"` // the algorithm, or why it is not known
+}
+
+// A SignInPolicy is how people of a tenant sign in.
+type SignInPolicy struct {
+	Password PasswordPolicy `json:"password"`
+	Sessions SessionPolicy  `json:"sessions"`
 }
 
 // A PasswordPolicy is what passwords of people must be.
