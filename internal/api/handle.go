@@ -28,6 +28,7 @@ type operation struct {
 	single           bool     // a GET or a PATCH that answers one object: ETag
 	uuid             bool     // {id} is a UUID: whatever is none is an unknown one
 	media            []string // content types that the body may have besides JSON
+	answers          []string // content types of a success that is a file
 	upload           int64    // the body is a file of up to so many bytes, of one of media; 0: it is text
 }
 
@@ -157,6 +158,12 @@ func tidy(_ *huma.OpenAPI, op *huma.Operation) {
 		}
 		delete(r.Headers, headerRevision)
 		addHeaders(r)
+		if own, ok := op.Metadata[operationKey].(*operation); ok && len(own.answers) > 0 {
+			r.Content = map[string]*huma.MediaType{}
+			for _, media := range own.answers {
+				r.Content[media] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}
+			}
+		}
 	}
 }
 

@@ -208,6 +208,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	}
 	s.equipEvidence()
 	s.equipAssessment()
+	s.equipReports()
 	handler, err := api.New(api.Config{
 		Accounts: s.accounts, Secure: s.secure(), Origins: s.origins(), URL: s.URL,
 		Notices: s.telling.notices, Connectors: s.telling.connectors,
@@ -227,6 +228,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 
 		CollectEvidence: s.collectEvidence,
 		Evidence:        s.proof.evidence,
+		Reports:         s.proof.reports,
 	})
 	if err != nil {
 		return err
@@ -424,6 +426,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 			s.requests.Run,
 			s.proof.service.Run,
 			s.proof.assessor.Run,
+			s.proof.reports.Schedule,
 			s.exposure.Run,
 			s.telling.notifier.Run,
 			s.playbooks.Run,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kyra-mdr/kyra/internal/compliance"
 	"github.com/kyra-mdr/kyra/internal/evidence"
+	"github.com/kyra-mdr/kyra/internal/incident"
 	"github.com/kyra-mdr/kyra/internal/report/paper"
 )
 
@@ -224,9 +225,9 @@ func (w *writer) incidents() {
 		w.add(paper.Facts{Items: []paper.Fact{
 			{Name: w.s("Period", "기간"), Value: day(w.From, w.Zone) + " – " + day(w.To, w.Zone)},
 			{Name: w.s("Incidents", "사고"), Value: w.f("%s, of which %s closed, %s in time", "%s건 (종결 %s건, 기한 내 %s건)", number(f.Created), number(f.Closed), number(f.SLAMet))},
-			{Name: w.s("Time to acknowledge", "인지 시간"), Value: w.f("mean %s, nine in ten within %s", "평균 %s, 90%% %s 이내", w.took(f.Acknowledge.Mean), w.took(f.Acknowledge.P90))},
-			{Name: w.s("Time to contain", "봉쇄 시간"), Value: w.f("mean %s, nine in ten within %s", "평균 %s, 90%% %s 이내", w.took(f.Contain.Mean), w.took(f.Contain.P90))},
-			{Name: w.s("Time to resolve", "해결 시간"), Value: w.f("mean %s, nine in ten within %s", "평균 %s, 90%% %s 이내", w.took(f.Resolve.Mean), w.took(f.Resolve.P90))},
+			{Name: w.s("Time to acknowledge", "인지 시간"), Value: w.durations(&f.Acknowledge)},
+			{Name: w.s("Time to contain", "봉쇄 시간"), Value: w.durations(&f.Contain)},
+			{Name: w.s("Time to resolve", "해결 시간"), Value: w.durations(&f.Resolve)},
 		}})
 		t := paper.Table{Title: w.s("By severity", "심각도별"), Columns: []paper.Column{
 			{Title: w.s("Severity", "심각도"), Width: 40},
@@ -261,6 +262,13 @@ func (w *writer) incidents() {
 		t.Rows = append(t.Rows, paper.Row{Cells: []paper.Cell{{Text: n.Title, Below: n.Incident}, {Text: n.Recipient, Below: n.Law}, {Text: minute(n.AwareAt, w.Zone)}, {Text: minute(n.DueAt, w.Zone)}, sent}})
 	}
 	w.add(t)
+}
+
+func (w *writer) durations(d *incident.Durations) string {
+	if d.Count == 0 {
+		return "–"
+	}
+	return w.f("mean %s, nine in ten within %s", "평균 %s, 90%%는 %s 이내", w.took(d.Mean), w.took(d.P90))
 }
 
 func (w *writer) severity(s string) string {
@@ -335,7 +343,7 @@ func (w *writer) annex() {
 	}
 	w.add(paper.Facts{Items: g})
 	w.sub("How to verify", "검증 방법")
-	w.say("Ask for the evidence bundle (GET /api/v1/compliance/evidence/bundle) and run: kyra verify bundle.zip. It needs no server and no network. It checks the SHA-256 of every record and artifact, the chain and the signature of its head, and names what was altered. A hash in this report must be found in the bundle. Report made from the same state has the same report id, and byte for byte the same file.",
+	w.say("Ask for the evidence bundle (GET /api/v1/compliance/evidence/bundle) and run: kyra verify bundle.zip. It needs no server and no network. It checks the SHA-256 of every record and artifact, the chain and the signature of its head, and names what was altered. A hash in this report must be found in the bundle. A report made from the same state has the same report id, and byte for byte the same file.",
 		"증적 묶음(GET /api/v1/compliance/evidence/bundle)을 받아 kyra verify bundle.zip 을 실행합니다. 서버와 네트워크가 필요하지 않습니다. 모든 기록과 산출물의 SHA-256, 사슬, 사슬 머리의 서명을 확인하고 변경된 항목을 알려 줍니다. 이 보고서의 해시는 묶음에서 찾을 수 있어야 합니다. 같은 상태에서 만든 보고서는 보고서 번호가 같고 파일도 바이트 단위로 같습니다.")
 	if w.Language == Korean {
 		w.add(paper.Text{Muted: true, Text: "점검 이름, 측정 내용과 점검이 남긴 설명은 증적에 보관된 원문(영어) 그대로 표시합니다."})

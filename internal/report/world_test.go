@@ -188,3 +188,14 @@ func (w *world) set(m *report.Model, l report.Language) (pdf, html []byte, id st
 }
 
 func sqlite(t testing.TB) *sqldb.DB { return sqldbtest.SQLite(t) }
+
+// leave writes a file to look at, where the tests are told to keep them.
+func (w *world) leave(name string, content []byte) {
+	w.Helper()
+	if *keep == "" {
+		return
+	}
+	if err := os.WriteFile(filepath.Join(*keep, name), content, 0o600); err != nil {
+		w.Fatal(err)
+	}
+}

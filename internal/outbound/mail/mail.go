@@ -48,6 +48,13 @@ type Letter struct {
 	Text, HTML string
 	At         time.Time
 	Agent      string // the program, for User-Agent
+	Files      []File // attached
+}
+
+// A File is attached to a letter.
+type File struct {
+	Name, MediaType string // the name is one line
+	Content         []byte
 }
 
 const (
@@ -101,6 +108,10 @@ func compose(l *Letter) (*gomail.Msg, error) {
 	m.SetBodyString(gomail.TypeTextPlain, l.Text)
 	if l.HTML != "" {
 		m.AddAlternativeString(gomail.TypeTextHTML, l.HTML)
+	}
+	for i := range l.Files {
+		f := &l.Files[i]
+		m.AttachReadSeeker(line(f.Name, maxSubject), bytes.NewReader(f.Content), gomail.WithFileContentType(gomail.ContentType(f.MediaType)))
 	}
 	return m, nil
 }

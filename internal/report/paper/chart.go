@@ -62,7 +62,13 @@ func (p *printer) legend(all []Series) {
 }
 
 func (p *printer) bars(b *Bars) {
-	const height, pace, label = 4.6, 8.4, 58.0
+	height, pace, label := 4.6, 8.4, 58.0
+	if b.Absolute {
+		label = 44
+		if len(b.Items) > 14 {
+			height, pace = 3.4, 5.2
+		}
+	}
 	total := 12 + pace*float64(len(b.Items))
 	if total < bottom-marginTop {
 		p.room(min(total, 150))
@@ -83,7 +89,7 @@ func (p *printer) bars(b *Bars) {
 	for i := range b.Items {
 		it := &b.Items[i]
 		names := p.wrap(it.Label, label-4, z)
-		h := max(pace, float64(len(names))*3.8+2.4)
+		h := max(pace, float64(len(names))*3.8+1.4)
 		p.room(h)
 		y := p.y + (h-float64(len(names))*3.8)/2
 		for j, s := range names {
@@ -101,7 +107,7 @@ func (p *printer) bars(b *Bars) {
 		for k, v := range it.Values {
 			w := span * float64(v) / float64(max(whole, 1))
 			p.mark(x, top, w, height, b.Series[k].Mark)
-			if n := strconv.FormatInt(v, 10); v > 0 && w > p.width(n, strong)+3 {
+			if n := strconv.FormatInt(v, 10); v > 0 && height > 4 && w > p.width(n, strong)+3 {
 				nw := p.width(n, strong)
 				white := size{pt: 7.4, ink: ink, bold: true}
 				p.fill(colour{255, 255, 255})
@@ -110,7 +116,7 @@ func (p *printer) bars(b *Bars) {
 			}
 			x += w
 		}
-		p.right(marginSide+column, top+3.3, it.Right, z)
+		p.right(marginSide+column, p.y+h/2+1, it.Right, z)
 		p.y += h
 	}
 	p.y += 4

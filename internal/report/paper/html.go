@@ -282,7 +282,7 @@ func (p *page) bars(b *Bars) {
 	for i := range b.Items {
 		it := &b.Items[i]
 		y := top + pace*float64(i)
-		p.f(`<text x="0" y="%s" font-size="2.9">%s</text><text x="%s" y="%s" font-size="2.9" text-anchor="end">%s</text>`, n(y+4), html.EscapeString(short(it.Label, 44)), n(width), n(y+4), html.EscapeString(it.Right))
+		p.f(`<text x="0" y="%s" font-size="2.9">%s</text><text x="%s" y="%s" font-size="2.9" text-anchor="end">%s</text>`, n(y+4), html.EscapeString(shortened(it.Label, 44)), n(width), n(y+4), html.EscapeString(it.Right))
 		whole := sum(it.Values)
 		if b.Absolute {
 			whole = most
@@ -299,8 +299,8 @@ func (p *page) bars(b *Bars) {
 	p.f("</svg></figure>\n")
 }
 
-// short cuts a label that a picture has no room for; the table beside it has it whole.
-func short(s string, most int) string {
+// shortened cuts a label that a picture has no room for; the table beside it has it whole.
+func shortened(s string, most int) string {
 	if r := []rune(s); len(r) > most {
 		return string(r[:most-1]) + "…"
 	}

@@ -6,7 +6,7 @@ import "github.com/kyra-mdr/kyra/internal/report/font"
 const (
 	pitch   = 3.85 // of the lines of a row
 	padding = 1.7  // above and below them
-	gutter  = 3.0  // between columns
+	gutter  = 4.2  // between columns
 )
 
 // laid is one line of a cell.
@@ -66,8 +66,22 @@ func (p *printer) tableStart(t *Table) float64 {
 		r = &t.Rows[1]
 	}
 	_, n := p.layRow(g, r)
-	return h + min(float64(n)*pitch+2*padding, 60)
+	least := h + min(float64(n)*pitch+2*padding, 60)
+	if len(t.Rows) > short {
+		return least
+	}
+	for i := range t.Rows {
+		_, n := p.layRow(g, &t.Rows[i])
+		h += float64(n)*pitch + 2*padding
+	}
+	if h > 90 {
+		return least
+	}
+	return h // a short table is not torn
 }
+
+// short is how many rows a table has at most that stays together where it can.
+const short = 8
 
 func (p *printer) table(t *Table) {
 	p.room(p.tableStart(t))
