@@ -185,8 +185,8 @@ func TestNothingKnownPassesNothing(t *testing.T) {
 
 func TestOneThatFailsStopsNoOther(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
-		h.Config.Platform = func(context.Context) (*Platform, error) { panic("no disk") }
-		h.Config.Archived = func(uint32) (time.Time, error) { return time.Time{}, errors.New("broken") }
+		h.Platform = func(context.Context) (*Platform, error) { panic("no disk") }
+		h.Archived = func(uint32) (time.Time, error) { return time.Time{}, errors.New("broken") }
 		s, err := h.Collect(t.Context(), h.number, compliance.Selection{}, nil)
 		if err != nil {
 			t.Fatal(err)

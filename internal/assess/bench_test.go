@@ -27,13 +27,13 @@ const nodeEnv = "KYRA_TEST_ASSESS_NODE"
 // TestMain lets this binary be the storage node of the benchmark.
 func TestMain(m *testing.M) {
 	if os.Getenv(nodeEnv) == "" {
-		os.Exit(m.Run()) //nolint:forbidigo // as every TestMain
+		os.Exit(m.Run())
 	}
 	// Arguments as the supervisor adds them: --addr ADDR --dir DIR.
 	c := victorialogs.ServeConfig{Addr: os.Args[len(os.Args)-3], Dir: os.Args[len(os.Args)-1], Password: os.Getenv(victorialogs.PasswordEnv), MemoryBytes: 256 << 20, MinFreeBytes: 1 << 20}
-	if err := victorialogs.Serve(context.Background(), c); err != nil { //nolint:forbidigo // a process of its own
+	if err := victorialogs.Serve(context.Background(), c); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1) //nolint:forbidigo // a process of its own
+		os.Exit(1)
 	}
 }
 
@@ -126,8 +126,14 @@ func BenchmarkRound(b *testing.B) {
 
 // sources of the benchmark's events, with what they send.
 var mixed = []struct{ source, category, action string }{
-	{"cisco_asa", "network", "deny"}, {"nginx", "web", "request"}, {"sshd", "authentication", "login"}, {"auditd", "process", "process_start"}, {"postgresql", "database", "query"},
-	{"aws_cloudtrail", "configuration", "config_change"}, {"windows_security", "iam", "group_add"}, {"squid", "web", "proxy"},
+	{"cisco_asa", "network", "deny"},
+	{"nginx", "web", "request"},
+	{"sshd", "authentication", "login"},
+	{"auditd", "process", "process_start"},
+	{"postgresql", "database", "query"},
+	{"aws_cloudtrail", "configuration", "config_change"},
+	{"windows_security", "iam", "group_add"},
+	{"squid", "web", "proxy"},
 }
 
 // fill starts a storage node with events that are spread over a year.

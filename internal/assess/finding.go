@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash"
+	"maps"
 	"math"
 	"strconv"
 	"strings"
@@ -37,12 +38,6 @@ func missing(population, format string, args ...any) *finding {
 	return &finding{absent: true, population: population, reason: fmt.Sprintf(format, args...)}
 }
 
-// nothing is what evaluators return where the source is there and there is nothing to
-// look at.
-func nothing(population, format string, args ...any) *finding {
-	return &finding{outcome: compliance.NoData, population: population, reason: fmt.Sprintf(format, args...)}
-}
-
 // result is f as the outcome of a variant.
 func (f *finding) result(q *inquiry, v *compliance.Variant, c *compliance.Check) compliance.Result {
 	res := compliance.Result{
@@ -68,9 +63,7 @@ func (f *finding) result(q *inquiry, v *compliance.Variant, c *compliance.Check)
 		res.Threshold = c.Thresholds[string(compliance.Pass)]
 	}
 	facts := map[string]any{"parameters": v.Params}
-	for name, x := range f.facts {
-		facts[name] = x
-	}
+	maps.Copy(facts, f.facts)
 	text, err := json.Marshal(facts)
 	if err != nil { // a number that JSON does not have: the words still stand
 		text = []byte(`{}`)
@@ -134,7 +127,7 @@ func (f *finding) remedied(found, remedy string) *finding {
 	return f
 }
 
-// hours writes a duration as people do: "36 h", "12 d", "5 min", "40 s".
+// span writes a duration as people do: "36 h", "12 d", "5 min", "40 s".
 func span(d time.Duration) string {
 	switch {
 	case d.Abs() >= 72*time.Hour:

@@ -30,7 +30,6 @@ type round struct {
 	since     fact[time.Time]
 	keys      fact[[]key]
 	users     fact[[]user]
-	answers   fact[[]answered]
 	incidents fact[[]incidentRow]
 	channels  fact[deliveries]
 	reviews   fact[[]reviewDay]
@@ -182,9 +181,6 @@ type watcher struct {
 	Blind      string // why nothing that arrives can feed it, "" where something does
 	looks      []logSource
 }
-
-// healthy tells whether the rule runs and can see something.
-func (w *watcher) healthy() bool { return w.Failing == "" && w.Blind == "" }
 
 // activeRules returns the rules that are on, without those that only run on trial.
 func (q *inquiry) activeRules(ctx context.Context) ([]watcher, error) {

@@ -151,10 +151,9 @@ const collectorPopulation = "collectors that were let in and not put out, and th
 func collectorOnline(ctx context.Context, q *inquiry) (*finding, error) {
 	from := q.now.Add(-q.p.Days("periodDays"))
 	type member struct {
-		id, name, host   string
-		enrolled, last   time.Time
-		away             *time.Time
-		revoked, heardOf bool
+		id, name, host string
+		enrolled, last time.Time
+		away           *time.Time
 	}
 	members, err := rowsOf(ctx, q, func(rows *sql.Rows, m *member) error {
 		return rows.Scan(&m.id, &m.name, &m.host, sqldb.Micros(&m.enrolled), sqldb.Micros(&m.last), sqldb.MicrosOrNull(&m.away))
