@@ -196,7 +196,7 @@ func judgeSessions(have *SessionPolicy, p compliance.Params, now time.Time) *fin
 	default:
 		f.outcome = compliance.Fail
 	}
-	return f.remedied("Of three limits "+fmt.Sprint(3-len(missed))+" are met; missed: "+strings.Join(missed, ", "), "change them in the settings of sign-in")
+	return f.remedied(fmt.Sprintf("%d of 3 limits met; missed: ", 3-len(missed))+strings.Join(missed, ", "), "change them in the settings of sign-in")
 }
 
 // key is an API key that works.

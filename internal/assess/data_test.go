@@ -281,6 +281,16 @@ func TestReceiversOfAlarms(t *testing.T) {
 		if r := h.evaluate("notify-channel"); r.Outcome != compliance.Fail || r.Population.Size != 0 {
 			t.Errorf("%s %s", r.Outcome, r.Reason)
 		}
+		// A test of one proves that it works.
+		hook("tested", "", `["alert.created"]`, `{"severity":["critical"]}`, h.now.Add(-60*day))
+		if r := h.evaluate("notify-channel"); r.Outcome != compliance.Fail || r.Population.Size != 1 {
+			t.Errorf("%s %s", r.Outcome, r.Reason)
+		}
+		exec(t, h.DB, `INSERT INTO webhook_delivery (id, tenant, webhook_id, message_id, event, object, state, body, next_at, expires_at, created_at, attempted_at) VALUES ('t', $1, 'tested', '', 'webhook.test', '', 'DELIVERED', '', 0, 0, $2, $2)`, int64(h.number), h.now.Add(-time.Hour).UnixMicro())
+		if r := h.evaluate("notify-channel"); r.Outcome != compliance.Pass {
+			t.Errorf("%s %s", r.Outcome, r.Reason)
+		}
+		exec(t, h.DB, `UPDATE webhook SET enabled = FALSE WHERE id = 'tested'`)
 		hook("mail", "channel", `[]`, `{}`, h.now.Add(-2*day))
 		exec(t, h.DB, `INSERT INTO notice_route (id, tenant, name, enabled, filters, channels, created_at, created_by, updated_at) VALUES ('r', $1, 'r', TRUE, '{"severity":["critical"]}', '["mail"]', 0, 'x', 0)`, int64(h.number))
 		if r := h.evaluate("notify-channel"); r.Outcome != compliance.Pass || r.Population.Size != 1 {
@@ -377,6 +387,15 @@ func TestMaskingOfRealEvents(t *testing.T) {
 		}
 		exec(t, h.DB, `INSERT INTO masking_rule (id, tenant, name, enabled, action, patterns, fields, source, host, version, created_at, created_by, updated_at, updated_by) VALUES ('m', $1, 'm', TRUE, 'mask', '["card"]', '[]', '', '', 1, 0, '', 0, '')`, int64(h.number))
 		if r := h.evaluate("pii-masking"); r.Outcome != compliance.Partly {
+			t.Errorf("%s %s", r.Outcome, r.Reason)
+		}
+		// What came before a rule it could not take out.
+		exec(t, h.DB, `UPDATE masking_rule SET patterns = '["email"]', updated_at = $1`, h.now.Add(-30*time.Minute).UnixMicro())
+		if r := h.evaluate("pii-masking"); r.Outcome != compliance.NoData {
+			t.Errorf("%s %s", r.Outcome, r.Reason)
+		}
+		sees(t, h, "app", h.now.Add(-time.Minute), 2, "message=mail to ****@**** was sent")
+		if r := h.evaluate("pii-masking"); r.Outcome != compliance.Pass || r.Population.Size != 2 {
 			t.Errorf("%s %s", r.Outcome, r.Reason)
 		}
 	})

@@ -264,7 +264,7 @@ func judgeOnline(all []online, p compliance.Params, now time.Time) *finding {
 	}
 	f.ratio(int64(up/time.Second), int64(whole/time.Second), p)
 	f.size = list.count
-	found := fmt.Sprintf("%s, heard of during %s of the time", plural(list.count, "collector was", "collectors were"), percent(*f.value))
+	found := fmt.Sprintf("%s, heard of during %s of the time", plural(list.count, "collector is there", "collectors are there"), percent(*f.value))
 	return f.remedied(found, "look at the gaps of "+few(worst)+"; a host that is gone for good is put out with DELETE /collectors/{id}")
 }
 

@@ -235,18 +235,27 @@ type masking struct {
 }
 
 func piiMasking(ctx context.Context, q *inquiry) (*finding, error) {
-	const population = "newest events of the last 24 hours, looked through for e-mail addresses, card, resident and phone numbers"
+	const population = "newest events of the last 24 hours, since the newest change of a masking rule, looked through for e-mail addresses, card, resident and phone numbers"
 	if q.Events == nil {
 		return missing(population, "This server sees no events."), nil
 	}
 	m := masking{found: map[string]int64{}}
-	type rule struct{ patterns, fields string }
-	rules, err := rowsOf(ctx, q, func(rows *sql.Rows, r *rule) error { return rows.Scan(&r.patterns, &r.fields) }, `SELECT patterns, fields FROM masking_rule WHERE tenant = $1 AND enabled ORDER BY id`, q.tenant)
+	type rule struct {
+		patterns, fields string
+		changed          time.Time
+	}
+	rules, err := rowsOf(ctx, q, func(rows *sql.Rows, r *rule) error {
+		return rows.Scan(&r.patterns, &r.fields, sqldb.Micros(&r.changed))
+	}, `SELECT patterns, fields, updated_at FROM masking_rule WHERE tenant = $1 AND enabled ORDER BY id`, q.tenant)
 	if err != nil {
 		return nil, err
 	}
 	m.rules = len(rules)
+	from := q.now.Add(-day)
 	for _, r := range rules {
+		if r.changed.After(from) { // what came before, it could not take out
+			from = r.changed
+		}
 		var patterns, fields []string
 		if json.Unmarshal([]byte(r.patterns), &patterns) == nil && json.Unmarshal([]byte(r.fields), &fields) == nil {
 			m.masked, m.fields = append(m.masked, patterns...), m.fields+len(fields)
@@ -257,7 +266,6 @@ func piiMasking(ctx context.Context, q *inquiry) (*finding, error) {
 		return nil, err
 	}
 	sample := min(max(q.p.Int("sample"), 1), eventstore.MaxLimit)
-	from := q.now.Add(-day)
 	q.note("events: *; event time from %s to %s; the newest %d, each raw text looked through with the patterns %s", from.Format(time.RFC3339), q.now.Format(time.RFC3339), sample, strings.Join(mask.Patterns, ", "))
 	cursor := ""
 	for m.sampled < int64(sample) {
@@ -280,7 +288,7 @@ func piiMasking(ctx context.Context, q *inquiry) (*finding, error) {
 		}
 	}
 	f := judgeMasking(&m, q.p, q.now)
-	f.population = population
+	f.population, f.from = population, from
 	return f, nil
 }
 
@@ -289,7 +297,7 @@ func judgeMasking(m *masking, p compliance.Params, now time.Time) *finding {
 	f.threshold = "rules for all that is found AND leaks <= " + percent(p.Float("maxLeakRatio"))
 	f.facts = map[string]any{"enabledRules": m.rules, "maskedPatterns": m.masked, "maskedFields": m.fields, "sampled": m.sampled, "eventsWith": m.found}
 	if m.sampled == 0 {
-		return f.nothing("No event of the last 24 hours could be looked through.")
+		return f.nothing("No event of the last 24 hours came after the newest change of a masking rule.")
 	}
 	var leaks int64
 	var open []string
