@@ -82,7 +82,7 @@ func newKeyCommand() *cobra.Command {
 // asUsage marks what the command line got wrong, with the name of the flag.
 func asUsage(err error) error {
 	f, ok := errors.AsType[*fault.Error](err)
-	if !ok || f.Kind != fault.Invalid {
+	if !ok || f.Kind != fault.Invalid || f.Field == "" {
 		return err
 	}
 	return fmt.Errorf("--%s: %s: %w", f.Field, f.Message, errUsage)

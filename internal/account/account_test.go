@@ -113,7 +113,7 @@ func TestWrongSignInsLockAlikeWhetherTheAccountExists(t *testing.T) {
 		for _, email := range []string{"hana@example.com", "nobody@example.com"} {
 			for i := range 5 {
 				from := From{Address: netip.AddrFrom4([4]byte{198, 51, 100, byte(i)})}
-				if _, err := b.SignIn(ctx, Proof{Email: email, Password: "wrong wrong wrong"}, from); err != errRefused {
+				if _, err := b.SignIn(ctx, Proof{Email: email, Password: "wrong wrong wrong"}, from); !errors.Is(err, errRefused) {
 					t.Fatalf("%s, %d: %v", email, i, err)
 				}
 			}
@@ -129,7 +129,7 @@ func TestWrongSignInsLockAlikeWhetherTheAccountExists(t *testing.T) {
 			t.Errorf("after a restart: %v", err)
 		}
 		b.pass(31 * time.Second)
-		if _, err := b.SignIn(ctx, Proof{Email: "hana@example.com", Password: "wrong"}, home); err != errRefused {
+		if _, err := b.SignIn(ctx, Proof{Email: "hana@example.com", Password: "wrong"}, home); !errors.Is(err, errRefused) {
 			t.Errorf("after the wait: %v", err)
 		}
 		if _, err := b.SignIn(ctx, Proof{Email: "hana@example.com", Password: good}, home); err.(*Locked).Wait != time.Minute { //nolint:errorlint,forcetypeassert // panics where it is not
@@ -216,18 +216,18 @@ func TestSecondFactor(t *testing.T) {
 		if f, ok := errors.AsType[*fault.Error](try("")); !ok || f.Field != CodeRequired || f.Kind != fault.Unauthenticated {
 			t.Errorf("without a code: %v", f)
 		}
-		if err := try(b.code(e.Secret)); err != errRefused {
+		if err := try(b.code(e.Secret)); !errors.Is(err, errRefused) {
 			t.Errorf("the code that confirmed works again: %v", err)
 		}
 		b.pass(31 * time.Second)
 		if s := b.in("hana@example.com", b.code(e.Secret)); !s.Session.Strong {
 			t.Error("the session is not strong")
 		}
-		if err := try(b.code(e.Secret)); err != errRefused {
+		if err := try(b.code(e.Secret)); !errors.Is(err, errRefused) {
 			t.Errorf("a code works twice: %v", err)
 		}
 		b.in("hana@example.com", strings.ToLower(strings.ReplaceAll(codes[3], "-", " ")))
-		if err := try(codes[3]); err != errRefused {
+		if err := try(codes[3]); !errors.Is(err, errRefused) {
 			t.Errorf("a recovery code works twice: %v", err)
 		}
 		if sec, err := b.SecurityOf(ctx, &s.Caller); err != nil || sec.RecoveryLeft != 9 || !sec.TOTP {

@@ -47,6 +47,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/sight"
 	"github.com/kyra-mdr/kyra/internal/source"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
+	"github.com/kyra-mdr/kyra/internal/tenant"
 	"github.com/kyra-mdr/kyra/internal/webhook"
 	"github.com/kyra-mdr/kyra/internal/workbench"
 )
@@ -59,6 +60,7 @@ type Config struct {
 	DB        *sqldb.DB // for the answers kept under Idempotency-Key
 	Keys      *identity.Service
 	Accounts  *account.Service
+	Tenants   *tenant.Service
 	Alerts    *alert.Service
 	Incidents *incident.Service
 	Rules     *rule.Service
@@ -159,7 +161,7 @@ type api struct {
 // New returns the handler of everything under /api/v1/.
 func New(c Config) (http.Handler, error) {
 	for name, missing := range map[string]bool{
-		"DB": c.DB == nil, "Keys": c.Keys == nil, "Accounts": c.Accounts == nil, "Alerts": c.Alerts == nil, "Incidents": c.Incidents == nil,
+		"DB": c.DB == nil, "Keys": c.Keys == nil, "Accounts": c.Accounts == nil, "Tenants": c.Tenants == nil, "Alerts": c.Alerts == nil, "Incidents": c.Incidents == nil,
 		"Rules": c.Rules == nil, "Sources": c.Sources == nil, "Fleet": c.Fleet == nil, "Privacy": c.Privacy == nil, "Events": c.Events == nil, "Ingest": c.Ingest == nil, "Log": c.Log == nil, "Signer": c.Signer == nil,
 		"Requests":   c.Requests == nil,
 		"Indicators": c.Indicators == nil, "Feeds": c.Feeds == nil,
@@ -248,6 +250,7 @@ func (a *api) register() {
 	a.sessions()
 	a.users()
 	a.profile()
+	a.tenants()
 	a.webhooks()
 	a.playbooks()
 	a.notifications()
@@ -324,6 +327,12 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h["X-Request-Id"] = []string{id}
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	if a.Secure {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
 	log := a.log.With("request_id", id)
 	defer func() {
 		v := recover()

@@ -102,7 +102,7 @@ func newServerOn(tb testing.TB, db *sqldb.DB, change ...func(*Config)) *server {
 	s.cfg.Playbooks = newPlaybooks(tb, s)
 	s.cfg.Indicators, s.cfg.Feeds = newIntel(tb, s)
 	s.cfg.Requests = newRequests(tb, s)
-	s.cfg.Accounts = newAccounts(tb, s)
+	s.cfg.Accounts, s.cfg.Tenants = newAccounts(tb, s), s.tenantSvc
 	for _, f := range change {
 		f(&s.cfg)
 	}

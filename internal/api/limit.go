@@ -63,6 +63,17 @@ func (f *fixedWindow) take(key string, limit, cost int64, now time.Time) allowan
 	return a
 }
 
+// used tells how many requests of key were counted in the window that goes on.
+func (f *fixedWindow) used(key string, now time.Time) int64 {
+	s := &f.shards[maphash.String(f.seed, key)%limitShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current != now.Unix()/window {
+		return 0
+	}
+	return s.counts[key]
+}
+
 // The names as the reference writes them: http.Header.Set would send
 // X-Ratelimit-Limit, which is equal in HTTP but not to a reader's eye.
 const (

@@ -45,8 +45,8 @@ type (
 	updateUserIn struct {
 		ID   string `path:"id"`
 		Body struct {
-			Role   word `json:"role,omitempty" enum:"Admin,Analyst,Viewer,Auditor"`
-			Status word `json:"status,omitempty" enum:"active,disabled"`
+			Role   word `json:"role,omitzero" enum:"Admin,Analyst,Viewer,Auditor"`
+			Status word `json:"status,omitzero" enum:"active,disabled"`
 		}
 	}
 	teamItem struct {

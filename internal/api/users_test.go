@@ -7,6 +7,7 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
+	"github.com/kyra-mdr/kyra/internal/account"
 	"github.com/kyra-mdr/kyra/internal/identity"
 )
 
@@ -25,7 +26,7 @@ func TestInviteAndManagePeople(t *testing.T) {
 	s.do("", "POST", "/api/v1/session/link", `{"token":"`+token+`"}`).want(200).is("email", "jun@example.com").is("known", false).is("tenant", "A")
 	s.do("", "POST", "/api/v1/session/link", `{"token":"x"}`).problem(400, "Invalid token value", "The link is used up, wrong or too old: ask for another one")
 	s.do("", "POST", "/api/v1/session/link/follow", `{"token":"`+token+`","password":"`+password+`","name":"Jun Park"}`).want(200)
-	jun := s.signIn("jun@example.com", password)
+	jun := s.signIn("jun@example.com")
 
 	where := made.header.Get("Location")
 	got := s.do("", "GET", where, "", admin).want(200).is("status", "active").is("sessions", 1)
@@ -38,7 +39,7 @@ func TestInviteAndManagePeople(t *testing.T) {
 	s.do("", "GET", "/api/v1/users?role=analyst,viewer&search=jun", "", admin).want(200).is("totalElements", 1)
 	s.do("", "PATCH", where, `{"role":"Auditor"}`, admin).want(200).is("role", "Auditor")
 	s.do("", "GET", "/api/v1/session", "", jun).want(401)
-	jun = s.signIn("jun@example.com", password)
+	jun = s.signIn("jun@example.com")
 	s.do("", "GET", "/api/v1/audit-logs", "", jun).want(200)
 	s.do("", "GET", "/api/v1/alerts", "", jun).want(403)
 	s.do("", "GET", "/api/v1/export/audit-logs", "", jun).want(200)
@@ -75,7 +76,7 @@ func TestSecondFactorAtTheDoor(t *testing.T) {
 	s.do("", "PATCH", "/api/v1/session/user", `{"theme":"pink"}`, me).want(400)
 	s.do("", "PUT", "/api/v1/settings/sign-in", `{"secondFactorRequired":true,"idleMinutes":60,"longestHours":12}`, me).want(200)
 	s.person(s.a, identity.Viewer)
-	viewer := s.signIn("viewer@a.example", password)
+	viewer := s.signIn("viewer@a.example")
 	s.do("", "GET", "/api/v1/session", "", viewer).want(200).is("secondFactorMissing", true).is("rights", []string{"own:read", "own:write"})
 	s.do("", "GET", "/api/v1/alerts", "", viewer).problem(403, "Forbidden", "This tenant asks for a second factor: set one up first")
 }
@@ -89,5 +90,55 @@ func TestLockedOutSaysHowLong(t *testing.T) {
 	a := s.do("", "POST", "/api/v1/session", `{"email":"nobody@a.example","password":"x"}`).want(429)
 	if a.header.Get("Retry-After") != "30" {
 		t.Errorf("Retry-After %q", a.header.Get("Retry-After"))
+	}
+}
+
+func TestSeveralTenants(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	admin := s.person(s.a, identity.Admin)
+	s.record(s.now(), bruteForce(s.a, "198.51.100.1"), bruteForce(s.b, "198.51.100.2"))
+	low := bruteForce(s.b, "198.51.100.3")
+	low.Severity = "low"
+	s.record(s.now(), low)
+
+	s.do("", "GET", "/api/v1/provider/alerts", "", admin).want(200).is("totalElements", 1).is("content.0.tenant.name", "A")
+	made := s.do("", "POST", "/api/v1/tenants", `{"name":"C","plan":"mdr"}`, admin).want(201).is("limits.requestsPerMinute", 300)
+	s.do("", "GET", "/api/v1/tenants", "", admin).want(200).is("totalElements", 3).is("content.2.name", "C")
+	s.do(s.rw, "GET", "/api/v1/tenants", "").want(403)
+	s.do("", "PATCH", made.header.Get("Location"), `{"plan":"PRO"}`, admin).want(200).is("limits.eventsPerSecond", 2000)
+	s.do("", "PUT", "/api/v1/session/tenant", `{"tenantId":"`+s.b.ID+`"}`, admin).want(404)
+
+	analyst := s.person(s.b, identity.Analyst)
+	s.do("", "GET", "/api/v1/tenants", "", analyst).want(403)
+	s.do("", "PATCH", "/api/v1/tenant", `{"name":"B2"}`, analyst).want(403)
+	if _, err := s.cfg.Accounts.Add(t.Context(), "test", s.b.Number, account.Draft{Email: "admin@a.example", Role: identity.Viewer}); err != nil {
+		t.Fatal(err)
+	}
+	s.do("", "GET", "/api/v1/provider/alerts", "", admin).want(200).is("totalElements", 3).is("content.0.severity", "high").is("content.2.severity", "low").is("content.2.tenant.role", "Viewer")
+	s.do("", "GET", "/api/v1/provider/alerts?severity=low&size=1", "", admin).want(200).is("totalElements", 1)
+	s.do("", "PUT", "/api/v1/session/tenant", `{"tenantId":"`+s.b.ID+`"}`, admin).want(200).is("tenant.name", "B").is("role", "Viewer")
+	s.do("", "GET", "/api/v1/alerts", "", admin).want(200).is("totalElements", 2)
+	s.do("", "GET", "/api/v1/tenants", "", admin).want(403)
+	s.do("", "POST", "/api/v1/users", `{"email":"x@example.com","name":"X","role":"Viewer"}`, admin).want(403)
+	s.do("", "GET", "/api/v1/tenant", "", admin).want(200).is("name", "B").is("usage.people", 2)
+
+	owner := s.signIn("admin@a.example")
+	s.do("", "PATCH", "/api/v1/tenant", `{"retentionDays":30}`, owner).want(200).is("retentionDays", 30)
+	s.do("", "PATCH", "/api/v1/tenant", `{"name":"c"}`, owner).want(409)
+	s.do("", "GET", "/api/v1/tenant", "", owner).want(200).is("retentionDays", 30)
+}
+
+// What a browser needs to be told stands in every answer.
+func TestAnswersAreNotKeptOrGuessed(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	me := s.person(s.a, identity.Viewer)
+	for _, path := range []string{"/api/v1/session", "/api/v1/alerts", "/api/v1/users", "/api/v1/nothing", "/api/v1/docs"} {
+		h := s.do("", "GET", path, "", me).header
+		if h.Get("X-Content-Type-Options") != "nosniff" || !strings.Contains(h.Get("Cache-Control"), "no-") || !strings.Contains(h.Get("Content-Security-Policy"), "default-src 'none'") ||
+			!strings.Contains(h.Get("Content-Security-Policy"), "frame-ancestors 'none'") || h.Get("Referrer-Policy") != "no-referrer" || h.Get("Cross-Origin-Resource-Policy") != "same-origin" {
+			t.Errorf("%s: %v", path, h)
+		}
 	}
 }

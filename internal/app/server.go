@@ -210,7 +210,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	s.equipAssessment()
 	s.equipReports()
 	handler, err := api.New(api.Config{
-		Accounts: s.accounts, Secure: s.secure(), Origins: s.origins(), URL: s.URL,
+		Accounts: s.accounts, Tenants: tenants, Secure: s.secure(), Origins: s.origins(), URL: s.URL,
 		Notices: s.telling.notices, Connectors: s.telling.connectors,
 		DB: s.db, Keys: keys, Alerts: s.detection.alerts, Incidents: s.detection.incidents, Rules: s.detection.rules, Sources: s.sources, Fleet: s.fleet, CollectorAddress: s.collectorAddress, Privacy: s.privacy, Events: s.store,
 		Sight: s.detection.sights, Workbench: s.detection.workbench, Quarantine: s.integrity.quarantine, Canary: s.detection.canary, ServerTenant: first.Number, Jobs: s.detection.jobs, LogSources: s.logs, Webhooks: s.telling.hooks, Notifier: s.telling.notifier, Ingest: s.ingestHTTP, Log: s.log, Now: now, Version: Version(),
