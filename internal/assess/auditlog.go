@@ -70,13 +70,13 @@ type reviewDay struct {
 	First   time.Time
 }
 
-// reviewed returns who worked on alerts and incidents, by day, over the last year at most.
+// reviewed returns who worked on alerts and incidents, by day, over the last hundred days.
 func (q *inquiry) reviewed(ctx context.Context) ([]reviewDay, error) {
 	return q.reviews.get(ctx, q, func(ctx context.Context, q *inquiry) ([]reviewDay, error) {
 		return rowsOf(ctx, q, func(rows *sql.Rows, d *reviewDay) error {
 			return rows.Scan(&d.Day, &d.Actor, &d.Actions, sqldb.Micros(&d.First))
 		}, `SELECT at / 86400000000, actor, count(*), min(at) FROM audit_entry WHERE tenant = $1 AND at >= $2 AND action IN ('alert.update', 'incident.create', 'incident.update', 'incident.comment', 'incident.task', 'incident.evidence', 'search.review')
-			AND actor <> 'system' AND actor NOT LIKE 'playbook:%' GROUP BY 1, 2 ORDER BY 1 DESC, 2`, q.tenant, q.now.Add(-60*day))
+			AND actor <> 'system' AND actor NOT LIKE 'playbook:%' GROUP BY 1, 2 ORDER BY 1 DESC, 2`, q.tenant, q.now.Add(-100*day))
 	})
 }
 
