@@ -480,6 +480,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/compliance/{framework}/assessment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get how a framework stands in full
+         * @description The coverage with everything beside it: domains, evidence, what is ready to attest, the official score of CMMC, how long logs are kept.
+         */
+        get: operations["getAssessment"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/{framework}/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List why statuses of controls changed */
+        get: operations["listComplianceChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/compliance/{framework}/controls": {
         parameters: {
             query?: never;
@@ -489,7 +526,7 @@ export interface paths {
         };
         /**
          * Get controls with status
-         * @description Compliance frameworks, controls, evidence and reports are not part of this version.
+         * @description In the framework's own order.
          */
         get: operations["listControls"];
         put?: never;
@@ -498,6 +535,27 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/{framework}/controls/{control}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a control with how it was judged */
+        get: operations["getControl"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Name a control's owner, due date, justification or notes
+         * @description How it stands is not changed so: attest it, or record an exception.
+         */
+        patch: operations["updateControl"];
         trace?: never;
     };
     "/api/v1/compliance/{framework}/coverage": {
@@ -509,9 +567,29 @@ export interface paths {
         };
         /**
          * Get framework coverage
-         * @description Compliance frameworks, controls, evidence and reports are not part of this version.
+         * @description The four counts add up to totalControls; what is not applicable has left it. GET /compliance/{framework}/assessment tells more.
          */
         get: operations["getCoverage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/{framework}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a framework's scores by day
+         * @description By default of the last 90 days. Each day carries the settings that it was judged by.
+         */
+        get: operations["getComplianceHistory"];
         put?: never;
         post?: never;
         delete?: never;
@@ -529,9 +607,262 @@ export interface paths {
         };
         /**
          * Export PDF report
-         * @description Compliance frameworks, controls, evidence and reports are not part of this version.
+         * @description How the controls stand within the monitored scope, with gaps first, every control, evidence with hashes, exceptions, attestations, incidents and a sign-off page. It is no certificate. The ETag is the hash of the state: the same state gives the same bytes.
          */
         get: operations["getReport"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/{framework}/statement-of-applicability": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the statement of applicability
+         * @description Every control, whether it applies and why. An exclusion is an approved attestation as notApplicable; why a control was chosen is its justification: PATCH /compliance/{framework}/controls/{control}.
+         */
+        get: operations["getStatementOfApplicability"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/attestations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List attestations
+         * @description The newest first.
+         */
+        get: operations["listAttestations"];
+        put?: never;
+        /**
+         * Attest how a control stands
+         * @description It counts at once, unless the settings ask for reviews or the control is said not to be applicable: then another person must approve it. It never lifts a control whose checks fail, and it replaces an earlier one of the same control.
+         */
+        post: operations["attest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/attestations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get an attestation */
+        get: operations["getAttestation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/attestations/{id}/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve or reject an attestation
+         * @description Who attested cannot review: 403.
+         */
+        post: operations["reviewAttestation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/attestations/{id}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Withdraw an attestation */
+        post: operations["withdrawAttestation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/checks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List checks with their results */
+        get: operations["listChecks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/checks/{check}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a check with its history and the controls that rely on it */
+        get: operations["getCheck"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/crosswalk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List which controls of each framework rely on a check
+         * @description One result serves every control that names its check. The check that most controls rely on comes first.
+         */
+        get: operations["getCrosswalk"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/evidence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List evidence
+         * @description What checks found, failing results too, and what people handed in. Evidence is never changed or removed.
+         */
+        get: operations["listEvidence"];
+        put?: never;
+        /**
+         * Hand in evidence
+         * @description The body is the file, raw with its Content-Type or as the file of a form; up to 32 MiB. Its content must be what it is said to be. Attestations may name it. Allowed: PDF, PNG, JPEG, WebP, GIF, text, CSV, Markdown, JSON, Word, Excel, PowerPoint, ZIP, mail.
+         */
+        post: operations["uploadEvidence"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/evidence/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get evidence */
+        get: operations["getEvidence"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/evidence/{id}/artifact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download the file of evidence
+         * @description A file that is not what was kept ends the connection before its last byte.
+         */
+        get: operations["getEvidenceArtifact"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/evidence/{id}/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Verify one item of evidence
+         * @description Its hash, its file, and its place in the chain up to the entry of the audit log that names it.
+         */
+        get: operations["verifyEvidenceItem"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/evidence/bundle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download evidence with its proof
+         * @description A zip with the records, their files, the chain up to the signed head of the audit log, the signed table of contents and a note for people. `kyra verify FILE` checks it without a server. The same evidence gives the same bytes. At most 50,000 records. The audit log notes the export.
+         */
+        get: operations["exportEvidenceBundle"];
         put?: never;
         post?: never;
         delete?: never;
@@ -551,9 +882,87 @@ export interface paths {
         put?: never;
         /**
          * Auto-collect evidence
-         * @description Compliance frameworks, controls, evidence and reports are not part of this version.
+         * @description Evaluates the checks that were chosen, all without a body, once for all frameworks. The answer is a job: GET /jobs/{id} tells its progress and what was found.
          */
         post: operations["collectEvidence"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/evidence/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Verify all evidence
+         * @description Computes every hash again, follows the chain and looks at every file.
+         */
+        get: operations["verifyEvidence"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/exceptions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List exceptions
+         * @description The newest first.
+         */
+        get: operations["listComplianceExceptions"];
+        put?: never;
+        /**
+         * Accept for a time that a check does not pass
+         * @description What it covers counts neither as passed nor as failed: the control is partial, or what a person attests of it. It is shown with the control and in every report.
+         */
+        post: operations["createComplianceException"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/exceptions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get an exception */
+        get: operations["getComplianceException"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/exceptions/{id}/end": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End an exception before its time */
+        post: operations["endComplianceException"];
         delete?: never;
         options?: never;
         head?: never;
@@ -569,7 +978,7 @@ export interface paths {
         };
         /**
          * List frameworks
-         * @description Compliance frameworks, controls, evidence and reports are not part of this version.
+         * @description A bare array of all frameworks in their documented order, each with its score.
          */
         get: operations["listFrameworks"];
         put?: never;
@@ -578,6 +987,47 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/gains": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what one fix would improve
+         * @description For every check that does not pass: the controls that would stand better if it did, over all frameworks, the greatest gain first.
+         */
+        get: operations["listGains"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compliance/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get how compliance is judged */
+        get: operations["getComplianceSettings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change how compliance is judged
+         * @description Every control is judged anew at once. Days that have passed keep the settings that they were judged by.
+         */
+        patch: operations["updateComplianceSettings"];
         trace?: never;
     };
     "/api/v1/connectors": {
@@ -1065,7 +1515,7 @@ export interface paths {
         };
         /**
          * Export data as CSV/JSON
-         * @description resource is one of alerts, assets, audit-logs, connectors, detection-rules, dsr, identities, incidents, notifications, playbooks, risk-intelligence, subdomains, threat-intel-iocs. Each has the filters of its list: see its own path.
+         * @description resource is one of alerts, assets, audit-logs, compliance-controls, connectors, detection-rules, dsr, identities, incidents, notifications, playbooks, risk-intelligence, subdomains, threat-intel-iocs. Each has the filters of its list: see its own path.
          */
         get: operations["export"];
         put?: never;
@@ -1157,9 +1607,13 @@ export interface paths {
         };
         /**
          * Export compliance controls
-         * @description Compliance frameworks, controls, evidence and reports are not part of this version.
+         * @description Everything that GET /compliance/{framework}/controls lists, by the same filters, newest first, from one snapshot. CSV has a header row, RFC 4180 quotes and lines that end in CR LF; a text that a spreadsheet would take for a formula has an apostrophe before it. JSON is one array; with Accept: application/x-ndjson it is one object a line.
+         *
+         *     With Prefer: respond-async the answer is a job, whose file GET /exports/{id}/file hands out for seven days.
+         *
+         *     Columns: id, title, domain, status, mode, owner, evidence, checks, lastAssessedAt, framework, domainTitle, statusCode, statusReason, statusSince, core, category, stale, readyToAttest, dueAt, attestation, exceptions.
          */
-        get: operations["exportComplianceControls"];
+        get: operations["export-compliance-controls"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1660,6 +2114,91 @@ export interface paths {
         get: operations["relatedIncidents"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{id}/reportable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List by when somebody has to be told of an incident */
+        get: operations["getReportable"];
+        put?: never;
+        /**
+         * Mark an incident as reportable
+         * @description Starts the clock of each law that it falls under; that it does, you decide. Clocks that run stay as they are. When one has run out and it is not recorded that somebody was told, incident.noticeOverdue is told.
+         */
+        post: operations["markReportable"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{id}/reportable/{clock}/notice": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Look at a draft notice
+         * @description Of the case as it now is, as Markdown and as facts. What only people know is left open.
+         */
+        get: operations["getNoticeDraft"];
+        put?: never;
+        /**
+         * Make a draft notice
+         * @description As GET, and records that there is a draft.
+         */
+        post: operations["makeNoticeDraft"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{id}/reportable/{clock}/notified": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Record that somebody was told of an incident
+         * @description KYRA itself tells no authority.
+         */
+        post: operations["noteNotified"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{id}/reportable/{clock}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Record that nobody has to be told after all
+         * @description The clock is kept, with who and why.
+         */
+        post: operations["withdrawReportable"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2651,6 +3190,133 @@ export interface paths {
          * @description With the parsers and settings of now. What is understood goes through queue and detection again with its original arrival, as one event however often this is asked for; alerts that come of it are real. The answer is a job; its result counts by parser and by reason.
          */
         post: operations["rerunQuarantine"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/report-runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what was made
+         * @description The newest first, for 400 days.
+         */
+        get: operations["listReportRuns"];
+        put?: never;
+        /**
+         * Make a report once
+         * @description Without keeping its settings. The answer is a job, whose subject is the id of the run.
+         */
+        post: operations["runReportOnce"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/report-runs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get what was made */
+        get: operations["getReportRun"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/report-runs/{id}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download a report
+         * @description One that is not made yet is 409.
+         */
+        get: operations["getReportFile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List reports
+         * @description Those that are made on schedule or when somebody asks, by name.
+         */
+        get: operations["listReports"];
+        put?: never;
+        /**
+         * Create a report
+         * @description It is enabled at once unless you say otherwise. A name that is taken is 409.
+         */
+        post: operations["createReport"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reports/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a report */
+        get: operations["getReportSchedule"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a report
+         * @description What it made stays for download until it is 400 days old.
+         */
+        delete: operations["deleteReport"];
+        options?: never;
+        head?: never;
+        /** Change a report */
+        patch: operations["updateReport"];
+        trace?: never;
+    };
+    "/api/v1/reports/{id}/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a report now
+         * @description The answer is a job, whose subject is the id of the run; GET /jobs/{id} tells its progress, DELETE /jobs/{id} cancels it.
+         */
+        post: operations["runReport"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4419,6 +5085,111 @@ export interface components {
             /** @description Do a step whose outcome is unknown again; with approve only. */
             repeat?: boolean;
         };
+        ApplicabilityItem: {
+            applicable: boolean;
+            /** @description Of an exclusion. */
+            approvedBy: string | null;
+            /** @example A.8.15 */
+            control: string;
+            domain: string;
+            evidence: string[];
+            /** @enum {string} */
+            implemented: "yes" | "partly" | "no" | "unknown";
+            /** @description Of the exclusion, or why the control was chosen. */
+            justification: string;
+            justified: boolean;
+            owner: string | null;
+            status: string;
+            title: string;
+        } & {
+            [key: string]: unknown;
+        };
+        ApplicabilityOutBody: {
+            /** Format: int64 */
+            applicable: number;
+            /** Format: date-time */
+            at: string;
+            controls: components["schemas"]["ApplicabilityItem"][];
+            edition: string;
+            /** Format: int64 */
+            excluded: number;
+            framework: string;
+            name: string;
+            /** Format: int64 */
+            withoutJustification: number;
+        } & {
+            [key: string]: unknown;
+        };
+        AskedCheck: {
+            /**
+             * @description What a missing source means here.
+             * @enum {string}
+             */
+            absence: "noData" | "fail";
+            /** Format: date-time */
+            effectiveAt: string | null;
+            id: string;
+            measures: string;
+            /** @description The query itself. */
+            method: string;
+            params: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            periodFrom: string | null;
+            /** Format: date-time */
+            periodTo: string | null;
+            population?: components["schemas"]["CheckPopulation"];
+            resources: string[];
+        } & {
+            [key: string]: unknown;
+        };
+        AssessmentBody: {
+            /**
+             * Format: double
+             * @description The score over assessed controls only; never the headline.
+             */
+            assessedScore: number;
+            /** @description That are assessed; empty: all. */
+            categories: string[];
+            /** @description The newest ten. */
+            changes: components["schemas"]["ComplianceChange"][];
+            domains: components["schemas"]["DomainCoverage"][];
+            edition: string;
+            /**
+             * Format: double
+             * @description Per cent of the controls that have a live result.
+             */
+            evidenceCoverage: number;
+            /** Format: date-time */
+            lastEvaluatedAt: string | null;
+            /** @description What these numbers say and do not say. */
+            limits: string;
+            /** @description Where the framework asks for a time that logs are kept: how far it is reached. */
+            logRetention?: components["schemas"]["LogRetention"];
+            /** @description TISAX: levels that people attested; absent while there are none. */
+            maturity?: components["schemas"]["MaturityBody"];
+            name: string;
+            /** Format: int64 */
+            notApplicable: number;
+            /** @description CMMC: the score of the DoD method. */
+            officialScore?: components["schemas"]["OfficialScore"];
+            /** Format: double */
+            partialWeight: number;
+            /** @enum {string} */
+            profile: "core" | "full";
+            /** Format: int64 */
+            readyToAttest: number;
+            /**
+             * Format: int64
+             * @description Controls that rely on evidence that became too old.
+             */
+            stale: number;
+            strict: boolean;
+            version: string;
+        } & {
+            [key: string]: unknown;
+        };
         AssetDetail: {
             /** @description The newest first, up to 16. */
             addresses: string[];
@@ -4539,6 +5310,83 @@ export interface components {
             lastSeen: string;
         } & {
             [key: string]: unknown;
+        };
+        AttestationItem: {
+            /** Format: date-time */
+            at: string;
+            by: string;
+            control: string;
+            edition: string;
+            evidence: string[];
+            /** Format: date-time */
+            expiresAt: string;
+            framework: string;
+            /** Format: uuid */
+            id: string;
+            /**
+             * Format: int64
+             * @description 0 to 5, for TISAX.
+             */
+            maturity: number | null;
+            /** @description Of the reviewer, or of who withdrew. */
+            note: string;
+            /** Format: date-time */
+            reviewedAt: string | null;
+            reviewer: string | null;
+            /**
+             * @description Only what is approved and has not expired counts.
+             * @enum {string}
+             */
+            state: "pending" | "approved" | "rejected" | "withdrawn" | "replaced";
+            statement: string;
+            /**
+             * @description As claimed. What checks find worse counts more.
+             * @enum {string}
+             */
+            status: "compliant" | "partial" | "nonCompliant" | "notApplicable";
+            /** Format: int64 */
+            version: number;
+        } & {
+            [key: string]: unknown;
+        };
+        AttestationRef: {
+            /** Format: date-time */
+            at: string;
+            by: string;
+            expired: boolean;
+            /** Format: date-time */
+            expiresAt: string;
+            /** Format: uuid */
+            id: string;
+            statement: string;
+            status: string;
+        } & {
+            [key: string]: unknown;
+        };
+        AttestInBody: {
+            /** @example 2.5.2 */
+            control: string;
+            /** @description Ids of evidence, up to 50. */
+            evidence?: string[];
+            /**
+             * Format: date-time
+             * @description By default after the months that the settings say, 12 at first.
+             */
+            expiresAt?: string;
+            /**
+             * @description Id or name.
+             * @example ISMSP
+             */
+            framework: string;
+            /**
+             * Format: int64
+             * @description 0 to 5, for TISAX.
+             */
+            maturity?: number;
+            /** @description What it rests on; of notApplicable the justification. 1 to 10,000 characters. */
+            statement: string;
+            /** @enum {string} */
+            status: "compliant" | "partial" | "nonCompliant" | "notApplicable";
         };
         AuditItem: {
             /** @description What, as noun and verb: alert.update. */
@@ -4792,9 +5640,175 @@ export interface components {
             name: string;
             status: string;
         };
+        CheckDay: {
+            /** Format: date */
+            day: string;
+            /** @enum {string} */
+            last: "pass" | "partial" | "fail" | "noData";
+            /** Format: int64 */
+            runs: number;
+            /** Format: double */
+            value: number | null;
+            variant: string;
+            /** @enum {string} */
+            worst: "pass" | "partial" | "fail" | "noData";
+        } & {
+            [key: string]: unknown;
+        };
+        CheckDetail: {
+            /**
+             * @description What a missing source means unless a control says otherwise.
+             * @enum {string}
+             */
+            absence: "noData" | "fail";
+            /**
+             * @description A result is stale after twice that.
+             * @enum {string}
+             */
+            cadence: "hourly" | "daily" | "weekly";
+            /**
+             * Format: int64
+             * @description Of all frameworks that rely on it.
+             */
+            controls: number;
+            crosswalk: components["schemas"]["CrosswalkFramework"][];
+            /** Format: date-time */
+            evaluatedAt: string | null;
+            /** @description What its artifact shows. */
+            evidence: string;
+            /**
+             * Format: int64
+             * @description That rely on it.
+             */
+            frameworks: number;
+            group: string;
+            /** @description By variant and day, UTC, the newest first. */
+            history: components["schemas"]["CheckDay"][];
+            /** @example log-retention */
+            id: string;
+            measures: string;
+            params: {
+                [key: string]: unknown;
+            };
+            /**
+             * @description The worst of its variants; noData only where none has data.
+             * @enum {string}
+             */
+            result: "pass" | "partial" | "fail" | "noData";
+            sources: string[];
+            thresholds: {
+                [key: string]: string;
+            };
+            /** @enum {string} */
+            tier: "core" | "extended";
+            title: string;
+            /** @description The check with what controls ask of it; each is evaluated once. */
+            variants: components["schemas"]["CheckVariant"][];
+            /** Format: int64 */
+            version: number;
+        } & {
+            [key: string]: unknown;
+        };
+        CheckItem: {
+            /**
+             * @description What a missing source means unless a control says otherwise.
+             * @enum {string}
+             */
+            absence: "noData" | "fail";
+            /**
+             * @description A result is stale after twice that.
+             * @enum {string}
+             */
+            cadence: "hourly" | "daily" | "weekly";
+            /**
+             * Format: int64
+             * @description Of all frameworks that rely on it.
+             */
+            controls: number;
+            /** Format: date-time */
+            evaluatedAt: string | null;
+            /** @description What its artifact shows. */
+            evidence: string;
+            /**
+             * Format: int64
+             * @description That rely on it.
+             */
+            frameworks: number;
+            group: string;
+            /** @example log-retention */
+            id: string;
+            measures: string;
+            params: {
+                [key: string]: unknown;
+            };
+            /**
+             * @description The worst of its variants; noData only where none has data.
+             * @enum {string}
+             */
+            result: "pass" | "partial" | "fail" | "noData";
+            sources: string[];
+            thresholds: {
+                [key: string]: string;
+            };
+            /** @enum {string} */
+            tier: "core" | "extended";
+            title: string;
+            /** @description The check with what controls ask of it; each is evaluated once. */
+            variants: components["schemas"]["CheckVariant"][];
+            /** Format: int64 */
+            version: number;
+        } & {
+            [key: string]: unknown;
+        };
+        CheckPopulation: {
+            definition: string;
+            /** Format: int64 */
+            sampleSize: number;
+            /** Format: int64 */
+            size: number;
+        } & {
+            [key: string]: unknown;
+        };
+        CheckVariant: {
+            /** Format: date-time */
+            evaluatedAt: string | null;
+            evidenceId: string | null;
+            /** @example log-retention?piiMinDays=730 */
+            key: string;
+            /** @description Parameters that differ from the check's. */
+            own: {
+                [key: string]: unknown;
+            };
+            reason: string;
+            /** @enum {string} */
+            result: "pass" | "partial" | "fail" | "noData";
+            stale: boolean;
+            threshold: string;
+            unit: string;
+            /** Format: double */
+            value: number | null;
+        } & {
+            [key: string]: unknown;
+        };
+        ClocksOutBody: {
+            /** @description The first to be due first. */
+            clocks: components["schemas"]["NoticeClock"][];
+            /** @description Somebody has to be told, or was. */
+            reportable: boolean;
+        } & {
+            [key: string]: unknown;
+        };
         CodeInBody: {
             /** @example 123456 */
             code: string;
+        };
+        CollectInBody: {
+            /** @description Ids of checks. */
+            checks?: string[];
+            /** @description Ids of controls of those frameworks. */
+            controls?: string[];
+            /** @description Absent or empty: all. */
+            frameworks?: string[];
         };
         CollectorCertificate: {
             /** Format: date-time */
@@ -4998,6 +6012,245 @@ export interface components {
         CommentRequestInBody: {
             content: string;
         };
+        ComplianceChange: {
+            /** Format: date-time */
+            at: string;
+            /**
+             * @description What brought it about.
+             * @example backup-mon: pass → fail
+             */
+            cause: string;
+            code: string;
+            control: string;
+            edition: string;
+            framework: string;
+            from: string;
+            /** Format: uuid */
+            id: string;
+            /** @description How it stands since. */
+            reason: string;
+            to: string;
+        } & {
+            [key: string]: unknown;
+        };
+        ComplianceDay: {
+            /** Format: double */
+            assessedScore: number;
+            /** Format: int64 */
+            compliant: number;
+            /**
+             * Format: date
+             * @description UTC; how it stood when it was last judged on that day.
+             * @example 2026-04-24
+             */
+            day: string;
+            /** @description Of the catalogue that it was judged by. */
+            edition: string;
+            /** Format: double */
+            evidenceCoverage: number;
+            /** Format: int64 */
+            nonCompliant: number;
+            /** Format: int64 */
+            notApplicable: number;
+            /** Format: int64 */
+            notAssessed: number;
+            /** Format: int64 */
+            officialScore: number | null;
+            /** Format: int64 */
+            partial: number;
+            /** Format: double */
+            partialWeight: number;
+            /** Format: double */
+            score: number;
+            strict: boolean;
+            /** Format: int64 */
+            totalControls: number;
+        } & {
+            [key: string]: unknown;
+        };
+        ComplianceEvidence: {
+            /** @description Its file, absent where there is none; GET /compliance/evidence/{id}/artifact. */
+            artifact?: components["schemas"]["ComplianceEvidenceArtifact"];
+            /**
+             * Format: int64
+             * @description Number of the entry of the audit log that names it.
+             */
+            auditSeq: number;
+            /** @example mfa-all */
+            checkId: string | null;
+            /** Format: int64 */
+            checkVersion: number | null;
+            /**
+             * Format: date-time
+             * @description When it was gathered or handed in.
+             */
+            collectedAt: string;
+            collector: components["schemas"]["ComplianceEvidenceCollector"];
+            /** @description SHA-256 of the record as canonical JSON (RFC 8785), hexadecimal. */
+            contentHash: string;
+            /**
+             * Format: date-time
+             * @description The time for which it holds; from and to look at it.
+             */
+            effectiveAt: string;
+            /** @description The controls that it serves, of every framework. */
+            frameworkRefs: components["schemas"]["ComplianceEvidenceControl"][];
+            handedInBy: string | null;
+            /** @description SHA-256 of prevHash and contentHash, 32 bytes each. */
+            hash: string;
+            /** Format: uuid */
+            id: string;
+            /** @enum {string} */
+            kind: "automatic" | "manual";
+            /** @description The query itself, with its parameters. */
+            method: string | null;
+            note: string;
+            /** Format: date-time */
+            periodFrom: string;
+            /** Format: date-time */
+            periodTo: string;
+            /** @description Absent of what a person handed in. */
+            population?: components["schemas"]["ComplianceEvidencePopulation"];
+            /** @description hash of the record before; empty for the first. */
+            prevHash: string;
+            /** @description What was found, and unless it passes what to do. */
+            reason: string | null;
+            /** @description Where secrets were taken out before hashing. */
+            redactions: string[];
+            /** @description What it was asked of. */
+            resources: string[];
+            /** @enum {string|null} */
+            result: "pass" | "partial" | "fail" | "noData" | null;
+            /**
+             * Format: int64
+             * @description Place in your chain, from 1, without gaps.
+             */
+            seq: number;
+            /** @description It counts no more: too old, or superseded. */
+            stale: boolean;
+            supersededBy: string | null;
+            supersedes: string | null;
+            threshold: string | null;
+            /** @description Of the check, or as a person called it. */
+            title: string;
+            unit: string | null;
+            /**
+             * Format: date-time
+             * @description null: for ever.
+             */
+            validUntil: string | null;
+            /** Format: double */
+            value: number | null;
+            /** @description The check with the parameters that controls ask for beside its own. */
+            variant: string | null;
+        } & {
+            [key: string]: unknown;
+        };
+        ComplianceEvidenceArtifact: {
+            /** Format: int64 */
+            bytes: number;
+            mediaType: string;
+            name: string | null;
+            sha256: string;
+        } & {
+            [key: string]: unknown;
+        };
+        ComplianceEvidenceCollector: {
+            host: string;
+            service: string;
+            version: string;
+        } & {
+            [key: string]: unknown;
+        };
+        ComplianceEvidenceControl: {
+            /** @example 2.9.4 */
+            control: string;
+            /** @example ISMSP */
+            framework: string;
+        } & {
+            [key: string]: unknown;
+        };
+        ComplianceEvidencePopulation: {
+            definition: string;
+            /** Format: int64 */
+            sampleSize: number;
+            /** Format: int64 */
+            size: number;
+        } & {
+            [key: string]: unknown;
+        };
+        ComplianceExceptionItem: {
+            active: boolean;
+            /** Format: date-time */
+            at: string;
+            by: string;
+            /** @description Empty: all of the control's. */
+            checks: string[];
+            compensation: string;
+            control: string;
+            edition: string;
+            /**
+             * Format: date-time
+             * @description By a person, before its time.
+             */
+            endedAt: string | null;
+            endedBy: string | null;
+            endNote: string;
+            /** Format: date-time */
+            endsAt: string;
+            framework: string;
+            /** Format: uuid */
+            id: string;
+            owner: string;
+            reason: string;
+            /** Format: int64 */
+            version: number;
+        } & {
+            [key: string]: unknown;
+        };
+        ComplianceExceptionRef: {
+            /** @description Empty: all of the control's. */
+            checks: string[];
+            compensation: string;
+            /** Format: date-time */
+            endsAt: string;
+            /** Format: uuid */
+            id: string;
+            owner: string;
+            reason: string;
+        } & {
+            [key: string]: unknown;
+        };
+        ComplianceSettingsBody: {
+            /**
+             * Format: int64
+             * @description After which an attestation expires.
+             */
+            attestationMonths: number;
+            /** @description What differs by framework. */
+            frameworks: {
+                [key: string]: components["schemas"]["FrameworkSettings"];
+            };
+            /**
+             * Format: double
+             * @description Of a partial control in the score, 0 to 1.
+             */
+            partialWeight: number;
+            /** @description Every attestation needs another person's approval. */
+            reviewRequired: boolean;
+            /** @description Controls of which telemetry shows only part need a person. */
+            strict: boolean;
+            /**
+             * Format: date-time
+             * @description null: nothing was ever changed.
+             */
+            updatedAt: string | null;
+            updatedBy: string | null;
+            /** Format: int64 */
+            version: number;
+        } & {
+            [key: string]: unknown;
+        };
         ConflictingRule: {
             file: string;
             id: string;
@@ -5063,6 +6316,179 @@ export interface components {
             secrets: string[];
             /** Format: date-time */
             updatedAt: string;
+        } & {
+            [key: string]: unknown;
+        };
+        ControlCheck: {
+            /** Format: date-time */
+            evaluatedAt: string | null;
+            evidenceId: string | null;
+            /** @description An exception accepts that it does not pass. */
+            excepted: boolean;
+            /** @example log-retention */
+            id: string;
+            /** @description What was found and what to do. */
+            reason: string;
+            /**
+             * @description That counts: noData where it is stale.
+             * @enum {string}
+             */
+            result: "pass" | "partial" | "fail" | "noData";
+            stale: boolean;
+            threshold: string;
+            title: string;
+            unit: string;
+            /** Format: double */
+            value: number | null;
+            /**
+             * @description The check with what this control asks of it.
+             * @example log-retention?piiMinDays=730
+             */
+            variant: string;
+        } & {
+            [key: string]: unknown;
+        };
+        ControlDetail: {
+            /** @description What the control asks of each check, and how it was found out. */
+            asked: components["schemas"]["AskedCheck"][];
+            /** @description The approved one, also when it has expired; absent for none. */
+            attestation?: components["schemas"]["AttestationRef"];
+            /** @description The newest 20. */
+            attestations: components["schemas"]["AttestationItem"][];
+            /** @description A part of the framework that an assessment may leave out. */
+            category: string | null;
+            /** @description The newest 20 of its status, with what brought them about. */
+            changes: components["schemas"]["ComplianceChange"][];
+            checks: components["schemas"]["ControlCheck"][];
+            core: boolean;
+            /**
+             * @description Id of its domain.
+             * @example 2.9
+             */
+            domain: string;
+            domainTitle: string;
+            /** Format: date-time */
+            dueAt: string | null;
+            /** @description Ids: GET /compliance/evidence/{id}. */
+            evidence: string[];
+            /** @description That hold now. */
+            exceptions: components["schemas"]["ComplianceExceptionRef"][];
+            /** @example ISMSP */
+            framework: string;
+            /**
+             * @description As the framework writes it.
+             * @example 2.9.4
+             */
+            id: string;
+            /** @description Why it was chosen, for the statement of applicability. */
+            justification: string;
+            /**
+             * Format: date-time
+             * @description Time of the newest result or attestation that counts.
+             */
+            lastAssessedAt: string | null;
+            /**
+             * @description auto: checks alone set the status; assist: a person must attest before it is compliant; manual: a person attests.
+             * @enum {string}
+             */
+            mode: "auto" | "assist" | "manual";
+            notes: string;
+            owner: string | null;
+            /** @description That waits for a reviewer. */
+            pendingAttestation?: components["schemas"]["AttestationItem"];
+            /** @description Every check passes; only a person's word is missing. */
+            readyToAttest: boolean;
+            /** @description Controls of other frameworks that rely on one of its checks. */
+            sameEvidence: {
+                [key: string]: string[] | null;
+            };
+            /** @description It relies on evidence that became too old. */
+            stale: boolean;
+            /** @enum {string} */
+            status: "compliant" | "partial" | "nonCompliant" | "notAssessed" | "notApplicable";
+            /**
+             * @description Why, for machines.
+             * @example someFail
+             */
+            statusCode: string;
+            /** @description Why, for people. */
+            statusReason: string;
+            /** Format: date-time */
+            statusSince: string | null;
+            /**
+             * @description Its mode in a strict assessment.
+             * @enum {string}
+             */
+            strictMode: "auto" | "assist" | "manual";
+            title: string;
+            titleEn: string;
+            titleKo: string | null;
+            /** Format: date-time */
+            updatedAt: string | null;
+            updatedBy: string | null;
+            /** Format: int64 */
+            version: number;
+            /**
+             * Format: int64
+             * @description CMMC: what is taken off the official score while it is not met.
+             */
+            weight: number | null;
+        } & {
+            [key: string]: unknown;
+        };
+        ControlItem: {
+            /** @description The approved one, also when it has expired; absent for none. */
+            attestation?: components["schemas"]["AttestationRef"];
+            /** @description A part of the framework that an assessment may leave out. */
+            category: string | null;
+            checks: components["schemas"]["ControlCheck"][];
+            core: boolean;
+            /**
+             * @description Id of its domain.
+             * @example 2.9
+             */
+            domain: string;
+            domainTitle: string;
+            /** Format: date-time */
+            dueAt: string | null;
+            /** @description Ids: GET /compliance/evidence/{id}. */
+            evidence: string[];
+            /** @description That hold now. */
+            exceptions: components["schemas"]["ComplianceExceptionRef"][];
+            /** @example ISMSP */
+            framework: string;
+            /**
+             * @description As the framework writes it.
+             * @example 2.9.4
+             */
+            id: string;
+            /**
+             * Format: date-time
+             * @description Time of the newest result or attestation that counts.
+             */
+            lastAssessedAt: string | null;
+            /**
+             * @description auto: checks alone set the status; assist: a person must attest before it is compliant; manual: a person attests.
+             * @enum {string}
+             */
+            mode: "auto" | "assist" | "manual";
+            owner: string | null;
+            /** @description Every check passes; only a person's word is missing. */
+            readyToAttest: boolean;
+            /** @description It relies on evidence that became too old. */
+            stale: boolean;
+            /** @enum {string} */
+            status: "compliant" | "partial" | "nonCompliant" | "notAssessed" | "notApplicable";
+            /**
+             * @description Why, for machines.
+             * @example someFail
+             */
+            statusCode: string;
+            /** @description Why, for people. */
+            statusReason: string;
+            /** Format: date-time */
+            statusSince: string | null;
+            title: string;
         } & {
             [key: string]: unknown;
         };
@@ -5322,6 +6748,33 @@ export interface components {
              */
             url: string;
         };
+        CrosswalkControl: {
+            id: string;
+            status: string;
+            title: string;
+        } & {
+            [key: string]: unknown;
+        };
+        CrosswalkFramework: {
+            controls: components["schemas"]["CrosswalkControl"][];
+            /** @example PCIDSS */
+            framework: string;
+            name: string;
+        } & {
+            [key: string]: unknown;
+        };
+        CrosswalkItem: {
+            check: string;
+            /** Format: int64 */
+            controls: number;
+            frameworks: components["schemas"]["CrosswalkFramework"][];
+            group: string;
+            /** @enum {string} */
+            result: "pass" | "partial" | "fail" | "noData";
+            title: string;
+        } & {
+            [key: string]: unknown;
+        };
         DayCount: {
             /** Format: int64 */
             alerts: number;
@@ -5440,6 +6893,24 @@ export interface components {
             /** @description Up to 10,000 characters. */
             notes?: string;
         };
+        DomainCoverage: {
+            /** Format: int64 */
+            compliant: number;
+            id: string;
+            /** Format: int64 */
+            nonCompliant: number;
+            /** Format: int64 */
+            notAssessed: number;
+            /** Format: int64 */
+            partial: number;
+            /** Format: double */
+            score: number;
+            title: string;
+            /** Format: int64 */
+            totalControls: number;
+        } & {
+            [key: string]: unknown;
+        };
         DomainItem: {
             activeChecks: boolean;
             alertOnNew: boolean;
@@ -5554,6 +7025,28 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        EvidenceCheckOutBody: {
+            /** Format: date-time */
+            checkedAt: string;
+            /** @description What is not as it was kept; at most 100. */
+            flaws: components["schemas"]["EvidenceFlaw"][];
+            intact: boolean;
+            /**
+             * Format: int64
+             * @description That were looked at.
+             */
+            records: number;
+        } & {
+            [key: string]: unknown;
+        };
+        EvidenceFlaw: {
+            id: string | null;
+            /** Format: int64 */
+            seq: number;
+            what: string;
+        } & {
+            [key: string]: unknown;
+        };
         EvidenceItem: {
             /** Format: date-time */
             addedAt: string;
@@ -5573,6 +7066,27 @@ export interface components {
             size: number;
         } & {
             [key: string]: unknown;
+        };
+        ExceptInBody: {
+            /** @description Of the control; absent or empty: all of them. */
+            checks?: string[];
+            /** @description What is done instead. */
+            compensation: string;
+            /** @example 8.3 */
+            control: string;
+            /**
+             * Format: date-time
+             * @description Within a year.
+             */
+            endsAt: string;
+            /**
+             * @description Id or name.
+             * @example PCIDSS
+             */
+            framework: string;
+            /** @description Who answers for it. */
+            owner: string;
+            reason: string;
         };
         ExceptionEntity: {
             /**
@@ -6039,6 +7553,152 @@ export interface components {
             /** @description Or a rule of the catalogue, with its exceptions. */
             ruleId?: string;
         };
+        FrameworkCoverage: {
+            /**
+             * Format: int64
+             * @example 24
+             */
+            compliant: number;
+            /** @example ISMSP */
+            framework: string;
+            /**
+             * Format: int64
+             * @example 0
+             */
+            nonCompliant: number;
+            /**
+             * Format: int64
+             * @example 7
+             */
+            notAssessed: number;
+            /**
+             * Format: int64
+             * @example 0
+             */
+            partial: number;
+            /**
+             * Format: double
+             * @description 100 × (compliant + weight × partial) ÷ totalControls; the weight is 0.5 unless the settings say otherwise.
+             * @example 77.42
+             */
+            score: number;
+            /**
+             * Format: int64
+             * @example 31
+             */
+            totalControls: number;
+        };
+        FrameworkGain: {
+            better: string[];
+            /**
+             * Format: int64
+             * @description More compliant controls.
+             */
+            compliant: number;
+            framework: string;
+            name: string;
+            ready: string[];
+            /**
+             * Format: double
+             * @description By how much the score would change. It falls where a partial control would then wait for a person.
+             */
+            score: number;
+        } & {
+            [key: string]: unknown;
+        };
+        FrameworkItem: {
+            authority: string;
+            /** Format: int64 */
+            compliant: number;
+            /** @example 2023-10 */
+            edition: string;
+            /** @description That are loaded; PATCH /compliance/settings chooses one. */
+            editions: string[];
+            /**
+             * Format: double
+             * @description Per cent of the controls that have a live result.
+             */
+            evidenceCoverage: number;
+            /** @example ISMSP */
+            id: string;
+            /** Format: date-time */
+            lastEvaluatedAt: string | null;
+            /** @example ISMS-P */
+            name: string;
+            nameKo: string | null;
+            /** Format: int64 */
+            nonCompliant: number;
+            /** Format: int64 */
+            notApplicable: number;
+            /** Format: int64 */
+            notAssessed: number;
+            /** Format: int64 */
+            partial: number;
+            /** @enum {string} */
+            profile: "core" | "full";
+            /**
+             * Format: int64
+             * @description Controls of which every check passes and only a person's word is missing.
+             */
+            readyToAttest: number;
+            /**
+             * Format: double
+             * @example 77.42
+             */
+            score: number;
+            /**
+             * Format: int64
+             * @description In the profile, without what is not applicable.
+             * @example 31
+             */
+            totalControls: number;
+            version: string;
+        } & {
+            [key: string]: unknown;
+        };
+        FrameworkSettings: {
+            /**
+             * Format: int64
+             * @description 0: as in general.
+             */
+            attestationMonths?: number;
+            /** @description That are assessed; absent or empty: all that do not stand apart. SOC 2: security, availability, confidentiality, processingIntegrity, privacy. */
+            categories?: string[];
+            /** @description Of the catalogue. */
+            edition?: string;
+            /**
+             * @description That is shown unless another is asked for.
+             * @enum {string}
+             */
+            profile?: "core" | "full";
+        };
+        GainItem: {
+            check: string;
+            /**
+             * Format: int64
+             * @description Whose status would be better, over all frameworks.
+             */
+            controls: number;
+            frameworks: components["schemas"]["FrameworkGain"][];
+            group: string;
+            /**
+             * Format: int64
+             * @description That would wait for nothing but a person's word.
+             */
+            ready: number;
+            /** @description What was found and what to do. */
+            reason: string;
+            /** @enum {string} */
+            result: "partial" | "fail" | "noData";
+            /**
+             * @description Controls that would be better or ready to attest, by framework.
+             * @example +3 ISMS-P, +2 PCI DSS
+             */
+            summary: string;
+            title: string;
+        } & {
+            [key: string]: unknown;
+        };
         GoneRule: {
             /** @description Changed here: an import never removes it. */
             edited: boolean;
@@ -6096,6 +7756,14 @@ export interface components {
             from?: string;
             note?: string;
             to?: string;
+        } & {
+            [key: string]: unknown;
+        };
+        HistoryOutBody: {
+            /** @description The newest first, up to 2,000. */
+            days: components["schemas"]["ComplianceDay"][];
+            framework: string;
+            profile: string;
         } & {
             [key: string]: unknown;
         };
@@ -6920,6 +8588,53 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        LogRetention: {
+            /**
+             * Format: int64
+             * @description Everything that is kept can be searched.
+             */
+            configuredDays: number;
+            /** @example 10.5 */
+            control: string;
+            /** @description What is configured suffices. */
+            enough: boolean;
+            /** Format: int64 */
+            heldDays: number;
+            /**
+             * Format: int64
+             * @description Until the required days are held.
+             */
+            missingDays: number;
+            /**
+             * Format: date-time
+             * @description Arrival of the oldest record that is kept.
+             */
+            oldestRecord: string | null;
+            /**
+             * Format: int64
+             * @description That records of systems with personal data are to be kept; 0: no longer than others.
+             * @example 730
+             */
+            personalDataDays: number;
+            /**
+             * Format: date
+             * @description When they will be, if nothing is removed early; null where the configured days do not suffice or nothing is kept.
+             */
+            reachedOn: string | null;
+            /**
+             * Format: int64
+             * @example 365
+             */
+            requiredDays: number;
+            /**
+             * Format: int64
+             * @description That must be at hand.
+             * @example 90
+             */
+            searchableDays: number;
+        } & {
+            [key: string]: unknown;
+        };
         LogSourceDetail: {
             /** Format: int64 */
             events: number;
@@ -7191,6 +8906,23 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        MaturityBody: {
+            /**
+             * Format: double
+             * @description Over what was rated, levels cut at the target.
+             */
+            average: number;
+            /** @description Controls below the target. */
+            below: string[];
+            /** Format: int64 */
+            rated: number;
+            /** Format: int64 */
+            target: number;
+            /** Format: int64 */
+            total: number;
+        } & {
+            [key: string]: unknown;
+        };
         Mention: {
             /** Format: date-time */
             at: string;
@@ -7356,6 +9088,106 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        NoteInBody: {
+            /** @description Up to 10,000 characters. */
+            note?: string;
+        };
+        NoticeClock: {
+            /** Format: date-time */
+            awareAt: string;
+            /**
+             * Format: date-time
+             * @description When a draft notice was made first.
+             */
+            draftedAt: string | null;
+            /** Format: date-time */
+            dueAt: string;
+            /** Format: int64 */
+            hours: number;
+            /** Format: uuid */
+            id: string;
+            /** @example GDPR */
+            law: string;
+            /** Format: date-time */
+            markedAt: string;
+            markedBy: string;
+            name: string;
+            /** Format: date-time */
+            notifiedAt: string | null;
+            notifiedBy: string | null;
+            notifiedTo: string | null;
+            personalData: boolean;
+            /** @description Why it was withdrawn. */
+            reason: string | null;
+            /** @description Who is to be told. */
+            recipient: string;
+            /**
+             * Format: date-time
+             * @description When it was written down that they were told.
+             */
+            recordedAt: string | null;
+            /** @description What the recipient calls it. */
+            reference: string | null;
+            /**
+             * Format: int64
+             * @description Until dueAt, below 0 when that has passed; null when nobody has to be told any more.
+             */
+            remainingSeconds: number | null;
+            /** @enum {string} */
+            state: "running" | "overdue" | "notified" | "notifiedLate" | "withdrawn";
+            /** Format: date-time */
+            withdrawnAt: string | null;
+            withdrawnBy: string | null;
+        } & {
+            [key: string]: unknown;
+        };
+        NoticeFacts: {
+            /** @description What the alerts name, by type of entity; at most 20 of each. */
+            affected: {
+                [key: string]: string[] | null;
+            };
+            /** Format: int64 */
+            alerts: number;
+            /** Format: date-time */
+            awareAt: string;
+            /** Format: date-time */
+            closedAt: string | null;
+            /** Format: date-time */
+            containedAt: string | null;
+            /** Format: date-time */
+            detectedAt: string;
+            done: string[];
+            /**
+             * Format: int64
+             * @description Of evidence.
+             */
+            files: number;
+            /**
+             * Format: date-time
+             * @description First sign in the logs.
+             */
+            firstSeenAt: string | null;
+            incidentId: string;
+            /** @description How many there are beyond those. */
+            more: {
+                [key: string]: number;
+            };
+            severity: string;
+            status: string;
+            techniques: string[];
+            title: string;
+        } & {
+            [key: string]: unknown;
+        };
+        NoticeOutBody: {
+            clock: components["schemas"]["NoticeClock"];
+            facts: components["schemas"]["NoticeFacts"];
+            /** @enum {string} */
+            language: "en" | "ko";
+            markdown: string;
+        } & {
+            [key: string]: unknown;
+        };
         NotificationItem: {
             /** Format: date-time */
             createdAt: string;
@@ -7373,6 +9205,46 @@ export interface components {
             severity: "critical" | "high" | "medium" | "low" | "info";
             source: string | null;
             title: string;
+        } & {
+            [key: string]: unknown;
+        };
+        NotifiedInBody: {
+            /**
+             * Format: date-time
+             * @description Now when left out.
+             */
+            at?: string;
+            /** @description You when left out. */
+            by?: string;
+            reference?: string;
+            /** @description The clock's recipient when left out. */
+            to?: string;
+        };
+        OfficialScore: {
+            /** @description The score reaches what a conditional status needs; open items must be closed within 180 days. */
+            conditional: boolean;
+            /** Format: int64 */
+            highest: number;
+            /** Format: int64 */
+            level1Met: number;
+            /** Format: int64 */
+            level1Requirements: number;
+            /** Format: int64 */
+            lowest: number;
+            /** Format: int64 */
+            met: number;
+            /** Format: int64 */
+            neededForConditional: number;
+            /** Format: int64 */
+            notMet: number;
+            /**
+             * Format: int64
+             * @description Highest less the weight of each requirement that is not met; partial is not met.
+             * @example 88
+             */
+            score: number;
+            /** @description 3.12.4 is met; without it there is no assessment. */
+            systemSecurityPlan: boolean;
         } & {
             [key: string]: unknown;
         };
@@ -7404,6 +9276,17 @@ export interface components {
             sessions: components["schemas"]["OpenSession"][];
         } & {
             [key: string]: unknown;
+        };
+        OtherLaw: {
+            /**
+             * Format: int64
+             * @description 1 to 2,160.
+             */
+            hours: number;
+            /** @description 1 to 200 characters. */
+            name: string;
+            personalData?: boolean;
+            recipient?: string;
         };
         OwnItem: {
             address: string;
@@ -7500,6 +9383,29 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        PageAttestationItem: {
+            /** @description The items of this page. */
+            content: components["schemas"]["AttestationItem"][];
+            /**
+             * Format: int64
+             * @description This page, from 0.
+             */
+            number: number;
+            /**
+             * Format: int64
+             * @description Items per page as asked for.
+             */
+            size: number;
+            /**
+             * Format: int64
+             * @description Items on all pages.
+             */
+            totalElements: number;
+            /** Format: int64 */
+            totalPages: number;
+        } & {
+            [key: string]: unknown;
+        };
         PageAuditItem: {
             /** @description The items of this page. */
             content: components["schemas"]["AuditItem"][];
@@ -7526,6 +9432,29 @@ export interface components {
         PageChannelItem: {
             /** @description The items of this page. */
             content: components["schemas"]["ChannelItem"][];
+            /**
+             * Format: int64
+             * @description This page, from 0.
+             */
+            number: number;
+            /**
+             * Format: int64
+             * @description Items per page as asked for.
+             */
+            size: number;
+            /**
+             * Format: int64
+             * @description Items on all pages.
+             */
+            totalElements: number;
+            /** Format: int64 */
+            totalPages: number;
+        } & {
+            [key: string]: unknown;
+        };
+        PageCheckItem: {
+            /** @description The items of this page. */
+            content: components["schemas"]["CheckItem"][];
             /**
              * Format: int64
              * @description This page, from 0.
@@ -7592,9 +9521,124 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        PageComplianceChange: {
+            /** @description The items of this page. */
+            content: components["schemas"]["ComplianceChange"][];
+            /**
+             * Format: int64
+             * @description This page, from 0.
+             */
+            number: number;
+            /**
+             * Format: int64
+             * @description Items per page as asked for.
+             */
+            size: number;
+            /**
+             * Format: int64
+             * @description Items on all pages.
+             */
+            totalElements: number;
+            /** Format: int64 */
+            totalPages: number;
+        } & {
+            [key: string]: unknown;
+        };
+        PageComplianceEvidence: {
+            /** @description The items of this page. */
+            content: components["schemas"]["ComplianceEvidence"][];
+            /**
+             * Format: int64
+             * @description This page, from 0.
+             */
+            number: number;
+            /**
+             * Format: int64
+             * @description Items per page as asked for.
+             */
+            size: number;
+            /**
+             * Format: int64
+             * @description Items on all pages.
+             */
+            totalElements: number;
+            /** Format: int64 */
+            totalPages: number;
+        } & {
+            [key: string]: unknown;
+        };
+        PageComplianceExceptionItem: {
+            /** @description The items of this page. */
+            content: components["schemas"]["ComplianceExceptionItem"][];
+            /**
+             * Format: int64
+             * @description This page, from 0.
+             */
+            number: number;
+            /**
+             * Format: int64
+             * @description Items per page as asked for.
+             */
+            size: number;
+            /**
+             * Format: int64
+             * @description Items on all pages.
+             */
+            totalElements: number;
+            /** Format: int64 */
+            totalPages: number;
+        } & {
+            [key: string]: unknown;
+        };
         PageConnectorItem: {
             /** @description The items of this page. */
             content: components["schemas"]["ConnectorItem"][];
+            /**
+             * Format: int64
+             * @description This page, from 0.
+             */
+            number: number;
+            /**
+             * Format: int64
+             * @description Items per page as asked for.
+             */
+            size: number;
+            /**
+             * Format: int64
+             * @description Items on all pages.
+             */
+            totalElements: number;
+            /** Format: int64 */
+            totalPages: number;
+        } & {
+            [key: string]: unknown;
+        };
+        PageControlItem: {
+            /** @description The items of this page. */
+            content: components["schemas"]["ControlItem"][];
+            /**
+             * Format: int64
+             * @description This page, from 0.
+             */
+            number: number;
+            /**
+             * Format: int64
+             * @description Items per page as asked for.
+             */
+            size: number;
+            /**
+             * Format: int64
+             * @description Items on all pages.
+             */
+            totalElements: number;
+            /** Format: int64 */
+            totalPages: number;
+        } & {
+            [key: string]: unknown;
+        };
+        PageCrosswalkItem: {
+            /** @description The items of this page. */
+            content: components["schemas"]["CrosswalkItem"][];
             /**
              * Format: int64
              * @description This page, from 0.
@@ -7687,6 +9731,29 @@ export interface components {
         PageFeedItem: {
             /** @description The items of this page. */
             content: components["schemas"]["FeedItem"][];
+            /**
+             * Format: int64
+             * @description This page, from 0.
+             */
+            number: number;
+            /**
+             * Format: int64
+             * @description Items per page as asked for.
+             */
+            size: number;
+            /**
+             * Format: int64
+             * @description Items on all pages.
+             */
+            totalElements: number;
+            /** Format: int64 */
+            totalPages: number;
+        } & {
+            [key: string]: unknown;
+        };
+        PageGainItem: {
+            /** @description The items of this page. */
+            content: components["schemas"]["GainItem"][];
             /**
              * Format: int64
              * @description This page, from 0.
@@ -8032,6 +10099,52 @@ export interface components {
         PageQuarantineItem: {
             /** @description The items of this page. */
             content: components["schemas"]["QuarantineItem"][];
+            /**
+             * Format: int64
+             * @description This page, from 0.
+             */
+            number: number;
+            /**
+             * Format: int64
+             * @description Items per page as asked for.
+             */
+            size: number;
+            /**
+             * Format: int64
+             * @description Items on all pages.
+             */
+            totalElements: number;
+            /** Format: int64 */
+            totalPages: number;
+        } & {
+            [key: string]: unknown;
+        };
+        PageReportItem: {
+            /** @description The items of this page. */
+            content: components["schemas"]["ReportItem"][];
+            /**
+             * Format: int64
+             * @description This page, from 0.
+             */
+            number: number;
+            /**
+             * Format: int64
+             * @description Items per page as asked for.
+             */
+            size: number;
+            /**
+             * Format: int64
+             * @description Items on all pages.
+             */
+            totalElements: number;
+            /** Format: int64 */
+            totalPages: number;
+        } & {
+            [key: string]: unknown;
+        };
+        PageReportRun: {
+            /** @description The items of this page. */
+            content: components["schemas"]["ReportRun"][];
             /**
              * Format: int64
              * @description This page, from 0.
@@ -8412,6 +10525,24 @@ export interface components {
             to?: string[];
             url?: string;
         };
+        PatchComplianceSettingsInBody: {
+            /**
+             * Format: int64
+             * @description 1 to 60.
+             */
+            attestationMonths?: number;
+            /** @description By id; those left out stay as they are, an empty object takes the framework's own back. */
+            frameworks?: {
+                [key: string]: components["schemas"]["FrameworkSettings"];
+            };
+            /**
+             * Format: double
+             * @description 0 to 1, up to two decimals.
+             */
+            partialWeight?: number;
+            reviewRequired?: boolean;
+            strict?: boolean;
+        };
         PatchConnectorInBody: {
             /** @description All of it anew; secrets that are left out stay, null takes one out. Where the target changes, they are given anew. */
             config?: {
@@ -8419,6 +10550,19 @@ export interface components {
             };
             enabled?: boolean;
             name?: string;
+        };
+        PatchControlInBody: {
+            /**
+             * Format: date-time
+             * @description By when it is to be settled; null: no date.
+             */
+            dueAt?: string | null;
+            /** @description Why it was chosen, up to 10,000 characters. */
+            justification?: string;
+            /** @description Up to 10,000 characters. */
+            notes?: string;
+            /** @description Who answers for it, up to 200 characters. */
+            owner?: string;
         };
         PatchExceptionInBody: {
             /**
@@ -9197,6 +11341,166 @@ export interface components {
              */
             to?: string;
         };
+        ReportableInBody: {
+            /**
+             * Format: date-time
+             * @description When somebody became aware of it; when the incident was made when left out.
+             */
+            awareAt?: string;
+            /** @description KISA (24 h), PIPA (72 h), GDPR (72 h), DFARS (72 h), CCPA (720 h). */
+            laws?: string[];
+            /** @description Laws and contracts that KYRA does not know. */
+            other?: components["schemas"]["OtherLaw"][];
+        };
+        ReportBody: {
+            /** @description Hour and minute; 07:00 at first. */
+            at?: string;
+            /** @description Empty: nobody gets it by mail. */
+            channelId?: string;
+            /**
+             * Format: int64
+             * @description 1 to 28.
+             */
+            dayOfMonth?: number;
+            enabled?: boolean;
+            /**
+             * @description onDemand at first.
+             * @enum {string}
+             */
+            every?: "onDemand" | "daily" | "weekly" | "monthly";
+            /** @description pdf, csv; pdf at first. */
+            formats?: string[];
+            /** @description Of compliance: required. */
+            framework?: string;
+            /** @enum {string} */
+            kind?: "executive" | "incident" | "compliance" | "threatLandscape";
+            /** @enum {string} */
+            language?: "en" | "ko";
+            /** @description 1 to 100 characters. */
+            name?: string;
+            /** @enum {string} */
+            profile?: "core" | "full";
+            /** @description IANA name; the person's own at first, UTC for keys. */
+            timeZone?: string;
+            /**
+             * Format: int64
+             * @description 1 Monday to 7 Sunday.
+             */
+            weekday?: number;
+        };
+        ReportFile: {
+            /** Format: int64 */
+            bytes: number;
+            /** @enum {string} */
+            format: "pdf" | "csv";
+            mediaType: string;
+            name: string;
+            sha256: string;
+        } & {
+            [key: string]: unknown;
+        };
+        ReportItem: {
+            /**
+             * @description In timeZone.
+             * @example 07:00
+             */
+            at: string;
+            /**
+             * Format: uuid
+             * @description Notification channel of kind email that gets it; null: it is kept for download only.
+             */
+            channelId: string | null;
+            /** Format: date-time */
+            createdAt: string;
+            createdBy: string;
+            /**
+             * Format: int64
+             * @description Of monthly ones: 1 to 28.
+             */
+            dayOfMonth: number;
+            enabled: boolean;
+            /**
+             * @description daily tells of the day before, weekly of the seven days before, monthly of the calendar month before.
+             * @enum {string}
+             */
+            every: "onDemand" | "daily" | "weekly" | "monthly";
+            /** @description pdf, csv. */
+            formats: string[];
+            /** @description Of compliance. */
+            framework: string | null;
+            /** Format: uuid */
+            id: string;
+            /** @enum {string} */
+            kind: "executive" | "incident" | "compliance" | "threatLandscape";
+            /** @enum {string} */
+            language: "en" | "ko";
+            name: string;
+            /**
+             * Format: date-time
+             * @description When it is made next; null: when somebody asks.
+             */
+            nextAt: string | null;
+            /**
+             * @description Of compliance; null: as the settings say.
+             * @enum {string|null}
+             */
+            profile: "core" | "full" | null;
+            /** @example Asia/Seoul */
+            timeZone: string;
+            /** Format: date-time */
+            updatedAt: string;
+            /** Format: int64 */
+            version: number;
+            /**
+             * Format: int64
+             * @description Of weekly ones: 1 Monday to 7 Sunday.
+             */
+            weekday: number;
+        } & {
+            [key: string]: unknown;
+        };
+        ReportRun: {
+            /** Format: date-time */
+            createdAt: string;
+            createdBy: string;
+            /**
+             * @description null: nobody is to get it, or not yet.
+             * @enum {string|null}
+             */
+            delivery: "sent" | "failed" | null;
+            deliveryError: string;
+            /**
+             * Format: date-time
+             * @description null: somebody asked.
+             */
+            dueAt: string | null;
+            /** Format: date-time */
+            endedAt: string | null;
+            files: components["schemas"]["ReportFile"][];
+            /** Format: date-time */
+            from: string;
+            /** Format: uuid */
+            id: string;
+            /** @description DELETE /jobs/{id} cancels it. */
+            jobId: string | null;
+            /** @enum {string} */
+            kind: "executive" | "incident" | "compliance" | "threatLandscape";
+            name: string;
+            progress: components["schemas"]["JobProgress"];
+            /** @description Why it failed. */
+            reason: string;
+            /**
+             * Format: uuid
+             * @description null: it was asked for once.
+             */
+            reportId: string | null;
+            /** @enum {string} */
+            state: "QUEUED" | "RUNNING" | "DONE" | "FAILED" | "CANCELLED";
+            /** Format: date-time */
+            to: string;
+        } & {
+            [key: string]: unknown;
+        };
         RequestDetail: {
             /**
              * Format: date
@@ -9403,6 +11707,11 @@ export interface components {
             sources?: string[];
             tags?: string[];
             types?: string[];
+        };
+        ReviewInBody: {
+            approve: boolean;
+            /** @description Required when it is rejected. */
+            note?: string;
         };
         RiskDay: {
             /**
@@ -10005,6 +12314,16 @@ export interface components {
             readNanoseconds: number;
         } & {
             [key: string]: unknown;
+        };
+        RunOnceInBody: Record<string, never>;
+        RunReportBody: {
+            /**
+             * Format: date-time
+             * @description By default the period that would be due now.
+             */
+            from?: string;
+            /** Format: date-time */
+            to?: string;
         };
         SealItem: {
             /** Format: date-time */
@@ -11146,6 +13465,9 @@ export interface components {
             weight: number;
         } & {
             [key: string]: unknown;
+        };
+        WithdrawInBody: {
+            reason: string;
         };
         WithPasswordInBody: {
             /** @description The caller's own, to be sure it is them. */
@@ -12688,55 +15010,1031 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
-    listControls: {
+    getAssessment: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
+                lang?: "en" | "ko";
+                /** @description core: what telemetry can speak about; full: every control. By default as the settings say, which is core at first. */
+                profile?: "core" | "full";
+            };
             header?: never;
-            path?: never;
+            path: {
+                /** @description ISMSP, ISO27001, SOC2, PCIDSS, TISAX, CMMC, GDPR, CCPA, NISTCSF, in any case and spelling (isms-p, iso-27001); with another edition: TISAX@6.0. */
+                framework: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            501: components["responses"]["501"];
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssessmentBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    listComplianceChanges: {
+        parameters: {
+            query?: {
+                /** @description Only of this control. */
+                control?: string;
+                /** @description Only from then on. */
+                from?: string;
+                /** @description Page number, from 0. */
+                page?: number;
+                /** @description Items per page. */
+                size?: number;
+                /** @description Only before then. */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                /** @description ISMSP, ISO27001, SOC2, PCIDSS, TISAX, CMMC, GDPR, CCPA, NISTCSF, in any case and spelling (isms-p, iso-27001); with another edition: TISAX@6.0. */
+                framework: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageComplianceChange"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    listControls: {
+        parameters: {
+            query?: {
+                /** @description Filter by category. Several by comma or by repetition. */
+                category?: string[];
+                /** @description Only controls that rely on one of these checks. Several by comma or by repetition. */
+                check?: string[];
+                /** @description Filter by domain. Several by comma or by repetition. */
+                domain?: string[];
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
+                lang?: "en" | "ko";
+                /** @description Filter by mode. Several by comma or by repetition. */
+                mode?: ("auto" | "assist" | "manual")[];
+                /** @description Page number, from 0. */
+                page?: number;
+                /** @description core: what telemetry can speak about; full: every control. By default as the settings say, which is core at first. */
+                profile?: "core" | "full";
+                /** @description Only those that wait for nothing but a person's word, or that do not. */
+                ready?: "true" | "false";
+                /** @description Part of the id or a title, whatever the case. */
+                search?: string;
+                /** @description Items per page. */
+                size?: number;
+                /** @description Only those that rely on evidence that became too old, or that do not. */
+                stale?: "true" | "false";
+                /** @description Filter by status. Several by comma or by repetition. */
+                status?: ("compliant" | "partial" | "nonCompliant" | "notAssessed" | "notApplicable")[];
+            };
+            header?: never;
+            path: {
+                /** @description ISMSP, ISO27001, SOC2, PCIDSS, TISAX, CMMC, GDPR, CCPA, NISTCSF, in any case and spelling (isms-p, iso-27001); with another edition: TISAX@6.0. */
+                framework: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageControlItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    getControl: {
+        parameters: {
+            query?: {
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
+                lang?: "en" | "ko";
+            };
+            header?: {
+                /** @description An ETag: 304 when the object is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description As the framework writes it. */
+                control: string;
+                framework: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ControlDetail"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    updateControl: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 412 when the object has changed since. */
+                "If-Match"?: string;
+            };
+            path: {
+                control: string;
+                framework: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PatchControlInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ControlDetail"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            412: components["responses"]["412"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
         };
     };
     getCoverage: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description core: what telemetry can speak about; full: every control. By default as the settings say, which is core at first. */
+                profile?: "core" | "full";
+            };
             header?: never;
-            path?: never;
+            path: {
+                /** @description ISMSP, ISO27001, SOC2, PCIDSS, TISAX, CMMC, GDPR, CCPA, NISTCSF, in any case and spelling (isms-p, iso-27001); with another edition: TISAX@6.0. */
+                framework: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            501: components["responses"]["501"];
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FrameworkCoverage"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    getComplianceHistory: {
+        parameters: {
+            query?: {
+                /** @description Only from then on. */
+                from?: string;
+                /** @description core: what telemetry can speak about; full: every control. By default as the settings say, which is core at first. */
+                profile?: "core" | "full";
+                /** @description Only before then. */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                /** @description ISMSP, ISO27001, SOC2, PCIDSS, TISAX, CMMC, GDPR, CCPA, NISTCSF, in any case and spelling (isms-p, iso-27001); with another edition: TISAX@6.0. */
+                framework: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
         };
     };
     getReport: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description By default as Accept says, else pdf. */
+                format?: "pdf" | "html";
+                /** @description Begin of history, incidents and exceptions; by default a year before to. */
+                from?: string;
+                /** @description By default the first of Accept-Language that there is; ISMS-P is Korean where nothing is asked for. */
+                lang?: "en" | "ko";
+                /** @description core: what telemetry can speak about; full: every control. By default as the settings say, which is core at first. */
+                profile?: "core" | "full";
+                /** @description IANA name, such as Asia/Seoul; by default UTC, of ISMSP Asia/Seoul. */
+                timeZone?: string;
+                /** @description Their end; by default the last change of the state. */
+                to?: string;
+            };
+            header?: {
+                /** @description text/html answers the accessible HTML page instead of the PDF. */
+                Accept?: string;
+                /** @description An ETag: 304 while the state is the same. */
+                "If-None-Match"?: string[] | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/pdf": string;
+                    "text/html": string;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    getStatementOfApplicability: {
+        parameters: {
+            query?: {
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
+                lang?: "en" | "ko";
+            };
+            header?: never;
+            path: {
+                /** @description ISMSP, ISO27001, SOC2, PCIDSS, TISAX, CMMC, GDPR, CCPA, NISTCSF, in any case and spelling (isms-p, iso-27001); with another edition: TISAX@6.0. */
+                framework: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApplicabilityOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    listAttestations: {
+        parameters: {
+            query?: {
+                /** @description Filter by control. */
+                control?: string;
+                /** @description Only approved ones that expire before then. */
+                expiresBefore?: string;
+                /** @description Filter by framework. */
+                framework?: string;
+                /** @description Page number, from 0. */
+                page?: number;
+                /** @description Items per page. */
+                size?: number;
+                /** @description Filter by state. Several by comma or by repetition. */
+                state?: ("pending" | "approved" | "rejected" | "withdrawn" | "replaced")[];
+                /** @description Filter by what was claimed. Several by comma or by repetition. */
+                status?: ("compliant" | "partial" | "nonCompliant" | "notApplicable")[];
+            };
             header?: never;
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            501: components["responses"]["501"];
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageAttestationItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    attest: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AttestInBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    Location?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttestationItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    getAttestation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 304 when the object is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttestationItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    reviewAttestation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReviewInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttestationItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    withdrawAttestation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["NoteInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttestationItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    listChecks: {
+        parameters: {
+            query?: {
+                /** @description Filter by group. Several by comma or by repetition. */
+                group?: string[];
+                /** @description Page number, from 0. */
+                page?: number;
+                /** @description Filter by result. Several by comma or by repetition. */
+                result?: ("pass" | "partial" | "fail" | "noData")[];
+                /** @description Part of the id or the title, whatever the case. */
+                search?: string;
+                /** @description Items per page. */
+                size?: number;
+                /** @description Filter by tier. */
+                tier?: "core" | "extended";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageCheckItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    getCheck: {
+        parameters: {
+            query?: {
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
+                lang?: "en" | "ko";
+            };
+            header?: {
+                /** @description An ETag: 304 when the object is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                check: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckDetail"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    getCrosswalk: {
+        parameters: {
+            query?: {
+                /** @description Only these checks. Several by comma or by repetition. */
+                check?: string[];
+                /** @description Only controls of these frameworks. Several by comma or by repetition. */
+                framework?: string[];
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
+                lang?: "en" | "ko";
+                /** @description Page number, from 0. */
+                page?: number;
+                /** @description Items per page. */
+                size?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageCrosswalkItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    listEvidence: {
+        parameters: {
+            query?: {
+                /** @description Filter by check. */
+                check?: string;
+                /** @description That serves the control of that id. */
+                control?: string;
+                /** @description Sort order. */
+                direction?: "asc" | "desc";
+                /** @description That serves a control of the framework. */
+                framework?: string;
+                /** @description Effective then or later. */
+                from?: string;
+                /** @description Filter by where it comes from. */
+                kind?: "automatic" | "manual";
+                /** @description Page number, from 0. */
+                page?: number;
+                /** @description Filter by what was found. */
+                result?: "pass" | "partial" | "fail" | "noData";
+                /** @description Items per page. */
+                size?: number;
+                /** @description Sort field. */
+                sort?: "effectiveAt";
+                /** @description Effective before then. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageComplianceEvidence"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    uploadEvidence: {
+        parameters: {
+            query?: {
+                /** @description What it shows something of, as framework/control: ISMSP/2.9.4; 1 to 100. Several by comma or by repetition. */
+                controls?: string[];
+                /** @description The time for which it holds, which may be before today; now when left out. */
+                effectiveAt?: string;
+                /** @description File name; that of the form's file when left out. */
+                name?: string;
+                /** @description What it shows. */
+                note?: string;
+                /** @description Begin of the period that it covers. */
+                periodFrom?: string;
+                /** @description End of that period; effectiveAt when left out. */
+                periodTo?: string;
+                /** @description Id of evidence handed in before whose place it takes. Both are kept. */
+                supersedes?: string;
+                /** @description Up to 200 characters; the file's name when left out. */
+                title?: string;
+                /** @description When it stops to count; never when left out. */
+                validUntil?: string;
+            };
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": string;
+                "application/octet-stream": string;
+                "application/pdf": string;
+                "application/vnd.openxmlformats-officedocument.presentationml.presentation": string;
+                "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                "application/vnd.openxmlformats-officedocument.wordprocessingml.document": string;
+                "application/zip": string;
+                "image/gif": string;
+                "image/jpeg": string;
+                "image/png": string;
+                "image/webp": string;
+                "message/rfc822": string;
+                "multipart/form-data": string;
+                "text/csv": string;
+                "text/markdown": string;
+                "text/plain": string;
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    Location?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComplianceEvidence"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    getEvidence: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 304 when the object is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    Location?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComplianceEvidence"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    getEvidenceArtifact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    verifyEvidenceItem: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EvidenceCheckOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    exportEvidenceBundle: {
+        parameters: {
+            query?: {
+                /** @description That serves a control of the framework; all when left out. */
+                framework?: string;
+                /** @description Effective then or later. */
+                from?: string;
+                /** @description Effective before then. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
         };
     };
     collectEvidence: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CollectInBody"];
+            };
+        };
         responses: {
-            501: components["responses"]["501"];
+            /** @description Accepted */
+            202: {
+                headers: {
+                    Location?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobDetail"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
         };
     };
-    listFrameworks: {
+    verifyEvidence: {
         parameters: {
             query?: never;
             header?: never;
@@ -12745,7 +16043,328 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            501: components["responses"]["501"];
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EvidenceCheckOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    listComplianceExceptions: {
+        parameters: {
+            query?: {
+                /** @description Only those that hold now, or that do not. */
+                active?: "true" | "false";
+                /** @description Filter by control. */
+                control?: string;
+                /** @description Filter by framework. */
+                framework?: string;
+                /** @description Page number, from 0. */
+                page?: number;
+                /** @description Items per page. */
+                size?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageComplianceExceptionItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    createComplianceException: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ExceptInBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    Location?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComplianceExceptionItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    getComplianceException: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 304 when the object is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComplianceExceptionItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    endComplianceException: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["NoteInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComplianceExceptionItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    listFrameworks: {
+        parameters: {
+            query?: {
+                /** @description core: what telemetry can speak about; full: every control. By default as the settings say, which is core at first. */
+                profile?: "core" | "full";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "X-Total-Count"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FrameworkItem"][];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    listGains: {
+        parameters: {
+            query?: {
+                /** @description Page number, from 0. */
+                page?: number;
+                /** @description core: what telemetry can speak about; full: every control. By default as the settings say, which is core at first. */
+                profile?: "core" | "full";
+                /** @description Items per page. */
+                size?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageGainItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    getComplianceSettings: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 304 when the object is still the same. */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComplianceSettingsBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    updateComplianceSettings: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 412 when the object has changed since. */
+                "If-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PatchComplianceSettingsInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComplianceSettingsBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            412: components["responses"]["412"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
         };
     };
     listConnectors: {
@@ -12957,7 +16576,7 @@ export interface operations {
                 /** @description Sort order. */
                 direction?: "asc" | "desc";
                 /** @description Filter by event. */
-                event?: "webhook.test" | "alert.created" | "alert.updated" | "incident.created" | "incident.updated" | "collector.disconnected" | "collector.connected" | "incident.overdue" | "canary" | "webhook.disabled" | "playbook.notice" | "playbook.asks" | "channel.disabled" | "connector.disabled" | "connector.unhealthy" | "dsr.dueSoon" | "dsr.overdue";
+                event?: "webhook.test" | "alert.created" | "alert.updated" | "incident.created" | "incident.updated" | "collector.disconnected" | "collector.connected" | "incident.overdue" | "incident.noticeOverdue" | "canary" | "webhook.disabled" | "playbook.notice" | "playbook.asks" | "channel.disabled" | "connector.disabled" | "connector.unhealthy" | "dsr.dueSoon" | "dsr.overdue";
                 /** @description Filter by what they are about. */
                 objectId?: string;
                 /** @description Page number, from 0. */
@@ -14365,16 +17984,74 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
-    exportComplianceControls: {
+    "export-compliance-controls": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Filter by category. Several by comma or by repetition. */
+                category?: string[];
+                /** @description Only controls that rely on one of these checks. Several by comma or by repetition. */
+                check?: string[];
+                /** @description Filter by domain. Several by comma or by repetition. */
+                domain?: string[];
+                /** @description Of the answer. */
+                format?: "csv" | "json";
+                /** @description Only of these frameworks; by default of all. Several by comma or by repetition. */
+                framework?: string[];
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
+                lang?: "en" | "ko";
+                /** @description Filter by mode. Several by comma or by repetition. */
+                mode?: ("auto" | "assist" | "manual")[];
+                /** @description core: what telemetry can speak about; full: every control. By default as the settings say, which is core at first. */
+                profile?: "core" | "full";
+                /** @description Only those that wait for nothing but a person's word, or that do not. */
+                ready?: "true" | "false";
+                /** @description Part of the id or a title, whatever the case. */
+                search?: string;
+                /** @description Only those that rely on evidence that became too old, or that do not. */
+                stale?: "true" | "false";
+                /** @description Filter by status. Several by comma or by repetition. */
+                status?: ("compliant" | "partial" | "nonCompliant" | "notAssessed" | "notApplicable")[];
+            };
             header?: never;
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            501: components["responses"]["501"];
+            /** @description The list */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    }[];
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description A job that writes it: GET /jobs/{id} */
+            202: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
         };
     };
     "export-connectors": {
@@ -14693,7 +18370,7 @@ export interface operations {
                 /** @description true: also what the reader's preferences leave out. */
                 all?: "true" | "false";
                 /** @description Filter by event. Several by comma or by repetition. */
-                event?: ("alert.created" | "alert.updated" | "incident.created" | "incident.updated" | "collector.disconnected" | "collector.connected" | "incident.overdue" | "canary" | "webhook.disabled" | "playbook.notice" | "playbook.asks" | "channel.disabled" | "connector.disabled" | "connector.unhealthy" | "dsr.dueSoon" | "dsr.overdue")[];
+                event?: ("alert.created" | "alert.updated" | "incident.created" | "incident.updated" | "collector.disconnected" | "collector.connected" | "incident.overdue" | "incident.noticeOverdue" | "canary" | "webhook.disabled" | "playbook.notice" | "playbook.asks" | "channel.disabled" | "connector.disabled" | "connector.unhealthy" | "dsr.dueSoon" | "dsr.overdue")[];
                 /** @description Of the answer. */
                 format?: "csv" | "json";
                 /** @description Only those of then or later. */
@@ -15791,6 +19468,246 @@ export interface operations {
             401: components["responses"]["401"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    getReportable: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClocksOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    markReportable: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReportableInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClocksOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    getNoticeDraft: {
+        parameters: {
+            query?: {
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
+                lang?: "en" | "ko";
+            };
+            header?: never;
+            path: {
+                clock: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoticeOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    makeNoticeDraft: {
+        parameters: {
+            query?: {
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
+                lang?: "en" | "ko";
+            };
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                clock: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoticeOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    noteNotified: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                clock: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NotifiedInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoticeClock"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    withdrawReportable: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                clock: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WithdrawInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoticeClock"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
             503: components["responses"]["503"];
@@ -17309,7 +21226,7 @@ export interface operations {
                 /** @description Sort order. */
                 direction?: "asc" | "desc";
                 /** @description Filter by event. */
-                event?: "webhook.test" | "alert.created" | "alert.updated" | "incident.created" | "incident.updated" | "collector.disconnected" | "collector.connected" | "incident.overdue" | "canary" | "webhook.disabled" | "playbook.notice" | "playbook.asks" | "channel.disabled" | "connector.disabled" | "connector.unhealthy" | "dsr.dueSoon" | "dsr.overdue";
+                event?: "webhook.test" | "alert.created" | "alert.updated" | "incident.created" | "incident.updated" | "collector.disconnected" | "collector.connected" | "incident.overdue" | "incident.noticeOverdue" | "canary" | "webhook.disabled" | "playbook.notice" | "playbook.asks" | "channel.disabled" | "connector.disabled" | "connector.unhealthy" | "dsr.dueSoon" | "dsr.overdue";
                 /** @description Filter by what they are about. */
                 objectId?: string;
                 /** @description Page number, from 0. */
@@ -17631,7 +21548,7 @@ export interface operations {
                 /** @description Sort order. */
                 direction?: "asc" | "desc";
                 /** @description Filter by event. Several by comma or by repetition. */
-                event?: ("alert.created" | "alert.updated" | "incident.created" | "incident.updated" | "collector.disconnected" | "collector.connected" | "incident.overdue" | "canary" | "webhook.disabled" | "playbook.notice" | "playbook.asks" | "channel.disabled" | "connector.disabled" | "connector.unhealthy" | "dsr.dueSoon" | "dsr.overdue")[];
+                event?: ("alert.created" | "alert.updated" | "incident.created" | "incident.updated" | "collector.disconnected" | "collector.connected" | "incident.overdue" | "incident.noticeOverdue" | "canary" | "webhook.disabled" | "playbook.notice" | "playbook.asks" | "channel.disabled" | "connector.disabled" | "connector.unhealthy" | "dsr.dueSoon" | "dsr.overdue")[];
                 /** @description Only those of then or later. */
                 from?: string;
                 /** @description Filter by what they are about. */
@@ -18704,6 +22621,390 @@ export interface operations {
             400: components["responses"]["400"];
             401: components["responses"]["401"];
             403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    listReportRuns: {
+        parameters: {
+            query?: {
+                /** @description Filter by kind. Several by comma or by repetition. */
+                kind?: ("executive" | "incident" | "compliance" | "threatLandscape")[];
+                /** @description Page number, from 0. */
+                page?: number;
+                /** @description Id of a report. */
+                report?: string;
+                /** @description Items per page. */
+                size?: number;
+                /** @description Filter by state. Several by comma or by repetition. */
+                state?: ("QUEUED" | "RUNNING" | "DONE" | "FAILED" | "CANCELLED")[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageReportRun"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    runReportOnce: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunOnceInBody"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    Location?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobDetail"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    getReportRun: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 304 when the object is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReportRun"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    getReportFile: {
+        parameters: {
+            query?: {
+                /** @description By default the first that it was made as. */
+                format?: "pdf" | "csv";
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/pdf": string;
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    listReports: {
+        parameters: {
+            query?: {
+                /** @description Page number, from 0. */
+                page?: number;
+                /** @description Items per page. */
+                size?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageReportItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    createReport: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReportBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    Location?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReportItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    getReportSchedule: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 304 when the object is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    Location?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReportItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    deleteReport: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 412 when the object has changed since. */
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            412: components["responses"]["412"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    updateReport: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 412 when the object has changed since. */
+                "If-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReportBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    Location?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReportItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            412: components["responses"]["412"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    runReport: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RunReportBody"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    Location?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobDetail"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
             409: components["responses"]["409"];
             413: components["responses"]["413"];
             429: components["responses"]["429"];
@@ -22815,7 +27116,7 @@ export interface operations {
                 /** @description Sort order. */
                 direction?: "asc" | "desc";
                 /** @description Filter by event. */
-                event?: "webhook.test" | "alert.created" | "alert.updated" | "incident.created" | "incident.updated" | "collector.disconnected" | "collector.connected" | "incident.overdue" | "canary" | "webhook.disabled" | "playbook.notice" | "playbook.asks" | "channel.disabled" | "connector.disabled" | "connector.unhealthy" | "dsr.dueSoon" | "dsr.overdue";
+                event?: "webhook.test" | "alert.created" | "alert.updated" | "incident.created" | "incident.updated" | "collector.disconnected" | "collector.connected" | "incident.overdue" | "incident.noticeOverdue" | "canary" | "webhook.disabled" | "playbook.notice" | "playbook.asks" | "channel.disabled" | "connector.disabled" | "connector.unhealthy" | "dsr.dueSoon" | "dsr.overdue";
                 /** @description Filter by what they are about. */
                 objectId?: string;
                 /** @description Page number, from 0. */

@@ -1,4 +1,5 @@
 import { page as alerts } from "./alerts/page";
+import { page as compliance } from "./compliance/page";
 import { page as incidents } from "./incidents/page";
 import { page as overview } from "./overview/page";
 import type { Page } from "./page";
@@ -11,5 +12,6 @@ export const pages: Page[] = [
   alerts,
   incidents,
   search,
+  compliance,
   settings,
 ];

@@ -10,4 +10,5 @@ export type Texts = {
   overview: typeof import("./en/overview.json");
   forms: typeof import("./en/forms.json");
   settings: typeof import("./en/settings.json");
+  compliance: typeof import("./en/compliance.json");
 };
