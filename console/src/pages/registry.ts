@@ -1,5 +1,8 @@
 import { page as alerts } from "./alerts/page";
 import { page as compliance } from "./compliance/page";
+import { page as audit } from "./audit/page";
+import { page as connectors } from "./connectors/page";
+import { page as notifications } from "./notifications/page";
 import { page as incidents } from "./incidents/page";
 import { page as overview } from "./overview/page";
 import type { Page } from "./page";
@@ -13,5 +16,8 @@ export const pages: Page[] = [
   incidents,
   search,
   compliance,
+  audit,
+  connectors,
+  notifications,
   settings,
 ];

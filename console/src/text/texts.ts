@@ -11,4 +11,7 @@ export type Texts = {
   forms: typeof import("./en/forms.json");
   settings: typeof import("./en/settings.json");
   compliance: typeof import("./en/compliance.json");
+  audit: typeof import("./en/audit.json");
+  connectors: typeof import("./en/connectors.json");
+  notifications: typeof import("./en/notifications.json");
 };
