@@ -103,9 +103,10 @@ func judgeClocks(clocks []logsource.Clock, offsets []offset, p compliance.Params
 	return f.remedied(found, strings.Join(remedy, "; "))
 }
 
-// nothing makes f one without data, for want of anything that could be judged.
+// nothing makes f one without data, for want of anything that can be judged: that is its
+// population.
 func (f *finding) nothing(reason string) *finding {
-	f.outcome, f.absent, f.reason = compliance.NoData, false, reason
+	f.outcome, f.absent, f.reason, f.size = compliance.NoData, false, reason, 0
 	f.value, f.unit = nil, ""
 	return f
 }
