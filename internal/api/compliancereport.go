@@ -19,7 +19,7 @@ import (
 )
 
 type complianceReportIn struct {
-	byFrameworkIn
+	Framework   string   `path:"framework" doc:"ISMSP, ISO27001, SOC2, PCIDSS, TISAX, CMMC, GDPR, CCPA, NISTCSF, in any case and spelling (isms-p, iso-27001); with another edition: TISAX@6.0." example:"ISMSP"`
 	Accept      string   `header:"Accept" doc:"text/html answers the accessible HTML page instead of the PDF."`
 	IfNoneMatch []string `header:"If-None-Match" doc:"An ETag: 304 while the state is the same."`
 }

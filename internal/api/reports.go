@@ -91,7 +91,7 @@ type (
 	}
 	createReportIn struct{ Body reportBody }
 	patchReportIn  struct {
-		byID
+		ID   string `path:"id"`
 		Body reportBody
 	}
 	runReportBody struct {
@@ -99,13 +99,21 @@ type (
 		To   *time.Time `json:"to,omitempty"`
 	}
 	runReportIn struct {
-		byID
+		ID   string `path:"id"`
 		Body *runReportBody
 	}
 	runOnceIn struct {
 		Body struct {
-			reportBody
-			runReportBody
+			Name      *string    `json:"name,omitempty" doc:"1 to 100 characters."`
+			Kind      *string    `json:"kind,omitempty" enum:"executive,incident,compliance,threatLandscape"`
+			From      *time.Time `json:"from,omitempty" doc:"By default thirty days before to."`
+			To        *time.Time `json:"to,omitempty" doc:"By default now."`
+			TimeZone  *string    `json:"timeZone,omitempty"`
+			Language  *string    `json:"language,omitempty" enum:"en,ko"`
+			Formats   []string   `json:"formats,omitempty" nullable:"false" doc:"pdf, csv."`
+			Framework *string    `json:"framework,omitempty" doc:"Of compliance: required."`
+			Profile   *string    `json:"profile,omitempty" enum:"core,full"`
+			ChannelID *string    `json:"channelId,omitempty"`
 		}
 	}
 )
@@ -279,7 +287,9 @@ func (a *api) runOnce(ctx context.Context, c *call, in *runOnceIn) (*startedOut,
 	if a.Reports == nil {
 		return nil, errNoReports
 	}
-	_, j, err := a.Reports.Once(ctx, c.Tenant.Number, c.Actor, c.drafted(&in.Body.reportBody), orZero(in.Body.From), orZero(in.Body.To))
+	b := &in.Body
+	r := c.drafted(&reportBody{Name: b.Name, Kind: b.Kind, TimeZone: b.TimeZone, Language: b.Language, Formats: b.Formats, Framework: b.Framework, Profile: b.Profile, ChannelID: b.ChannelID})
+	_, j, err := a.Reports.Once(ctx, c.Tenant.Number, c.Actor, r, orZero(b.From), orZero(b.To))
 	return started(j, err)
 }
 
