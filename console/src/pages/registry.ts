@@ -3,6 +3,8 @@ import { page as compliance } from "./compliance/page";
 import { page as audit } from "./audit/page";
 import { page as connectors } from "./connectors/page";
 import { page as notifications } from "./notifications/page";
+import { page as playbooks } from "./playbooks/page";
+import { page as reports } from "./reports/page";
 import { page as incidents } from "./incidents/page";
 import { page as overview } from "./overview/page";
 import type { Page } from "./page";
@@ -19,5 +21,7 @@ export const pages: Page[] = [
   audit,
   connectors,
   notifications,
+  playbooks,
+  reports,
   settings,
 ];

@@ -14,4 +14,6 @@ export type Texts = {
   audit: typeof import("./en/audit.json");
   connectors: typeof import("./en/connectors.json");
   notifications: typeof import("./en/notifications.json");
+  playbooks: typeof import("./en/playbooks.json");
+  reports: typeof import("./en/reports.json");
 };
