@@ -232,6 +232,7 @@ func (a *api) register() {
 	a.incidents()
 	a.incidentWork()
 	a.incidentFigures()
+	a.incidentClocks()
 	a.changes()
 	a.auditLogs()
 	a.exports()

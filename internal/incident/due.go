@@ -20,6 +20,9 @@ func (s *Service) Run(ctx context.Context, log *slog.Logger) error {
 		if _, err := s.NoteOverdue(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			log.WarnContext(ctx, "due times of incidents not looked at", "err", err)
 		}
+		if _, err := s.TellLateNotices(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			log.WarnContext(ctx, "due times of notices not looked at", "err", err)
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

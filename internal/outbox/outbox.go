@@ -26,12 +26,13 @@ const (
 	IncidentUpdated       = "incident.updated" // its status changed
 	CollectorDisconnected = "collector.disconnected"
 	CollectorConnected    = "collector.connected"
-	IncidentOverdue       = "incident.overdue" // its due time passed while it was not closed
-	Canary                = "canary"           // a record that proves the way through did not come out, or does again
-	WebhookDisabled       = "webhook.disabled" // a receiver is not called any more
-	PlaybookNotice        = "playbook.notice"  // a step of a playbook tells something
-	PlaybookAsks          = "playbook.asks"    // a run waits for a person
-	ChannelDisabled       = "channel.disabled" // of notifications
+	IncidentOverdue       = "incident.overdue"       // its due time passed while it was not closed
+	NoticeOverdue         = "incident.noticeOverdue" // somebody had to be told of it by law, and it is not recorded that they were
+	Canary                = "canary"                 // a record that proves the way through did not come out, or does again
+	WebhookDisabled       = "webhook.disabled"       // a receiver is not called any more
+	PlaybookNotice        = "playbook.notice"        // a step of a playbook tells something
+	PlaybookAsks          = "playbook.asks"          // a run waits for a person
+	ChannelDisabled       = "channel.disabled"       // of notifications
 	ConnectorDisabled     = "connector.disabled"
 	ConnectorUnhealthy    = "connector.unhealthy" // its checks fail, or do no more
 	RequestDueSoon        = "dsr.dueSoon"         // the term of a data subject request ends soon
@@ -39,7 +40,7 @@ const (
 )
 
 // Events lists the events in the order of the documentation.
-var Events = []string{AlertCreated, AlertUpdated, IncidentCreated, IncidentUpdated, CollectorDisconnected, CollectorConnected, IncidentOverdue, Canary, WebhookDisabled, PlaybookNotice, PlaybookAsks, ChannelDisabled, ConnectorDisabled, ConnectorUnhealthy, RequestDueSoon, RequestOverdue}
+var Events = []string{AlertCreated, AlertUpdated, IncidentCreated, IncidentUpdated, CollectorDisconnected, CollectorConnected, IncidentOverdue, NoticeOverdue, Canary, WebhookDisabled, PlaybookNotice, PlaybookAsks, ChannelDisabled, ConnectorDisabled, ConnectorUnhealthy, RequestDueSoon, RequestOverdue}
 
 // A Message tells that something happened to an object.
 type Message struct {
