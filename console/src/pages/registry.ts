@@ -5,9 +5,11 @@ import { page as connectors } from "./connectors/page";
 import { page as notifications } from "./notifications/page";
 import { page as playbooks } from "./playbooks/page";
 import { page as reports } from "./reports/page";
+import { page as privacy } from "./privacy/page";
 import { page as incidents } from "./incidents/page";
 import { page as overview } from "./overview/page";
 import type { Page } from "./page";
+import { page as rules } from "./rules/page";
 import { page as search } from "./search/page";
 import { page as settings } from "./settings/page";
 
@@ -17,11 +19,13 @@ export const pages: Page[] = [
   alerts,
   incidents,
   search,
+  rules,
   compliance,
   audit,
   connectors,
   notifications,
   playbooks,
   reports,
+  privacy,
   settings,
 ];

@@ -7,6 +7,7 @@ export type Texts = {
   alerts: typeof import("./en/alerts.json");
   incidents: typeof import("./en/incidents.json");
   search: typeof import("./en/search.json");
+  rules: typeof import("./en/rules.json");
   overview: typeof import("./en/overview.json");
   forms: typeof import("./en/forms.json");
   settings: typeof import("./en/settings.json");
@@ -16,4 +17,5 @@ export type Texts = {
   notifications: typeof import("./en/notifications.json");
   playbooks: typeof import("./en/playbooks.json");
   reports: typeof import("./en/reports.json");
+  privacy: typeof import("./en/privacy.json");
 };
