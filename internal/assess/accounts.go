@@ -217,20 +217,14 @@ func (q *inquiry) apiKeys(ctx context.Context) ([]key, error) {
 		if err != nil || len(all) == 0 {
 			return all, err
 		}
-		type wrote struct {
-			id string
-			at time.Time
-		}
-		changes, err := rowsOf(ctx, q, func(rows *sql.Rows, w *wrote) error { return rows.Scan(&w.id, sqldb.Micros(&w.at)) },
-			`SELECT key_id, max(at) FROM audit_entry WHERE tenant = $1 AND at >= $2 AND key_id <> '' GROUP BY key_id`, q.tenant, q.now.Add(-90*day))
-		if err != nil {
-			return nil, err
-		}
-		for _, w := range changes {
-			for i := range all {
-				if all[i].ID == w.id {
-					all[i].Wrote = new(w.at)
-				}
+		for i := range all {
+			last, err := rowsOf(ctx, q, func(rows *sql.Rows, t *time.Time) error { return rows.Scan(sqldb.Micros(t)) },
+				`SELECT at FROM audit_entry WHERE tenant = $1 AND key_id = $2 AND key_id <> '' ORDER BY at DESC LIMIT 1`, q.tenant, all[i].ID)
+			if err != nil {
+				return nil, err
+			}
+			if len(last) > 0 && !last[0].Before(q.now.Add(-90*day)) {
+				all[i].Wrote = &last[0]
 			}
 		}
 		return all, nil

@@ -65,4 +65,5 @@ CREATE TABLE retention_run (
 
 -- Checks look for the few messages about collectors among very many.
 CREATE INDEX notice_collectors ON notice (tenant, at) WHERE kind = 'collectors';
-CREATE INDEX audit_entry_action ON audit_entry (tenant, action, at);
+CREATE INDEX audit_entry_action ON audit_entry (tenant, action, at, actor);
+CREATE INDEX audit_entry_key ON audit_entry (tenant, key_id, at) WHERE key_id <> '';
