@@ -67,6 +67,9 @@ func (b *Builder) model(ctx context.Context, number uint32, f *compliance.Framew
 	if m.Zone == nil {
 		m.Zone = time.UTC
 	}
+	if err := b.deadlines(ctx, number, m); err != nil {
+		return nil, err
+	}
 	if m.To = wish.To; m.To.IsZero() {
 		m.To = m.AsOf
 	}
@@ -224,7 +227,26 @@ func (b *Builder) cases(ctx context.Context, number uint32, m *Model) (err error
 		return err
 	}
 	m.Notifies = true
-	m.Notices, err = b.Notices(ctx, number, m.From, m.To, m.AsOf)
+	// A deadline that has passed since is a change of the state: see deadlines.
+	m.Notices, err = b.Notices(ctx, number, m.From, m.To.Add(time.Microsecond), m.View.At)
+	return err
+}
+
+// deadlines lets what had to be told, and when, count as a change of the state.
+func (b *Builder) deadlines(ctx context.Context, number uint32, m *Model) error {
+	if b.Notices == nil {
+		return nil
+	}
+	now := m.View.At
+	all, err := b.Notices(ctx, number, now.AddDate(-1, 0, 0), now.Add(time.Microsecond), now)
+	for i := range all {
+		n := &all[i]
+		for _, t := range []*time.Time{&n.AwareAt, &n.DueAt, n.SentAt} {
+			if t != nil && t.After(m.AsOf) && !t.After(now) {
+				m.AsOf = t.UTC()
+			}
+		}
+	}
 	return err
 }
 

@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -117,6 +118,31 @@ func TestSameState(t *testing.T) {
 	d, _, _ := w.set(w.model(f, ""), report.Korean)
 	if later == id || !bytes.Equal(c, d) {
 		t.Error("time alone changes a control, and the report at most then")
+	}
+}
+
+// A deadline that passes changes the report, and it says so.
+func TestDeadlines(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	w.measured()
+	due := noon.Add(time.Hour)
+	w.builder.Notices = func(_ context.Context, _ uint32, _, _, at time.Time) ([]report.Notice, error) {
+		n := report.Notice{Incident: "i-1", Title: "Records of customers left the house", Recipient: "PIPC", Law: "PIPA", AwareAt: noon.Add(-time.Hour), DueAt: due, State: "running"}
+		if at.After(due) {
+			n.State = "overdue"
+		}
+		return []report.Notice{n}, nil
+	}
+	f := w.framework("ISMSP")
+	pdf, _, id := w.set(w.model(f, ""), report.English)
+	if text := extracted(t, pdf); !strings.Contains(text, "Recordsofcustomersleftthehouse") || strings.Contains(text, "overdue") {
+		t.Error("a notice that runs is not shown so")
+	}
+	w.clock = noon.Add(90 * time.Minute)
+	m := w.model(f, "")
+	pdf, _, other := w.set(m, report.English)
+	if text := extracted(t, pdf); !strings.Contains(text, "overdue") || id == other || !m.AsOf.Equal(due) {
+		t.Error("a notice that is overdue is not shown so", m.AsOf)
 	}
 }
 

@@ -255,8 +255,14 @@ func (o *operator) executive(ctx context.Context) error {
 func (o *operator) responses() {
 	o.part("Response", "대응")
 	t := paper.Table{Title: o.word("Incidents by severity", "심각도별 사고"), Columns: []paper.Column{
-		{Title: o.word("Severity", "심각도"), Width: 34}, {Title: o.word("Made", "발생"), Width: 18, Right: true}, {Title: o.word("Closed", "종결"), Width: 18, Right: true}, {Title: o.word("In time", "기한 내"), Width: 18, Right: true}, {Title: o.word("Open now", "현재 미종결"), Width: 20, Right: true},
-		{Title: o.word("Acknowledged, mean", "인지 평균"), Width: 24, Right: true}, {Title: o.word("Contained, mean", "봉쇄 평균"), Width: 24, Right: true}, {Title: o.word("Resolved, mean", "해결 평균"), Width: 24, Right: true},
+		{Title: o.word("Severity", "심각도"), Width: 34},
+		{Title: o.word("Made", "발생"), Width: 18, Right: true},
+		{Title: o.word("Closed", "종결"), Width: 18, Right: true},
+		{Title: o.word("In time", "기한 내"), Width: 18, Right: true},
+		{Title: o.word("Open now", "현재 미종결"), Width: 20, Right: true},
+		{Title: o.word("Acknowledged, mean", "인지 평균"), Width: 24, Right: true},
+		{Title: o.word("Contained, mean", "봉쇄 평균"), Width: 24, Right: true},
+		{Title: o.word("Resolved, mean", "해결 평균"), Width: 24, Right: true},
 	}}
 	for _, s := range o.cases.BySeverity {
 		t.Rows = append(t.Rows, paper.Row{Cells: []paper.Cell{{Text: o.severity(s.Severity), Mark: markOfSeverity(s.Severity)}, {Text: number(s.Created)}, {Text: number(s.Closed)}, {Text: number(s.SLAMet)}, {Text: number(s.Open)}, {Text: o.took(s.Acknowledge.Mean)}, {Text: o.took(s.Contain.Mean)}, {Text: o.took(s.Resolve.Mean)}}})
@@ -274,7 +280,9 @@ func (o *operator) sources(ctx context.Context) error {
 	}
 	o.part("Log sources", "로그 소스")
 	o.add(paper.Facts{Items: []paper.Fact{
-		{Name: o.word("Sending", "수신 중"), Value: number(n.Active)}, {Name: o.word("Silent", "침묵"), Value: number(n.Silent)}, {Name: o.word("Others", "기타"), Value: number(n.Other)},
+		{Name: o.word("Sending", "수신 중"), Value: number(n.Active)},
+		{Name: o.word("Silent", "침묵"), Value: number(n.Silent)},
+		{Name: o.word("Others", "기타"), Value: number(n.Other)},
 		{Name: o.word("Events per hour, of late", "최근 시간당 이벤트"), Value: number(int64(n.PerHour))},
 	}})
 	t := paper.Table{Title: o.word("What sends most", "수신량이 많은 소스"), Columns: []paper.Column{{Title: o.word("Product", "제품"), Width: 94}, {Title: o.word("Sources", "소스 수"), Width: 30, Right: true}, {Title: o.word("Events per hour", "시간당 이벤트"), Width: 50, Right: true}}, Empty: o.word("Nothing sends logs.", "로그를 보내는 소스가 없습니다.")}
@@ -337,8 +345,19 @@ func (o *operator) incidentReport(ctx context.Context) error {
 			continue
 		}
 		data.Rows = append(data.Rows, paper.Row{Cells: []paper.Cell{
-			{Text: in.ID}, {Text: in.Title}, {Text: in.Severity}, {Text: string(in.Status)}, {Text: stamp(&in.CreatedAt)}, {Text: stamp(in.AcknowledgedAt)}, {Text: stamp(in.ContainedAt)}, {Text: stamp(in.ClosedAt)}, {Text: stamp(&in.SLADueAt)},
-			{Text: in.AssignedTo}, {Text: fmt.Sprint(in.AlertCount)}, {Text: in.Tactic}, {Text: in.Technique},
+			{Text: in.ID},
+			{Text: in.Title},
+			{Text: in.Severity},
+			{Text: string(in.Status)},
+			{Text: stamp(&in.CreatedAt)},
+			{Text: stamp(in.AcknowledgedAt)},
+			{Text: stamp(in.ContainedAt)},
+			{Text: stamp(in.ClosedAt)},
+			{Text: stamp(&in.SLADueAt)},
+			{Text: in.AssignedTo},
+			{Text: fmt.Sprint(in.AlertCount)},
+			{Text: in.Tactic},
+			{Text: in.Technique},
 		}})
 		if len(t.Rows) >= most {
 			left++
@@ -349,8 +368,12 @@ func (o *operator) incidentReport(ctx context.Context) error {
 			late = o.word("overdue", "기한 초과")
 		}
 		t.Rows = append(t.Rows, paper.Row{Cells: []paper.Cell{
-			{Text: in.Title, Below: in.ID}, {Text: o.severity(in.Severity), Mark: markOfSeverity(in.Severity)}, {Text: o.state(in.Status), Below: late}, {Text: minute(in.CreatedAt, o.zone), Below: orDash(in.AssignedTo)},
-			{Text: after(in.CreatedAt, in.AcknowledgedAt), Below: after(in.CreatedAt, in.ClosedAt)}, {Text: number(in.AlertCount)},
+			{Text: in.Title, Below: in.ID},
+			{Text: o.severity(in.Severity), Mark: markOfSeverity(in.Severity)},
+			{Text: o.state(in.Status), Below: late},
+			{Text: minute(in.CreatedAt, o.zone), Below: orDash(in.AssignedTo)},
+			{Text: after(in.CreatedAt, in.AcknowledgedAt), Below: after(in.CreatedAt, in.ClosedAt)},
+			{Text: number(in.AlertCount)},
 		}})
 	}
 	o.add(t)
