@@ -9,7 +9,7 @@ export function Tabs({ now }: { now: "frameworks" | "evidence" }) {
   const t = useText("compliance");
   return (
     <nav className={css.tabs} aria-label={t("title")}>
-      <Link to={"/compliance" as "/"} aria-current={now === "frameworks" ? "page" : undefined}>
+      <Link to={"/compliance" as "/"} activeOptions={{ exact: true }} aria-current={now === "frameworks" ? "page" : undefined}>
         {t("frameworks")}
       </Link>
       <Link to={"/compliance/evidence" as "/"} aria-current={now === "evidence" ? "page" : undefined}>
