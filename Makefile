@@ -84,3 +84,15 @@ reference: ## send every call of the public reference to a fresh demo and run it
 .PHONY: generate
 generate: ## write golden files and the OpenAPI document again
 	$(GO) test ./internal/api -update
+
+.PHONY: console
+console: ## build the web console into internal/console/dist (needs Node)
+	scripts/console
+
+.PHONY: browser
+browser: build ## use the console in a real browser against a real server (needs Node and Chromium)
+	cd console && { [ -d node_modules ] || npm ci --no-audit --no-fund; } && node --test test/*.spec.mjs
+
+.PHONY: screenshots
+screenshots: build ## take pictures of every page of the console; FOLDER says where
+	cd console && node test/screenshots.mjs $(FOLDER)

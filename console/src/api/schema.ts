@@ -3156,6 +3156,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/provider/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List alerts over all own tenants
+         * @description The most severe of every tenant in which the caller's role may read alerts, the newest first among equals; an API key sees its own tenant's.
+         */
+        get: operations["listProviderAlerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/quarantine": {
         parameters: {
             query?: never;
@@ -4333,6 +4353,68 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenant": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get the tenant, its plan and what it uses */
+        get: operations["getTenant"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change the tenant's name or retention
+         * @description A shorter retention removes what is older for good, with the next round.
+         */
+        patch: operations["updateTenant"];
+        trace?: never;
+    };
+    "/api/v1/tenants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List all tenants
+         * @description For Admins of the installation's own tenant.
+         */
+        get: operations["listTenants"];
+        put?: never;
+        /**
+         * Create a tenant
+         * @description Whoever creates it becomes its Admin, and can switch to it.
+         */
+        post: operations["createTenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Change a tenant and its plan */
+        patch: operations["changeTenant"];
         trace?: never;
     };
     "/api/v1/threat-intel-allowlist": {
@@ -5602,6 +5684,15 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        ChangeTenantInBody: {
+            name?: string;
+            /** @enum {string} */
+            plan?: "FREE" | "MDR" | "PRO" | "CUSTOM";
+            /** Format: int64 */
+            requestsPerMinute?: number;
+            /** Format: int64 */
+            retentionDays?: number;
+        };
         ChannelItem: {
             connectorId: string | null;
             /** Format: date-time */
@@ -6351,8 +6442,8 @@ export interface components {
         ControlDetail: {
             /** @description What the control asks of each check, and how it was found out. */
             asked: components["schemas"]["AskedCheck"][];
-            /** @description The approved one, also when it has expired; absent for none. */
-            attestation?: components["schemas"]["AttestationRef"];
+            /** @description The approved one, also when it has expired; null for none. */
+            attestation: components["schemas"]["AttestationRef"] | null;
             /** @description The newest 20. */
             attestations: components["schemas"]["AttestationItem"][];
             /** @description A part of the framework that an assessment may leave out. */
@@ -6437,8 +6528,8 @@ export interface components {
             [key: string]: unknown;
         };
         ControlItem: {
-            /** @description The approved one, also when it has expired; absent for none. */
-            attestation?: components["schemas"]["AttestationRef"];
+            /** @description The approved one, also when it has expired; null for none. */
+            attestation: components["schemas"]["AttestationRef"] | null;
             /** @description A part of the framework that an assessment may leave out. */
             category: string | null;
             checks: components["schemas"]["ControlCheck"][];
@@ -6719,6 +6810,22 @@ export interface components {
              * @description 0 to 1000, lower ones decide first; 100 when left out.
              */
             priority?: number;
+        };
+        CreateTenantInBody: {
+            /** @description 1 to 100 characters. */
+            name: string;
+            /** @enum {string} */
+            plan: "FREE" | "MDR" | "PRO" | "CUSTOM";
+            /**
+             * Format: int64
+             * @description With CUSTOM only; 0: no limit.
+             */
+            requestsPerMinute?: number;
+            /**
+             * Format: int64
+             * @description 90 when left out.
+             */
+            retentionDays?: number;
         };
         CreateWebhookInBody: {
             /** @description true when left out. */
@@ -9303,6 +9410,24 @@ export interface components {
             /** @description Only these; all when left out. */
             severity?: string[] | null;
         };
+        OwnTenantOutBody: {
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: uuid */
+            id: string;
+            limits: components["schemas"]["TenantLimits"];
+            name: string;
+            /** @enum {string} */
+            plan: "FREE" | "MDR" | "PRO" | "CUSTOM";
+            /**
+             * Format: int64
+             * @description How long events are kept, counted from arrival.
+             */
+            retentionDays: number;
+            usage: components["schemas"]["TenantUsage"];
+        } & {
+            [key: string]: unknown;
+        };
         Package: {
             /** Format: int64 */
             events: number;
@@ -10096,6 +10221,29 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        PageProviderAlert: {
+            /** @description The items of this page. */
+            content: components["schemas"]["ProviderAlert"][];
+            /**
+             * Format: int64
+             * @description This page, from 0.
+             */
+            number: number;
+            /**
+             * Format: int64
+             * @description Items per page as asked for.
+             */
+            size: number;
+            /**
+             * Format: int64
+             * @description Items on all pages.
+             */
+            totalElements: number;
+            /** Format: int64 */
+            totalPages: number;
+        } & {
+            [key: string]: unknown;
+        };
         PageQuarantineItem: {
             /** @description The items of this page. */
             content: components["schemas"]["QuarantineItem"][];
@@ -10375,6 +10523,29 @@ export interface components {
         PageSubdomainItem: {
             /** @description The items of this page. */
             content: components["schemas"]["SubdomainItem"][];
+            /**
+             * Format: int64
+             * @description This page, from 0.
+             */
+            number: number;
+            /**
+             * Format: int64
+             * @description Items per page as asked for.
+             */
+            size: number;
+            /**
+             * Format: int64
+             * @description Items on all pages.
+             */
+            totalElements: number;
+            /** Format: int64 */
+            totalPages: number;
+        } & {
+            [key: string]: unknown;
+        };
+        PageTenantItem: {
+            /** @description The items of this page. */
+            content: components["schemas"]["TenantItem"][];
             /**
              * Format: int64
              * @description This page, from 0.
@@ -11180,6 +11351,26 @@ export interface components {
              * @example +09:00
              */
             timeZone: string;
+        } & {
+            [key: string]: unknown;
+        };
+        ProviderAlert: {
+            /** Format: date-time */
+            createdAt: string;
+            description: string;
+            /** Format: uuid */
+            id: string;
+            mitreTactic: string;
+            mitreTechnique: string;
+            /** @enum {string} */
+            severity: "critical" | "high" | "medium" | "low" | "info";
+            source: string;
+            /** @enum {string} */
+            status: "OPEN" | "IN_PROGRESS" | "RESOLVED" | "FALSE_POSITIVE";
+            tenant: components["schemas"]["SessionTenant"];
+            title: string;
+            /** @description Only in lists, with include=triage. */
+            triage?: components["schemas"]["AlertTriage"];
         } & {
             [key: string]: unknown;
         };
@@ -12315,7 +12506,32 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
-        RunOnceInBody: Record<string, never>;
+        RunOnceInBody: {
+            channelId?: string;
+            /** @description pdf, csv. */
+            formats?: string[];
+            /** @description Of compliance: required. */
+            framework?: string;
+            /**
+             * Format: date-time
+             * @description By default thirty days before to.
+             */
+            from?: string;
+            /** @enum {string} */
+            kind?: "executive" | "incident" | "compliance" | "threatLandscape";
+            /** @enum {string} */
+            language?: "en" | "ko";
+            /** @description 1 to 100 characters. */
+            name?: string;
+            /** @enum {string} */
+            profile?: "core" | "full";
+            timeZone?: string;
+            /**
+             * Format: date-time
+             * @description By default now.
+             */
+            to?: string;
+        };
         RunReportBody: {
             /**
              * Format: date-time
@@ -13052,6 +13268,61 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        TenantItem: {
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: uuid */
+            id: string;
+            limits: components["schemas"]["TenantLimits"];
+            name: string;
+            /** @enum {string} */
+            plan: "FREE" | "MDR" | "PRO" | "CUSTOM";
+            /**
+             * Format: int64
+             * @description How long events are kept, counted from arrival.
+             */
+            retentionDays: number;
+        } & {
+            [key: string]: unknown;
+        };
+        TenantLimits: {
+            /**
+             * Format: int64
+             * @description 0: no limit.
+             */
+            eventsPerSecond: number;
+            /**
+             * Format: int64
+             * @description Of API keys; 0: no limit.
+             */
+            requestsPerMinute: number;
+        };
+        TenantUsage: {
+            /**
+             * Format: double
+             * @description Of the hour that goes on, on average.
+             */
+            eventsPerSecond: number;
+            /**
+             * Format: int64
+             * @description Taken in since midnight UTC, from the ledger.
+             */
+            eventsToday: number;
+            /**
+             * Format: int64
+             * @description Who may sign in.
+             */
+            people: number;
+            /** Format: int64 */
+            peopleWithoutSecondFactor: number;
+            /**
+             * Format: int64
+             * @description By API keys, at this server.
+             */
+            requestsThisMinute: number;
+        } & {
+            [key: string]: unknown;
+        };
         TestConnectorInBody: {
             config: {
                 [key: string]: unknown;
@@ -13248,6 +13519,11 @@ export interface components {
             unread: number;
         } & {
             [key: string]: unknown;
+        };
+        UpdateTenantInBody: {
+            name?: string;
+            /** Format: int64 */
+            retentionDays?: number;
         };
         UpdateUserInBody: {
             /** @enum {string} */
@@ -15338,7 +15614,10 @@ export interface operations {
                 /** @description An ETag: 304 while the state is the same. */
                 "If-None-Match"?: string[] | null;
             };
-            path?: never;
+            path: {
+                /** @description ISMSP, ISO27001, SOC2, PCIDSS, TISAX, CMMC, GDPR, CCPA, NISTCSF, in any case and spelling (isms-p, iso-27001); with another edition: TISAX@6.0. */
+                framework: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -22541,6 +22820,45 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    listProviderAlerts: {
+        parameters: {
+            query?: {
+                /** @description Search in title, description. */
+                search?: string;
+                /** @description Filter by severity. Several by comma or by repetition. */
+                severity?: ("critical" | "high" | "medium" | "low" | "info")[];
+                /** @description How many. */
+                size?: number;
+                /** @description Filter by status. Several by comma or by repetition. */
+                status?: ("OPEN" | "IN_PROGRESS" | "RESOLVED" | "FALSE_POSITIVE")[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageProviderAlert"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
     listQuarantine: {
         parameters: {
             query?: {
@@ -22936,7 +23254,9 @@ export interface operations {
                 /** @description An ETag: 412 when the object has changed since. */
                 "If-Match"?: string;
             };
-            path?: never;
+            path: {
+                id: string;
+            };
             cookie?: never;
         };
         requestBody: {
@@ -22978,7 +23298,9 @@ export interface operations {
                 /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
                 "Idempotency-Key"?: string;
             };
-            path?: never;
+            path: {
+                id: string;
+            };
             cookie?: never;
         };
         requestBody?: {
@@ -25649,6 +25971,196 @@ export interface operations {
             400: components["responses"]["400"];
             401: components["responses"]["401"];
             403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    getTenant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnTenantOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    updateTenant: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 412 when the object has changed since. */
+                "If-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateTenantInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    Location?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            412: components["responses"]["412"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    listTenants: {
+        parameters: {
+            query?: {
+                /** @description Page number, from 0. */
+                page?: number;
+                /** @description Items per page. */
+                size?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageTenantItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    createTenant: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateTenantInBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    Location?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    changeTenant: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 412 when the object has changed since. */
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangeTenantInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    Location?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            412: components["responses"]["412"];
+            413: components["responses"]["413"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
             503: components["responses"]["503"];

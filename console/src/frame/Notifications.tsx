@@ -23,13 +23,13 @@ export function Notifications() {
   const n = unread.data?.unread ?? 0;
   return (
     <Popover opened={opened} onChange={setOpened} position="bottom-end" width={400} trapFocus returnFocus>
-      <Popover.Target>
-        <Indicator disabled={n === 0} label={n > 99 ? "99+" : n} size={16} offset={4} color="blue">
+      <Indicator disabled={n === 0} label={n > 99 ? "99+" : n} size={16} offset={4} color="blue">
+        <Popover.Target>
           <ActionIcon variant="subtle" color="gray" aria-label={t("notificationsUnread", { n })} onClick={() => setOpened(!opened)}>
             <IconInbox size={18} stroke={1.6} />
           </ActionIcon>
-        </Indicator>
-      </Popover.Target>
+        </Popover.Target>
+      </Indicator>
       <Popover.Dropdown p={0}>{opened ? <Inbox onClose={() => setOpened(false)} /> : null}</Popover.Dropdown>
     </Popover>
   );

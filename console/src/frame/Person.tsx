@@ -1,5 +1,5 @@
 import { Menu, UnstyledButton, useMantineColorScheme } from "@mantine/core";
-import { IconCheck, IconLanguage, IconLogout, IconMoon, IconSun, IconSunMoon, IconWorld } from "@tabler/icons-react";
+import { IconLogout } from "@tabler/icons-react";
 import { useRouter } from "@tanstack/react-router";
 
 import { keepProfile, signOut, useSession } from "~/api/session";
@@ -19,8 +19,6 @@ export function Person() {
   const router = useRouter();
   const name = user.name || user.email;
   const zones = [...new Set([browserZone(), user.timeZone || "UTC", "UTC"])];
-  const tick = (on: boolean) => (on ? <IconCheck size={14} aria-hidden /> : null);
-  const themes = [["light", IconSun], ["dark", IconMoon], ["auto", IconSunMoon]] as const;
   return (
     <Menu position="bottom-end" width={240} closeOnItemClick={false}>
       <Menu.Target>
@@ -37,34 +35,49 @@ export function Person() {
         </div>
         <Menu.Divider />
         <Menu.Label>{t("theme")}</Menu.Label>
-        {themes.map(([one, Icon]) => (
-          <Menu.Item key={one} role="menuitemradio" aria-checked={colorScheme === one} leftSection={<Icon size={14} aria-hidden />} rightSection={tick(colorScheme === one)} onClick={() => {
-              setColorScheme(one);
-              keepProfile({ theme: one });
-            }}>
-            {t(`theme.${one}`)}
-          </Menu.Item>
-        ))}
+        <Menu.RadioGroup
+          value={colorScheme}
+          onChange={(one) => {
+            setColorScheme(one as "auto");
+            keepProfile({ theme: one });
+          }}
+        >
+          {(["light", "dark", "auto"] as const).map((one) => (
+            <Menu.RadioItem key={one} value={one}>
+              {t(`theme.${one}`)}
+            </Menu.RadioItem>
+          ))}
+        </Menu.RadioGroup>
         <Menu.Divider />
         <Menu.Label>{t("language")}</Menu.Label>
-        {(Object.keys(languages) as Language[]).map((one) => (
-          <Menu.Item key={one} lang={one} role="menuitemradio" aria-checked={language === one} leftSection={<IconLanguage size={14} aria-hidden />} rightSection={tick(language === one)} onClick={() => {
-              void setLanguage(one);
-              keepProfile({ language: one });
-            }}>
-            {languages[one]}
-          </Menu.Item>
-        ))}
+        <Menu.RadioGroup
+          value={language}
+          onChange={(one) => {
+            void setLanguage(one as Language);
+            keepProfile({ language: one });
+          }}
+        >
+          {(Object.keys(languages) as Language[]).map((one) => (
+            <Menu.RadioItem key={one} value={one} lang={one}>
+              {languages[one]}
+            </Menu.RadioItem>
+          ))}
+        </Menu.RadioGroup>
         <Menu.Divider />
         <Menu.Label>{t("timeZone")}</Menu.Label>
-        {zones.map((one) => (
-          <Menu.Item key={one} role="menuitemradio" aria-checked={zone === one} leftSection={<IconWorld size={14} aria-hidden />} rightSection={tick(zone === one)} onClick={() => {
-              setZone(one);
-              keepProfile({ timeZone: one });
-            }}>
-            {one}
-          </Menu.Item>
-        ))}
+        <Menu.RadioGroup
+          value={zone}
+          onChange={(one) => {
+            setZone(one);
+            keepProfile({ timeZone: one });
+          }}
+        >
+          {zones.map((one) => (
+            <Menu.RadioItem key={one} value={one}>
+              {one}
+            </Menu.RadioItem>
+          ))}
+        </Menu.RadioGroup>
         <Menu.Divider />
         <Menu.Item
           leftSection={<IconLogout size={14} aria-hidden />}

@@ -19,8 +19,8 @@ export function colours(): Record<"text" | "dim" | "line" | "accent" | "critical
 
 export type ChartTable = { head: string[]; rows: (string | number)[][] };
 
-/** A chart, and the same numbers as a table for who cannot see it. option is asked again
- *  when the theme changes. onBrush hears which part of the x axis was drawn over. */
+/** A chart, and the same numbers as a table for who cannot see it. option (useCallback) is
+ *  asked when it is another function than before, and when the theme changes. onBrush hears which part of the x axis was drawn over. */
 export function Chart({ label, height, option, table, onBrush, children }: { label: string; height: number; option: () => Option; table: () => ChartTable; onBrush?: (from: number, to: number) => void; children?: ReactNode }) {
   const t = useText("parts");
   const [asTable, setAsTable] = useState(false);
@@ -75,17 +75,23 @@ function Drawing({ label, height, option, onBrush }: { label: string; height: nu
   const latest = useRef(option);
   useEffect(() => {
     brush.current = onBrush;
+  });
+  // Only when there is something else to draw: it would end a brush that is being drawn.
+  useEffect(() => {
     latest.current = option;
     chart.current?.setOption(option(), { notMerge: true });
-    if (onBrush) armBrush(chart.current);
-  });
+    if (brush.current) armBrush(chart.current);
+  }, [option]);
   useEffect(() => {
     const place = box.current;
     if (place === null) return;
     let gone = false;
     let made: EChartsType | undefined;
     // Drawn again when the theme changes: a canvas does not follow CSS variables.
-    const watcher = new MutationObserver(() => made?.setOption(latest.current(), { notMerge: true }));
+    const watcher = new MutationObserver(() => {
+      made?.setOption(latest.current(), { notMerge: true });
+      if (brush.current) armBrush(made);
+    });
     watcher.observe(document.documentElement, { attributes: true, attributeFilter: ["data-mantine-color-scheme"] });
     void import("./echarts").then(({ init }) => {
       if (gone) return;

@@ -1,5 +1,5 @@
 import { Button, CloseButton, Menu, TextInput } from "@mantine/core";
-import { IconCheck, IconChevronDown, IconSearch, IconX } from "@tabler/icons-react";
+import { IconChevronDown, IconSearch, IconX } from "@tabler/icons-react";
 import { useEffect, useRef, useState, type ReactNode } from "react";
 
 import { useKeys } from "~/keys/keys";
@@ -108,9 +108,12 @@ function Choice({ facet }: { facet: Facet }) {
       </Menu.Target>
       <Menu.Dropdown>
         {options.map((o) => (
-          <Menu.Item key={o.value} role="menuitemcheckbox" aria-checked={chosen.includes(o.value)} leftSection={o.mark ?? null} rightSection={chosen.includes(o.value) ? <IconCheck size={14} aria-hidden /> : <span className={css.space} />} onClick={() => toggle(o.value)}>
-            {o.label}
-          </Menu.Item>
+          <Menu.CheckboxItem key={o.value} checked={chosen.includes(o.value)} onChange={() => toggle(o.value)}>
+            <span className={css.option}>
+              {o.mark}
+              {o.label}
+            </span>
+          </Menu.CheckboxItem>
         ))}
       </Menu.Dropdown>
     </Menu>

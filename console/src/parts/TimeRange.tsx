@@ -34,7 +34,7 @@ export function TimeRange({ standard = "24h" }: { standard?: Span }) {
           variant="default"
           leftSection={<IconCalendar size={14} aria-hidden />}
           rightSection={<IconChevronDown size={12} aria-hidden />}
-          aria-label={t("timeRange")}
+          title={t("timeRange")}
           onClick={() => {
             setFrom(exact(range.from));
             setTo(exact(range.to));

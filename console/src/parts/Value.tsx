@@ -13,7 +13,7 @@ import { toast } from "./Toasts";
 import { visible } from "./visible";
 import css from "./value.module.css";
 
-type Asked = { field: string; value: string; rect: DOMRect };
+type Asked = { field: string; value: string; rect: DOMRect; from: HTMLElement };
 type Filter = (field: string, value: string, out: boolean) => void;
 
 const MenuContext = createContext<(asked: Asked) => void>(() => {});
@@ -39,7 +39,7 @@ export function Value({ field, value, children, className }: { field: string; va
       title={`${field}: ${visible(value.length > 400 ? `${value.slice(0, 400)}…` : value)}`}
       onClick={(event) => {
         event.stopPropagation();
-        open({ field, value, rect: event.currentTarget.getBoundingClientRect() });
+        open({ field, value, rect: event.currentTarget.getBoundingClientRect(), from: event.currentTarget });
       }}
     >
       {children ?? <Raw text={value} />}
@@ -66,9 +66,9 @@ export function ValueMenu({ children }: { children: ReactNode }) {
   return (
     <MenuContext value={open}>
       {children}
-      <Menu opened={opened} onChange={setOpened} position="bottom-start" width={280} returnFocus>
+      <Menu opened={opened} onChange={setOpened} onClose={() => asked?.from.focus()} position="bottom-start" width={280} returnFocus={false}>
         <Menu.Target>
-          <span className={css.anchor} style={asked ? { left: asked.rect.left, top: asked.rect.top, width: Math.min(asked.rect.width, 280), height: asked.rect.height } : undefined} />
+          <button type="button" tabIndex={-1} aria-label={t("more")} className={css.anchor} style={asked ? { left: asked.rect.left, top: asked.rect.top, width: Math.min(asked.rect.width, 280), height: asked.rect.height } : undefined} />
         </Menu.Target>
         {asked ? (
           <Menu.Dropdown onClick={(e) => e.stopPropagation()}>

@@ -62,8 +62,14 @@ export default function Alerts() {
 
   useKeys([
     { keys: "Escape", label: t("clearSelection"), group: t("keys"), quiet: true, run: () => (selected.size > 0 ? setSelected(new Set()) : setActive(undefined)) },
-    { keys: ".", label: t("show"), group: t("keys"), run: () => fresh.show() },
+    { keys: ".", label: t("showNew"), group: t("keys"), run: () => fresh.show() },
   ]);
+  // Where no row is chosen yet, the first of these keys chooses one: and the map lists them.
+  const begin = () => rows[0] && setActive(rows[0].id);
+  useKeys(
+    ([["a", "assignToMe"], ["s", "setStatus"], ["r", "resolve"], ["f", "falsePositive"], ["e", "escalate"], ["c", "comment"]] as const).map(([keys, label]) => ({ keys, label: t(label), group: t("keys"), run: begin })),
+    { off: chosen.length > 0 },
+  );
 
   const facets: Facet[] = [
     { id: "severity", label: words("severity"), options: severities.map((s) => ({ value: s, label: words(`severity.${s}`), mark: <SeverityMark of={s} /> })) },
@@ -89,7 +95,7 @@ export default function Alerts() {
       </PageHead>
       <FilterBar facets={facets} placeholder={t("find")}>
         {fresh.n > 0 ? (
-          <Tooltip label={`${t("show")} (.)`}>
+          <Tooltip label={`${t("showNew")} (.)`}>
             <Button size="compact-xs" variant="light" onClick={fresh.show} aria-live="polite">
               {t("newOnes", { n: fresh.n })}
             </Button>

@@ -26,7 +26,7 @@ export function FirstEvent() {
     refetchInterval: 2_000,
     queryFn: ({ signal }) => send<Schema<"SearchResult">>({ method: "POST", url: "/api/v1/siem/search", body: { query: "", limit: 1 } }, signal),
   });
-  const command = `curl ${window.location.origin}/api/v1/ingest -H "Authorization: Bearer ${token}" --data-binary "$(date '+%b %e %T') $(hostname) sshd[1]: Failed password for root from 203.0.113.9 port 22 ssh2"`;
+  const command = `curl ${window.location.origin}/ingest/hec/services/collector/raw -H "Authorization: Splunk ${token}" --data-binary "$(date '+%b %e %T') $(hostname) sshd[1]: Failed password for root from 203.0.113.9 port 22 ssh2"`;
   return (
     <section className={css.first}>
       <h2>{t("firstTitle")}</h2>

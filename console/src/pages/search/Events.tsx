@@ -87,8 +87,9 @@ const Row = memo(
           }}
         >
           <span role="cell" className={css.eventTime} title={both(event.timestamp)}>
-            <button type="button" className={css.eventOpen} aria-expanded={open} aria-label={t("openEvent")} onClick={() => onToggle(event.id)}>
-              {exact(event.timestamp)}
+            <button type="button" className={css.eventOpen} aria-expanded={open} title={t("openEvent")} onClick={() => onToggle(event.id)}>
+              <span className={css.date}>{exact(event.timestamp).slice(0, 11)}</span>
+              {exact(event.timestamp).slice(11)}
             </button>
           </span>
           <span role="cell">
@@ -104,7 +105,13 @@ const Row = memo(
             <Raw text={(event.message || String(event.fields.raw ?? "")).slice(0, 600)} />
           </span>
         </div>
-        {open ? <EventFields event={event} /> : null}
+        {open ? (
+          <div role="row">
+            <div role="cell">
+              <EventFields event={event} />
+            </div>
+          </div>
+        ) : null}
       </>
     );
   },

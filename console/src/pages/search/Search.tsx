@@ -1,7 +1,7 @@
 import { ActionIcon, Button, Menu, Modal, Switch, TextInput, Tooltip } from "@mantine/core";
 import { IconBookmark, IconDownload, IconLayoutSidebar, IconLink, IconTrash } from "@tabler/icons-react";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { useCallback, useMemo, useState } from "react";
+import { useCallback, useMemo, useRef, useState } from "react";
 
 import { Problem } from "~/api/problem";
 import { curlFor, send } from "~/api/send";
@@ -21,7 +21,7 @@ import { useStored } from "~/url/stored";
 import { useUrl } from "~/url/url";
 
 import { csvOf } from "./csv";
-import { eventsQuery, fieldsQuery, placeOf, searchCall, type Result, type StoredEvent } from "./data";
+import { eventsQuery, fieldsQuery, placeOf, searchCall, type Field, type Result, type StoredEvent } from "./data";
 import { Events } from "./Events";
 import { Fields } from "./Fields";
 import { QueryBox } from "./QueryBox";
@@ -47,6 +47,9 @@ export default function Search() {
 
   const search = useInfiniteQuery(eventsQuery(asked));
   const fields = useQuery(fieldsQuery(asked));
+  // A query that cannot be read has no fields: those from before still complete it.
+  const known = useRef<Field[]>([]);
+  if (fields.data) known.current = fields.data.fields;
   const tail = useTail(query, tailing);
   const found = search.data?.pages[0];
   const events = useMemo(() => (tailing ? tail.events : (search.data?.pages.flatMap((p) => p.events) ?? [])), [tailing, tail.events, search.data]);
@@ -88,7 +91,7 @@ export default function Search() {
         </span>
       </PageHead>
       <div className={css.top}>
-        <QueryBox query={query} fields={fields.data?.fields ?? []} busy={search.isFetching && !isFetchingNextPage} onRun={run} fault={invalid ? { at: placeOf(invalid.remedy), text: invalid.remedy } : undefined} />
+        <QueryBox query={query} fields={known.current} busy={search.isFetching && !isFetchingNextPage} onRun={run} fault={invalid ? { at: placeOf(invalid.remedy), text: invalid.remedy } : undefined} />
         <TimeRange />
         <Switch size="sm" label={t("tail")} checked={tailing} onChange={(e) => setTail(e.currentTarget.checked)} />
       </div>
@@ -116,7 +119,7 @@ export default function Search() {
       {tailing && tail.missed > 0 ? <Partial>{t("tailMissed")}</Partial> : null}
       {tailing && tail.error ? <Failed error={tail.error} /> : null}
       <div className={css.body} data-stale={search.isPlaceholderData || undefined}>
-        {asideOpen ? <Fields fields={fields.data?.fields ?? []} total={found?.total ?? 0} pending={fields.isPending} /> : null}
+        {asideOpen ? <Fields fields={known.current} total={found?.total ?? 0} pending={fields.isPending} /> : null}
         {search.isPending && !tailing ? <Loading rows={12} /> : null}
         {events.length > 0 ? <Events events={events} total={found?.total ?? events.length} more={tailing ? undefined : more} /> : null}
         {events.length === 0 && !search.isPending && !search.error ? (

@@ -1,0 +1,47 @@
+// Pages that axe and the screenshots look at: a name, an address, and what to do first.
+export const pages = [
+  { name: "overview", path: "/" },
+  { name: "alerts", path: "/alerts" },
+  { name: "alert-panel", path: "/alerts", act: async (page) => {
+    await page.keyboard.press("j");
+    await page.keyboard.press("Enter");
+    await page.locator("article h2").waitFor();
+  } },
+  { name: "incidents-board", path: "/incidents?view=board" },
+  { name: "incidents-table", path: "/incidents?view=table" },
+  { name: "incident", path: "/incidents?view=board", act: async (page) => {
+    await page.locator("[data-card] a").first().click();
+    await page.getByRole("textbox", { name: "Comment" }).waitFor();
+  } },
+  { name: "search", path: "/search" },
+  { name: "search-open", path: "/search?q=program:sshd", act: async (page) => {
+    await page.locator('[role="row"][aria-rowindex="3"]').click();
+  } },
+  { name: "palette", path: "/alerts", act: async (page) => {
+    await page.keyboard.press("Control+k");
+    await page.keyboard.type("root");
+    await page.waitForTimeout(600);
+  } },
+  { name: "keyboard", path: "/alerts", act: (page) => page.keyboard.press("?") },
+  { name: "compliance", path: "/compliance" },
+  { name: "compliance-control", path: "/compliance/framework/ISMSP?open=2.9.4" },
+  { name: "compliance-evidence", path: "/compliance/evidence" },
+  { name: "playbooks", path: "/playbooks" },
+  { name: "playbook", path: "/playbooks", act: async (page) => {
+    await page.locator('[role="row"][aria-rowindex="2"]').click();
+    await page.locator("ol li").first().waitFor();
+  } },
+  { name: "playbook-runs", path: "/playbooks?tab=runs" },
+  { name: "connectors", path: "/connectors" },
+  { name: "notifications", path: "/notifications" },
+  { name: "channels", path: "/notifications?tab=channels" },
+  { name: "privacy", path: "/privacy" },
+  { name: "reports", path: "/reports" },
+  { name: "audit", path: "/audit-logs" },
+  { name: "settings", path: "/settings" },
+  { name: "settings-security", path: "/settings/security" },
+  { name: "settings-team", path: "/settings/team" },
+  { name: "settings-keys", path: "/settings/keys" },
+  { name: "settings-webhooks", path: "/settings/webhooks" },
+  { name: "settings-masking", path: "/settings/masking" },
+];

@@ -1,0 +1,1 @@
+var e={title:`감사 로그`,actor:`행위자`,action:`행위`,object:`대상`,address:`주소`,key:`API 키`,request:`요청`,number:`번호`,hash:`해시`,detail:`상세`,count:`항목 {n}개`,none:`이 기간에 기록이 없습니다`,noneWhy:`설정, 규칙, 사람, 사건의 모든 변경이 여기에 기록됩니다.`,onlyThis:`이 값만 보기`,verify:`체인 검증`,intact:`무결함: 항목 {n}개, 봉인 {seals}개`,broken:`{n}번에서 끊김: {why}`};export{e as default};

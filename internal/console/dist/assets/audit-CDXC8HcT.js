@@ -1,0 +1,1 @@
+var e={title:`監査ログ`,actor:`実行者`,action:`操作`,object:`対象`,address:`接続元`,key:`APIキー`,request:`リクエスト`,number:`番号`,hash:`ハッシュ`,detail:`詳細`,count:`{n} 件`,none:`この期間の記録はありません`,noneWhy:`設定、ルール、人、ケースのすべての変更がここに記録されます。`,onlyThis:`これだけ表示`,verify:`チェーンを検証`,intact:`完全: {n} 件、封印 {seals} 件`,broken:`{n} で破損: {why}`};export{e as default};
