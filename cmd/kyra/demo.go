@@ -15,6 +15,7 @@ import (
 
 	"github.com/kyra-mdr/kyra/client"
 	"github.com/kyra-mdr/kyra/internal/app"
+	"github.com/kyra-mdr/kyra/internal/assess"
 	"github.com/kyra-mdr/kyra/internal/config"
 	"github.com/kyra-mdr/kyra/internal/demo"
 	"github.com/kyra-mdr/kyra/internal/event"
@@ -91,7 +92,11 @@ func runDemo(ctx context.Context, out, errs io.Writer, listen string, exit bool)
 	if err := s.Settle(ctx); err != nil {
 		return err
 	}
-	if err := tell(ctx, out, c, s); err != nil {
+	checks, err := s.Assess(ctx)
+	if err != nil {
+		return err
+	}
+	if err := tell(ctx, out, c, s, checks); err != nil {
 		return err
 	}
 	if exit {
@@ -153,7 +158,7 @@ func replay(ctx context.Context, out io.Writer, c *client.Client, s *app.Server)
 }
 
 // tell prints what was found and where to look.
-func tell(ctx context.Context, out io.Writer, c *client.Client, s *app.Server) error {
+func tell(ctx context.Context, out io.Writer, c *client.Client, s *app.Server, checks *assess.Summary) error {
 	var alerts []client.Alert
 	for page := 0; ; page++ {
 		p, err := c.Alerts(ctx, url.Values{"size": {"100"}, "page": {fmt.Sprint(page)}, "sort": {"lastSeen"}, "direction": {"asc"}})
@@ -199,10 +204,12 @@ func tell(ctx context.Context, out io.Writer, c *client.Client, s *app.Server) e
 	for _, i := range incidents.Content {
 		fmt.Fprintf(out, "  %-8s %s (%d alerts)\n", i.Severity, i.Title, i.AlertCount)
 	}
+	fmt.Fprintf(out, "\nCompliance: %d checks for nine frameworks evaluated in %.1f s: %d pass, %d in part, %d fail, %d without data\n", checks.Evaluated, checks.Seconds, checks.Pass, checks.Partial, checks.Fail, checks.NoData)
 	auth := fmt.Sprintf("-H 'Authorization: Bearer %s'", s.FirstKey)
 	fmt.Fprintf(out, "\nLook for yourself (documentation: %s/api/v1/docs)\n", s.URL())
 	fmt.Fprintf(out, "  curl %s '%s/api/v1/alerts?severity=critical,high&size=5'\n", auth, s.URL())
 	fmt.Fprintf(out, "  curl %s '%s/api/v1/incidents?status=OPEN'\n", auth, s.URL())
+	fmt.Fprintf(out, "  curl %s '%s/api/v1/compliance/ISMSP/coverage'\n", auth, s.URL())
 	fmt.Fprintf(out, "  curl %s -H 'Content-Type: application/json' -d '{\"query\":\"program:sshd AND user:root\",\"limit\":5}' %s/api/v1/siem/search\n", auth, s.URL())
 	return nil
 }

@@ -22,7 +22,7 @@ type AlertItem struct {
 	CreatedAt      time.Time `json:"createdAt"`
 	Description    string    `json:"description"`
 
-	Triage *alertTriage `json:"triage,omitempty" doc:"Only in lists, with include=triage."`
+	Triage *alertTriage `json:"triage,omitempty" export:"-" doc:"Only in lists, with include=triage."`
 
 	_ struct{} `additionalProperties:"true"`
 }

@@ -2,9 +2,13 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"reflect"
 	"slices"
 	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/kyra-mdr/kyra/internal/compliance"
 	"github.com/kyra-mdr/kyra/internal/fault"
@@ -31,7 +35,7 @@ type ControlItem struct {
 	Stale          bool                     `json:"stale" doc:"It relies on evidence that became too old."`
 	ReadyToAttest  bool                     `json:"readyToAttest" doc:"Every check passes; only a person's word is missing."`
 	DueAt          *time.Time               `json:"dueAt" nullable:"true"`
-	Attestation    *AttestationRef          `json:"attestation,omitempty" doc:"The approved one, also when it has expired; absent for none."`
+	Attestation    nullAttestation          `json:"attestation" doc:"The approved one, also when it has expired; null for none."`
 	Exceptions     []ComplianceExceptionRef `json:"exceptions" nullable:"false" doc:"That hold now."`
 
 	_ struct{} `additionalProperties:"true"`
@@ -68,6 +72,20 @@ type AttestationRef struct {
 	_ struct{} `additionalProperties:"true"`
 }
 
+// nullAttestation is an attestation, or null.
+type nullAttestation struct{ *AttestationRef }
+
+// Schema implements huma.SchemaProvider.
+func (nullAttestation) Schema(r huma.Registry) *huma.Schema {
+	return &huma.Schema{OneOf: []*huma.Schema{r.Schema(reflect.TypeFor[AttestationRef](), true, ""), {Type: "null"}}}
+}
+
+// MarshalJSON implements json.Marshaler.
+func (n nullAttestation) MarshalJSON() ([]byte, error) { return json.Marshal(n.AttestationRef) }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *nullAttestation) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, &n.AttestationRef) }
+
 // ComplianceExceptionRef is an exception where its control is shown.
 type ComplianceExceptionRef struct {
 	ID           string    `json:"id" format:"uuid"`
@@ -100,7 +118,7 @@ func (a *api) controlOf(x *standingIn) ControlItem {
 		out.Checks[i] = a.controlCheckOf(&x.Findings[i])
 	}
 	if t := x.Attestation; t != nil {
-		out.Attestation = &AttestationRef{ID: t.ID, Status: string(t.Status), Statement: t.Statement, By: t.By, At: t.At, ExpiresAt: t.ExpiresAt, Expired: !a.Now().Before(t.ExpiresAt)}
+		out.Attestation.AttestationRef = &AttestationRef{ID: t.ID, Status: string(t.Status), Statement: t.Statement, By: t.By, At: t.At, ExpiresAt: t.ExpiresAt, Expired: !a.Now().Before(t.ExpiresAt)}
 	}
 	for i, e := range x.Exceptions {
 		out.Exceptions[i] = ComplianceExceptionRef{ID: e.ID, Checks: e.Checks, Owner: e.Owner, Reason: e.Reason, Compensation: e.Compensation, EndsAt: e.EndsAt}

@@ -21,7 +21,7 @@ type IncidentItem struct {
 	MitreTactic    string    `json:"mitreTactic"`
 	MitreTechnique string    `json:"mitreTechnique"`
 
-	Triage *incidentTriage `json:"triage,omitempty" doc:"Only in lists, with include=triage."`
+	Triage *incidentTriage `json:"triage,omitempty" export:"-" doc:"Only in lists, with include=triage."`
 
 	_ struct{} `additionalProperties:"true"`
 }

@@ -151,7 +151,8 @@ const (
 
 var timeType = reflect.TypeFor[time.Time]()
 
-// fieldsOf lists the fields that encoding/json writes, those of embedded structs in place.
+// fieldsOf lists the fields that encoding/json writes, those of embedded structs in place,
+// without what is tagged `export:"-"`: what only some lists have.
 func fieldsOf(t reflect.Type, at []int) []field {
 	var out []field
 	for i := range t.NumField() {
@@ -162,7 +163,7 @@ func fieldsOf(t reflect.Type, at []int) []field {
 		switch {
 		case f.Anonymous && name == "" && f.Type.Kind() == reflect.Struct:
 			out = append(out, fieldsOf(f.Type, index)...)
-		case !f.IsExported() || name == "-" || name == "":
+		case !f.IsExported() || name == "-" || name == "" || f.Tag.Get("export") == "-":
 		default:
 			out = append(out, field{name: name, index: index, kind: kindOf(f.Type)})
 		}
@@ -228,20 +229,32 @@ func (f *field) cell(b []byte, v reflect.Value) ([]byte, error) {
 	if list, ok := reflect.TypeAssert[[]string](v); ok {
 		return appendList(b, list)
 	}
-	text, err := json.Marshal(v.Interface())
+	text, err := jsonText(v.Interface())
 	if err != nil {
 		return b, fmt.Errorf("write %s: %w", f.name, err)
 	}
-	return appendText(b, string(text)), nil
+	if text == "null" {
+		return b, nil // as every other cell without a value
+	}
+	return appendText(b, text), nil
+}
+
+// jsonText is v as JSON as people read it: < and > are not escaped for web pages.
+func jsonText(v any) (string, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return strings.TrimSuffix(b.String(), "\n"), err
 }
 
 // appendList writes texts as JSON, so that a comma in one of them is no border.
 func appendList(b []byte, list []string) ([]byte, error) {
-	text, err := json.Marshal(list)
+	text, err := jsonText(list)
 	if err != nil {
 		return b, fmt.Errorf("write list: %w", err)
 	}
-	return appendText(b, string(text)), nil
+	return appendText(b, text), nil
 }
 
 // appendText appends a cell of text as RFC 4180 has it. A text that a spreadsheet would
