@@ -141,7 +141,7 @@ function Health({ id }: { id: string }) {
       <Rows
         label={t("health")}
         head={[t("check"), t("result"), t("latency"), t("says")]}
-        rows={q.data.checks.map((c) => ({ key: c.name, cells: [visible(c.name), <Pill dot={c.status === "ok" ? "good" : "bad"}>{c.status}</Pill>, `${Math.round(c.latencyMs)} ms`, visible(c.message)] }))}
+        rows={q.data.checks.map((c) => ({ key: c.name, cells: [visible(c.name), <Pill dot={c.status === "ok" ? "good" : c.status === "skipped" ? "off" : "bad"}>{c.status}</Pill>, `${Math.round(c.latencyMs)} ms`, visible(c.message)] }))}
       />
     </section>
   );
