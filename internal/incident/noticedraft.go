@@ -66,7 +66,7 @@ func (s *Service) DraftNotice(ctx context.Context, tenant uint32, actor, id, clo
 func noticeOf(d *Detail, c *Clock) *Notice {
 	n := &Notice{
 		Clock: *c, Incident: d.ID, Title: d.Title, Severity: d.Severity, Status: d.Status, DetectedAt: d.CreatedAt, AwareAt: c.AwareAt, Contained: d.ContainedAt, Closed: d.ClosedAt,
-		Alerts: int64(d.AlertCount), Affected: map[string][]string{}, More: map[string]int{}, Files: len(d.Evidence),
+		Alerts: d.AlertCount, Affected: map[string][]string{}, More: map[string]int{}, Files: len(d.Evidence),
 	}
 	for i := range d.Alerts {
 		a := &d.Alerts[i]
