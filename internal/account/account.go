@@ -28,6 +28,7 @@ type Config struct {
 	Hash    HashCost      // zero: StandardCost
 	Idle    time.Duration // after which an unused session ends; 0: DefaultIdle
 	Longest time.Duration // after which any session ends; 0: DefaultLongest
+	URL     func() string // where people reach the console; nil: not known, and there are no passkeys
 	Log     *slog.Logger
 	Now     func() time.Time // nil: time.Now
 }
@@ -49,6 +50,9 @@ type Service struct {
 func New(c Config) *Service {
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.URL == nil {
+		c.URL = func() string { return "" }
 	}
 	if c.Idle == 0 {
 		c.Idle = DefaultIdle

@@ -253,8 +253,10 @@ func (s *Service) ResetFactor(ctx context.Context, tenant uint32, actor, id stri
 		if err := s.answerable(ctx, tx, tenant, id); err != nil {
 			return err
 		}
-		if _, err := sqldb.Exec(ctx, tx, `DELETE FROM account_session WHERE user_id = $1`, id); err != nil {
-			return err
+		for _, query := range []string{`DELETE FROM account_session WHERE user_id = $1`, `DELETE FROM account_passkey WHERE user_id = $1`} {
+			if _, err := sqldb.Exec(ctx, tx, query, id); err != nil {
+				return err
+			}
 		}
 		return s.dropFactor(ctx, tx, tenant, actor, id)
 	}))

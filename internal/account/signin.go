@@ -95,12 +95,16 @@ func (s *Service) home(ctx context.Context, u *User) (*Member, error) {
 	if err != nil {
 		return nil, orUnavailable("read the account's tenants", err)
 	}
+	return firstActive(members), nil
+}
+
+func firstActive(members []Member) *Member {
 	for i := range members {
 		if members[i].Status == Active {
-			return &members[i], nil
+			return &members[i]
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // refuse notes a sign-in that failed. Both kinds of account cost the same entries.

@@ -111,7 +111,14 @@ func (s *Service) pass(ctx context.Context, tx *sqldb.DB, email string, from Fro
 	return nil
 }
 
-func accountName(email string) string { return "account " + email }
+// accountName is "" where no account was named, as with a passkey: then only the address
+// counts.
+func accountName(email string) string {
+	if email == "" {
+		return ""
+	}
+	return "account " + email
+}
 
 // addressName counts an IPv6 subscriber's whole network as one; "" where there is no
 // address, such as on a Unix socket.

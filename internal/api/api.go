@@ -251,6 +251,7 @@ func (a *api) register() {
 	a.sessions()
 	a.users()
 	a.profile()
+	a.passkeys()
 	a.tenants()
 	a.webhooks()
 	a.playbooks()

@@ -21,7 +21,7 @@ func (s *Server) openAccounts(ctx context.Context, tenants *tenant.Service, now 
 	if err != nil {
 		return err
 	}
-	s.accounts = account.New(account.Config{DB: s.db, Tenants: tenants, Sealer: sealer, Owner: s.owner, Log: s.log, Now: now})
+	s.accounts = account.New(account.Config{DB: s.db, Tenants: tenants, Sealer: sealer, Owner: s.owner, URL: s.URL, Log: s.log, Now: now})
 	token, err := s.accounts.SetupToken(ctx)
 	if err != nil {
 		return err
