@@ -30,6 +30,13 @@ const setup = createRoute({
   loader: () => preload(["signin"]),
 });
 
+const invitation = createRoute({
+  getParentRoute: () => root,
+  path: "/invitation",
+  component: lazyRouteComponent(() => import("~/signin/Invitation")),
+  loader: () => preload(["invitation"]),
+});
+
 const frame = createRoute({
   getParentRoute: () => root,
   id: "frame",
@@ -53,7 +60,7 @@ const shown = pages.flatMap((page) =>
 );
 
 export const router = createRouter({
-  routeTree: root.addChildren([signin, setup, frame.addChildren(shown)]),
+  routeTree: root.addChildren([signin, setup, invitation, frame.addChildren(shown)]),
   parseSearch: (text) => parseQuery(text),
   stringifySearch: (query) => writeQuery(query),
   defaultPreload: "intent",

@@ -18,4 +18,5 @@ export type Texts = {
   playbooks: typeof import("./en/playbooks.json");
   reports: typeof import("./en/reports.json");
   privacy: typeof import("./en/privacy.json");
+  invitation: typeof import("./en/invitation.json");
 };
