@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/fault"
+	"github.com/kyra-mdr/kyra/internal/incident"
 	"github.com/kyra-mdr/kyra/internal/job"
 	"github.com/kyra-mdr/kyra/internal/logsource"
 	"github.com/kyra-mdr/kyra/internal/notice"
@@ -27,7 +28,7 @@ func (s *Server) openReports(kinds map[string]job.Kind, now func() time.Time) er
 	}
 	s.proof.reports = report.New(report.Config{
 		DB: s.db, Alerts: s.detection.alerts, Files: files, Log: s.log, Now: now,
-		Builder: &report.Builder{Tenants: tenant.New(s.db), Compliance: s.proof.service, Evidence: s.proof.evidence, Incidents: s.detection.incidents, Version: Version()},
+		Builder: &report.Builder{Tenants: tenant.New(s.db), Compliance: s.proof.service, Evidence: s.proof.evidence, Incidents: s.detection.incidents, Notices: s.dueNotices, Version: Version()},
 		Mail: func(ctx context.Context, tenant uint32, channel string, l *mail.Letter) error {
 			return s.telling.notifier.Mail(ctx, tenant, channel, l)
 		},
@@ -40,6 +41,21 @@ func (s *Server) openReports(kinds map[string]job.Kind, now func() time.Time) er
 func (s *Server) equipReports() {
 	s.proof.reports.Jobs = s.detection.jobs
 	s.proof.reports.Link = s.URL() + "/reports"
+}
+
+// dueNotices lists what had to be told of incidents that became known in a period.
+func (s *Server) dueNotices(ctx context.Context, tenant uint32, from, to, at time.Time) ([]report.Notice, error) {
+	f, err := s.detection.incidents.NoticeFigures(ctx, tenant, from, to, at, 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	states := map[incident.ClockState]string{incident.Running: "running", incident.Late: "overdue", incident.Notified: "sent", incident.TooLate: "late"}
+	out := make([]report.Notice, len(f.Clocks))
+	for i := range f.Clocks {
+		c := &f.Clocks[i]
+		out[i] = report.Notice{Incident: c.Incident, Title: c.Name, Recipient: c.Recipient, Law: c.Law, AwareAt: c.AwareAt, DueAt: c.DueAt, SentAt: c.NotifiedAt, State: states[c.State(at)]}
+	}
+	return out, nil
 }
 
 // mailChannel refuses what is no channel of the tenant that sends mail.
