@@ -1539,7 +1539,7 @@ export interface paths {
          *
          *     With Prefer: respond-async the answer is a job, whose file GET /exports/{id}/file hands out for seven days.
          *
-         *     Columns: id, title, severity, status, source, mitreTactic, mitreTechnique, createdAt, description, triage.
+         *     Columns: id, title, severity, status, source, mitreTactic, mitreTechnique, createdAt, description.
          */
         get: operations["export-alerts"];
         put?: never;
@@ -1731,7 +1731,7 @@ export interface paths {
          *
          *     With Prefer: respond-async the answer is a job, whose file GET /exports/{id}/file hands out for seven days.
          *
-         *     Columns: id, title, severity, status, alertCount, createdAt, assignedTo, mitreTactic, mitreTechnique, triage.
+         *     Columns: id, title, severity, status, alertCount, createdAt, assignedTo, mitreTactic, mitreTechnique.
          */
         get: operations["export-incidents"];
         put?: never;
@@ -3475,6 +3475,95 @@ export interface paths {
          * @description Uses the link up. Sign in afterwards.
          */
         post: operations["followLink"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign in with a passkey
+         * @description A passkey verifies its owner and so stands for password and second factor.
+         */
+        post: operations["signInByPasskey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/passkey/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begin to sign in with a passkey */
+        post: operations["askPasskey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the own passkeys */
+        get: operations["listPasskeys"];
+        put?: never;
+        /** Add a passkey */
+        post: operations["addPasskey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/passkeys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove a passkey */
+        delete: operations["removePasskey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/passkeys/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begin to add a passkey */
+        post: operations["startPasskey"];
         delete?: never;
         options?: never;
         head?: never;
@@ -5226,6 +5315,14 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        AskedOutBody: {
+            /** @description For navigator.credentials, in the JSON form of WebAuthn Level 3: parseCreationOptionsFromJSON or parseRequestOptionsFromJSON. */
+            publicKey: unknown;
+            /** @description To come back with the answer, within five minutes. */
+            token: string;
+        } & {
+            [key: string]: unknown;
+        };
         AssessmentBody: {
             /**
              * Format: double
@@ -6442,8 +6539,8 @@ export interface components {
         ControlDetail: {
             /** @description What the control asks of each check, and how it was found out. */
             asked: components["schemas"]["AskedCheck"][];
-            /** @description The approved one, also when it has expired; null for none. */
-            attestation: components["schemas"]["AttestationRef"] | null;
+            /** @description The approved one, also when it has expired; absent for none. */
+            attestation?: components["schemas"]["AttestationRef"];
             /** @description The newest 20. */
             attestations: components["schemas"]["AttestationItem"][];
             /** @description A part of the framework that an assessment may leave out. */
@@ -6528,8 +6625,8 @@ export interface components {
             [key: string]: unknown;
         };
         ControlItem: {
-            /** @description The approved one, also when it has expired; null for none. */
-            attestation: components["schemas"]["AttestationRef"] | null;
+            /** @description The approved one, also when it has expired; absent for none. */
+            attestation?: components["schemas"]["AttestationRef"];
             /** @description A part of the framework that an assessment may leave out. */
             category: string | null;
             checks: components["schemas"]["ControlCheck"][];
@@ -7594,6 +7691,16 @@ export interface components {
             mentions: components["schemas"]["Mention"][] | null;
             places: components["schemas"]["PlaceFound"][] | null;
             samples: string[] | null;
+        };
+        FinishPasskeyInBody: {
+            /** @description What the browser answered, by toJSON(). */
+            credential: unknown;
+            /**
+             * @description 1 to 100 characters.
+             * @example Laptop
+             */
+            name: string;
+            token: string;
         };
         FoldedItem: {
             /**
@@ -10665,6 +10772,27 @@ export interface components {
         ParseOutBody: {
             /** @description One for each, in order. */
             records: components["schemas"]["ParsedItem"][];
+        } & {
+            [key: string]: unknown;
+        };
+        PasskeyItem: {
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: uuid */
+            id: string;
+            /** Format: date-time */
+            lastUsedAt: string | null;
+            name: string;
+        } & {
+            [key: string]: unknown;
+        };
+        PasskeySignInInBody: {
+            /** @description What the browser answered, by toJSON(). */
+            credential: unknown;
+            token: string;
+        };
+        PasskeysOutBody: {
+            passkeys: components["schemas"]["PasskeyItem"][];
         } & {
             [key: string]: unknown;
         };
@@ -23734,6 +23862,218 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FollowedLink"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    signInByPasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeySignInInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    askPasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AskedOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    listPasskeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeysOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    addPasskey: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FinishPasskeyInBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    removePasskey: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 412 when the object has changed since. */
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            412: components["responses"]["412"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    startPasskey: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WithPasswordInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AskedOutBody"];
                 };
             };
             400: components["responses"]["400"];

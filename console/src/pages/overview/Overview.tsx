@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import type { ReactNode } from "react";
+import { useState, type ReactNode } from "react";
 
 import { answer, client } from "~/api/client";
 import { useChanges } from "~/api/changes";
@@ -31,13 +31,16 @@ export default function Overview() {
     if (changes.some((c) => c.kind === "alert" || c.kind === "incident")) void queries.invalidateQueries({ queryKey: ["overview"] });
   });
   const known = useQuery({ queryKey: ["overview", "known"], queryFn: ({ signal }) => answer(client.GET("/api/v1/log-sources", { params: { query: { size: 1 } }, signal })), enabled: sources, refetchInterval: (q) => (q.state.data?.totalElements === 0 ? 2_000 : false) });
+  // Once begun, the first steps stay until the page is left: their end is the event itself.
+  const [first, setFirst] = useState(false);
+  if (known.data?.totalElements === 0 && !first) setFirst(true);
   return (
     <>
       <PageHead title={t("title")}>
         <TimeRange />
       </PageHead>
       <div className={css.page}>
-        {known.data?.totalElements === 0 ? <FirstEvent /> : null}
+        {first ? <FirstEvent /> : null}
         {alerts ? <Numbers /> : null}
         <div className={css.columns}>
           <div className={css.main}>

@@ -1,0 +1,1 @@
+var e={title:`KYRA 초대`,reset:`새 비밀번호 설정`,invites:`{tenant}에 {email}(으)로 초대되었습니다.`,resets:`{email}의 새 비밀번호를 정하세요.`,name:`이름`,yourPassword:`비밀번호`,newPassword:`새 비밀번호`,rule:`12자 이상. 문장이 좋습니다`,show:`비밀번호 표시 또는 숨기기`,accept:`수락`,set:`설정`,spent:`이 링크는 더 이상 유효하지 않습니다`,spentWhy:`이미 사용했거나 만료되었거나 일부가 빠졌습니다. 관리자에게 새 링크를 요청하세요.`};export{e as default};

@@ -1,0 +1,1 @@
+var e={title:`KYRAへの招待`,reset:`パスワードの再設定`,invites:`{email} として {tenant} に招待されています。`,resets:`{email} の新しいパスワードを決めてください。`,name:`お名前`,yourPassword:`パスワード`,newPassword:`新しいパスワード`,rule:`12文字以上。文にすると覚えやすいです`,show:`パスワードの表示・非表示`,accept:`承諾する`,set:`設定する`,spent:`このリンクは使えません`,spentWhy:`使用済み、期限切れ、または不完全です。管理者に新しいリンクを依頼してください。`};export{e as default};
