@@ -17,6 +17,13 @@ export const pages = [
   { name: "search-open", path: "/search?q=program:sshd", act: async (page) => {
     await page.locator('[role="row"][aria-rowindex="3"]').click();
   } },
+  { name: "rules", path: "/rules" },
+  { name: "rule-new", path: "/rules/new" },
+  { name: "rule", path: "/rules?health=ok", act: async (page) => {
+    await page.locator('[role="row"][aria-rowindex="2"]').click();
+    await page.getByRole("tab", { name: "Versions" }).waitFor();
+  } },
+  { name: "coverage", path: "/rules/coverage" },
   { name: "palette", path: "/alerts", act: async (page) => {
     await page.keyboard.press("Control+k");
     await page.keyboard.type("root");

@@ -11,7 +11,7 @@ import { toast, toastFault } from "~/parts/Toasts";
 import { visible } from "~/parts/visible";
 import { useText } from "~/text/text";
 
-import { example, sendYaml, type Detail, type Valid } from "./data";
+import { example, sendYaml, withoutIds, type Detail, type Valid } from "./data";
 import css from "./rules.module.css";
 import { SigmaBox } from "./SigmaBox";
 
@@ -43,7 +43,7 @@ export function Editor({ of: rule, yaml, onYaml }: { of?: Detail; yaml: string; 
   }, [yaml]);
   const changed = yaml !== (rule?.yaml ?? "");
   const keep = async () => {
-    if (rule) {
+    if (rule && !rule.builtin) {
       await act({
         call: { method: "PATCH", url: `/api/v1/siem/rules/${rule.id}`, body: { yaml, reason: reason.trim() || undefined } },
         undo: { method: "PATCH", url: `/api/v1/siem/rules/${rule.id}`, body: { yaml: rule.yaml, reason: t("takenBack") } },
@@ -54,7 +54,7 @@ export function Editor({ of: rule, yaml, onYaml }: { of?: Detail; yaml: string; 
       return;
     }
     try {
-      const made = await sendYaml<Detail>(`/api/v1/siem/rules?status=DRAFT&reason=${encodeURIComponent(reason.trim())}`, yaml);
+      const made = await sendYaml<Detail>(`/api/v1/siem/rules?status=DRAFT&reason=${encodeURIComponent(reason.trim())}`, rule ? withoutIds(yaml) : yaml);
       toast(t("created"));
       void queries.invalidateQueries({ queryKey: ["rules"] });
       void navigate({ to: `/rules/${made.id}` as "/" });
@@ -90,8 +90,8 @@ export function Editor({ of: rule, yaml, onYaml }: { of?: Detail; yaml: string; 
       {may ? (
         <div className={css.keep}>
           <TextInput aria-label={t("reason")} placeholder={t("reason")} value={reason} maxLength={500} onChange={(e) => setReason(e.currentTarget.value)} />
-          <Button size="xs" disabled={!changed || valid?.valid !== true} onClick={() => void keep()}>
-            {rule ? parts("save") : t("createDraft")}
+          <Button size="xs" disabled={(!changed && rule?.builtin !== true) || valid?.valid !== true} onClick={() => void keep()}>
+            {rule === undefined ? t("createDraft") : rule.builtin ? t("copyDraft") : parts("save")}
           </Button>
           {changed ? (
             <Button size="xs" variant="subtle" color="gray" onClick={() => onYaml(rule?.yaml ?? example)}>

@@ -54,19 +54,18 @@ function Content({ of: rule }: { of?: Detail }) {
   const now = shown.find((n) => n === url.get("tab")) ?? "text";
   return (
     <>
-      <div className={css.top}>
-        {rule ? (
-          <>
-            <Severity of={rule.severity} />
-            <Pill dot={rule.status === "ACTIVE" ? "good" : "off"}>{t(`status.${rule.status}`)}</Pill>
-            {rule.staged ? <Pill dot="doing">{t("staged")}</Pill> : null}
-            <Pill dot={healthDots[rule.health]}>{t(`health.${rule.health}`)}</Pill>
-            <span className="dim">{rule.mitreTechniques.join(" ")}</span>
-          </>
-        ) : null}
-        <span className={css.space} />
-        {rule ? <Actions of={rule} /> : null}
-      </div>
+      {rule ? (
+        <div className={css.top}>
+          <Severity of={rule.severity} />
+          <Pill dot={rule.status === "ACTIVE" ? "good" : "off"}>{t(`status.${rule.status}`)}</Pill>
+          {rule.staged ? <Pill dot="doing">{t("staged")}</Pill> : null}
+          <Pill dot={healthDots[rule.health]}>{t(`health.${rule.health}`)}</Pill>
+          {rule.builtin ? <Pill>{t("builtin")}</Pill> : null}
+          <span className="dim">{rule.mitreTechniques.join(" ")}</span>
+          <span className={css.space} />
+          <Actions of={rule} />
+        </div>
+      ) : null}
       <div className={css.top}>
         <div className={css.tabs} role="tablist" aria-label={words("rule")}>
           {shown.map((n) => (

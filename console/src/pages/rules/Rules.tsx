@@ -12,6 +12,7 @@ import { Listing } from "~/parts/Listing";
 import { Pill } from "~/parts/Pill";
 import { Raw } from "~/parts/Raw";
 import { Severity } from "~/parts/Severity";
+import { visible } from "~/parts/visible";
 import { useLanguage, useText } from "~/text/text";
 import { Time } from "~/time/Time";
 import { useUrl } from "~/url/url";
@@ -42,14 +43,16 @@ export default function Rules() {
         width: "minmax(220px, 2fr)",
         cell: (r) => (
           <span className={css.name}>
-            <Raw text={r.name} />
+            <Link to={`/rules/${r.id}` as "/"} className={css.open} title={visible(r.name)}>
+              <Raw text={r.name} />
+            </Link>
             <span>{r.mitreTechniques.join(" ") || "–"}</span>
           </span>
         ),
       },
       { id: "status", header: words("status"), width: "112px", from: 640, cell: (r) => <Pill dot={r.status === "ACTIVE" ? (r.staged ? "doing" : "good") : r.status === "DRAFT" ? "todo" : "off"}>{r.staged && r.status === "ACTIVE" ? t("staged") : t(`status.${r.status}`)}</Pill> },
       { id: "health", header: t("health"), width: "128px", cell: (r) => <Pill dot={healthDots[r.health]} title={r.healthReason}>{t(`health.${r.health}`)}</Pill> },
-      { id: "why", header: t("healthWhy"), width: "minmax(160px, 1fr)", from: 1180, cell: (r) => <Raw text={r.healthReason} className="dim" /> },
+      { id: "why", header: t("healthWhy"), width: "minmax(160px, 1fr)", from: 1180, cell: (r) => <span className={css.why} title={visible(r.healthReason)}>{visible(r.healthReason)}</span> },
       { id: "week", header: t("matches7d"), width: "96px", align: "right", from: 760, cell: (r) => r.matches7d.toLocaleString(language) },
       { id: "fp", header: t("falsePositives"), width: "96px", align: "right", from: 960, cell: (r) => (r.alerts > 0 ? `${r.falsePositives.toLocaleString(language)} / ${r.alerts.toLocaleString(language)}` : "–") },
       { id: "last", header: t("lastMatch"), width: "112px", from: 860, cell: (r) => (r.lastMatchAt ? <Time at={r.lastMatchAt} className="dim" /> : <span className="dim">–</span>) },
@@ -89,7 +92,9 @@ export default function Rules() {
         cardHeight={72}
         card={(r) => (
           <span className={css.name}>
-            <Raw text={r.name} />
+            <Link to={`/rules/${r.id}` as "/"} className={css.open}>
+              <Raw text={r.name} />
+            </Link>
             <span>
               <Severity of={r.severity} /> {t(`health.${r.health}`)}
             </span>
