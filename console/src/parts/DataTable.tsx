@@ -108,7 +108,7 @@ export function DataTable<Row>(props: Props<Row>) {
   );
 
   return (
-    <div ref={useMergedRef(scroller, sizeRef)} className={css.scroller}>
+    <div ref={useMergedRef(scroller, sizeRef)} className={css.scroller} tabIndex={0}>
       <div role="grid" aria-label={props.label} aria-rowcount={(props.total ?? rows.length) + 1} aria-multiselectable={onSelect ? true : undefined} className={css.grid}>
         <div role="rowgroup" className={narrow ? "hidden" : css.head}>
           <div role="row" aria-rowindex={1} className={css.headRow} style={{ gridTemplateColumns: template }}>
