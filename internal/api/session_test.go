@@ -122,8 +122,13 @@ func TestCrossOriginRequestsAreRefused(t *testing.T) {
 		header string
 		status int
 	}{
-		{"Sec-Fetch-Site: cross-site", 403}, {"Sec-Fetch-Site: same-site", 403}, {"Sec-Fetch-Site: same-origin", 201}, {"Origin: https://evil.example", 403}, {"Origin: null", 403},
-		{"Origin: http://example.com", 201}, {"Origin: https://kyra.example.com", 201},
+		{"Sec-Fetch-Site: cross-site", 403},
+		{"Sec-Fetch-Site: same-site", 403},
+		{"Sec-Fetch-Site: same-origin", 201},
+		{"Origin: https://evil.example", 403},
+		{"Origin: null", 403},
+		{"Origin: http://example.com", 201},
+		{"Origin: https://kyra.example.com", 201},
 	} {
 		s.do("", "POST", "/api/v1/api-keys", `{"name":"x","scope":"read-only"}`, me, c.header).want(c.status)
 		s.do(s.rw, "POST", "/api/v1/api-keys", `{"name":"x","scope":"read-only"}`, c.header).want(201)

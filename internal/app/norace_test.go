@@ -4,4 +4,4 @@ package app
 
 const raceEnabled = false
 
-//plain:TestCrash|TestCrashResend|TestAgentAndServerAcrossKills
+// plain: TestCrash|TestCrashResend|TestAgentAndServerAcrossKills

@@ -22,7 +22,7 @@ func handler(t *testing.T) http.Handler {
 	return h
 }
 
-func get(t *testing.T, h http.Handler, method, path string, headers ...string) *http.Response {
+func get(t *testing.T, h http.Handler, method, path string, headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, path, nil)
 	for i := 0; i < len(headers); i += 2 {
@@ -30,16 +30,7 @@ func get(t *testing.T, h http.Handler, method, path string, headers ...string) *
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	return w.Result()
-}
-
-func text(t *testing.T, r *http.Response) string {
-	t.Helper()
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
+	return w
 }
 
 const browser = "text/html,application/xhtml+xml,*/*;q=0.8"
@@ -66,8 +57,8 @@ func TestWhoGetsThePage(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := get(t, h, c.method, c.path, c.headers...)
-			if page := r.StatusCode == http.StatusOK && r.Header.Get("Content-Type") == "text/html; charset=utf-8"; page != c.page {
-				t.Errorf("%s %s: status %d, type %q", c.method, c.path, r.StatusCode, r.Header.Get("Content-Type"))
+			if page := r.Code == http.StatusOK && r.Header().Get("Content-Type") == "text/html; charset=utf-8"; page != c.page {
+				t.Errorf("%s %s: status %d, type %q", c.method, c.path, r.Code, r.Header().Get("Content-Type"))
 			}
 		})
 	}
@@ -81,11 +72,11 @@ func TestSecurityHeaders(t *testing.T) {
 		"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
 		"Cache-Control": "no-cache", "Strict-Transport-Security": "",
 	} {
-		if got := page.Header.Get(name); got != want {
+		if got := page.Header().Get(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
-	policy := page.Header.Get("Content-Security-Policy")
+	policy := page.Header().Get("Content-Security-Policy")
 	for _, must := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"} {
 		if !strings.Contains(policy, must) {
 			t.Errorf("policy lacks %s: %s", must, policy)
@@ -107,7 +98,7 @@ func TestSecurityHeaders(t *testing.T) {
 
 // The page must hold to its own policy: nothing inline, nothing from elsewhere.
 func TestPageKeepsThePolicy(t *testing.T) {
-	page := text(t, get(t, handler(t), "GET", "/", "Accept", browser))
+	page := get(t, handler(t), "GET", "/", "Accept", browser).Body.String()
 	if m := regexp.MustCompile(`<script[^>]*>[^<]|<style|\son[a-z]+=|style=`).FindString(page); m != "" {
 		t.Errorf("something inline: %s", m)
 	}
@@ -119,23 +110,23 @@ func TestPageKeepsThePolicy(t *testing.T) {
 func TestCaching(t *testing.T) {
 	h := handler(t)
 	page := get(t, h, "GET", "/", "Accept", browser)
-	tag := page.Header.Get("ETag")
-	if again := get(t, h, "GET", "/", "Accept", browser, "If-None-Match", `"other", `+tag); again.StatusCode != http.StatusNotModified {
-		t.Errorf("same ETag: status %d", again.StatusCode)
+	tag := page.Header().Get("ETag")
+	if again := get(t, h, "GET", "/", "Accept", browser, "If-None-Match", `"other", `+tag); again.Code != http.StatusNotModified {
+		t.Errorf("same ETag: status %d", again.Code)
 	}
-	if other := get(t, h, "GET", "/", "Accept", browser, "If-None-Match", `"other"`); other.StatusCode != http.StatusOK {
-		t.Errorf("other ETag: status %d", other.StatusCode)
+	if other := get(t, h, "GET", "/", "Accept", browser, "If-None-Match", `"other"`); other.Code != http.StatusOK {
+		t.Errorf("other ETag: status %d", other.Code)
 	}
-	script := regexp.MustCompile(`src="(/assets/[^"]+\.js)"`).FindStringSubmatch(text(t, page))
+	script := regexp.MustCompile(`src="(/assets/[^"]+\.js)"`).FindStringSubmatch(page.Body.String())
 	if script == nil {
 		t.Fatal("the page names no script")
 	}
 	asset := get(t, h, "GET", script[1], "Accept-Encoding", "br, gzip")
-	if got := asset.Header.Get("Cache-Control"); !strings.Contains(got, "immutable") {
+	if got := asset.Header().Get("Cache-Control"); !strings.Contains(got, "immutable") {
 		t.Errorf("Cache-Control of a hashed file: %q", got)
 	}
-	if asset.Header.Get("Content-Encoding") != "gzip" || asset.Header.Get("Vary") != "Accept-Encoding" {
-		t.Errorf("not packed: %v", asset.Header)
+	if asset.Header().Get("Content-Encoding") != "gzip" || asset.Header().Get("Vary") != "Accept-Encoding" {
+		t.Errorf("not packed: %v", asset.Header())
 	}
 	z, err := gzip.NewReader(asset.Body)
 	if err != nil {
@@ -146,13 +137,13 @@ func TestCaching(t *testing.T) {
 		t.Fatal(err)
 	}
 	plain := get(t, h, "GET", script[1], "Accept-Encoding", "gzip;q=0")
-	if plain.Header.Get("Content-Encoding") != "" || text(t, plain) != string(unpacked) {
+	if plain.Header().Get("Content-Encoding") != "" || plain.Body.String() != string(unpacked) {
 		t.Error("packed and plain differ, or gzip;q=0 was packed")
 	}
-	if kind := plain.Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/javascript") {
+	if kind := plain.Header().Get("Content-Type"); !strings.HasPrefix(kind, "text/javascript") {
 		t.Errorf("Content-Type: %q", kind)
 	}
-	if gone := get(t, h, "GET", "/assets/index-0.js", "Accept", browser); gone.StatusCode != http.StatusNotFound {
-		t.Errorf("a file of another version: status %d", gone.StatusCode)
+	if gone := get(t, h, "GET", "/assets/index-0.js", "Accept", browser); gone.Code != http.StatusNotFound {
+		t.Errorf("a file of another version: status %d", gone.Code)
 	}
 }

@@ -5,4 +5,4 @@ package detect
 // raceEnabled says that the race detector slows everything down.
 const raceEnabled = false
 
-//plain:TestBoundsOfAll|TestRecordings|TestMatchAgrees|TestWorstCasesAgree
+// plain: TestBoundsOfAll|TestRecordings|TestMatchAgrees|TestWorstCasesAgree

@@ -5,4 +5,4 @@ package sigma
 // raceEnabled says that the race detector slows everything down.
 const raceEnabled = false
 
-//plain:TestCorpusAgrees
+// plain: TestCorpusAgrees

@@ -5,4 +5,4 @@ package workbench
 // raceEnabled says that the race detector slows everything down.
 const raceEnabled = false
 
-//plain:TestBacktest.*|TestExplain.*
+// plain: TestBacktest.*|TestExplain.*
