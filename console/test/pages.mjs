@@ -30,6 +30,8 @@ export const pages = [
     await page.waitForTimeout(600);
   } },
   { name: "keyboard", path: "/alerts", act: (page) => page.keyboard.press("?") },
+  { name: "assets", path: "/assets" },
+  { name: "identities", path: "/identities" },
   { name: "compliance", path: "/compliance" },
   { name: "compliance-control", path: "/compliance/framework/ISMSP?open=2.9.4" },
   { name: "compliance-evidence", path: "/compliance/evidence" },

@@ -1,7 +1,9 @@
 import { page as alerts } from "./alerts/page";
+import { page as assets } from "./assets/page";
 import { page as compliance } from "./compliance/page";
 import { page as audit } from "./audit/page";
 import { page as connectors } from "./connectors/page";
+import { page as identities } from "./identities/page";
 import { page as notifications } from "./notifications/page";
 import { page as playbooks } from "./playbooks/page";
 import { page as reports } from "./reports/page";
@@ -20,6 +22,8 @@ export const pages: Page[] = [
   incidents,
   search,
   rules,
+  assets,
+  identities,
   compliance,
   audit,
   connectors,

@@ -11,6 +11,8 @@ export type Texts = {
   overview: typeof import("./en/overview.json");
   forms: typeof import("./en/forms.json");
   settings: typeof import("./en/settings.json");
+  assets: typeof import("./en/assets.json");
+  identities: typeof import("./en/identities.json");
   compliance: typeof import("./en/compliance.json");
   audit: typeof import("./en/audit.json");
   connectors: typeof import("./en/connectors.json");
