@@ -32,6 +32,8 @@ export const pages = [
   { name: "keyboard", path: "/alerts", act: (page) => page.keyboard.press("?") },
   { name: "assets", path: "/assets" },
   { name: "identities", path: "/identities" },
+  { name: "exposure", path: "/exposure" },
+  { name: "domains", path: "/exposure?tab=domains" },
   { name: "compliance", path: "/compliance" },
   { name: "compliance-control", path: "/compliance/framework/ISMSP?open=2.9.4" },
   { name: "compliance-evidence", path: "/compliance/evidence" },

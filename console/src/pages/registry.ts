@@ -4,6 +4,7 @@ import { page as compliance } from "./compliance/page";
 import { page as audit } from "./audit/page";
 import { page as connectors } from "./connectors/page";
 import { page as identities } from "./identities/page";
+import { page as exposure } from "./exposure/page";
 import { page as notifications } from "./notifications/page";
 import { page as playbooks } from "./playbooks/page";
 import { page as reports } from "./reports/page";
@@ -24,6 +25,7 @@ export const pages: Page[] = [
   rules,
   assets,
   identities,
+  exposure,
   compliance,
   audit,
   connectors,

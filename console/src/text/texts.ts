@@ -13,6 +13,7 @@ export type Texts = {
   settings: typeof import("./en/settings.json");
   assets: typeof import("./en/assets.json");
   identities: typeof import("./en/identities.json");
+  exposure: typeof import("./en/exposure.json");
   compliance: typeof import("./en/compliance.json");
   audit: typeof import("./en/audit.json");
   connectors: typeof import("./en/connectors.json");
