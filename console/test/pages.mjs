@@ -33,6 +33,8 @@ export const pages = [
   { name: "assets", path: "/assets" },
   { name: "identities", path: "/identities" },
   { name: "exposure", path: "/exposure" },
+  { name: "intelligence", path: "/intelligence" },
+  { name: "feeds", path: "/intelligence?tab=feeds" },
   { name: "domains", path: "/exposure?tab=domains" },
   { name: "compliance", path: "/compliance" },
   { name: "compliance-control", path: "/compliance/framework/ISMSP?open=2.9.4" },

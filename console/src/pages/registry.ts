@@ -5,6 +5,7 @@ import { page as audit } from "./audit/page";
 import { page as connectors } from "./connectors/page";
 import { page as identities } from "./identities/page";
 import { page as exposure } from "./exposure/page";
+import { page as intelligence } from "./intelligence/page";
 import { page as notifications } from "./notifications/page";
 import { page as playbooks } from "./playbooks/page";
 import { page as reports } from "./reports/page";
@@ -26,6 +27,7 @@ export const pages: Page[] = [
   assets,
   identities,
   exposure,
+  intelligence,
   compliance,
   audit,
   connectors,

@@ -14,6 +14,7 @@ export type Texts = {
   assets: typeof import("./en/assets.json");
   identities: typeof import("./en/identities.json");
   exposure: typeof import("./en/exposure.json");
+  intelligence: typeof import("./en/intelligence.json");
   compliance: typeof import("./en/compliance.json");
   audit: typeof import("./en/audit.json");
   connectors: typeof import("./en/connectors.json");
