@@ -34,6 +34,7 @@ export const pages = [
   { name: "identities", path: "/identities" },
   { name: "exposure", path: "/exposure" },
   { name: "intelligence", path: "/intelligence" },
+  { name: "risk", path: "/risk" },
   { name: "feeds", path: "/intelligence?tab=feeds" },
   { name: "domains", path: "/exposure?tab=domains" },
   { name: "compliance", path: "/compliance" },

@@ -6,6 +6,7 @@ import { page as connectors } from "./connectors/page";
 import { page as identities } from "./identities/page";
 import { page as exposure } from "./exposure/page";
 import { page as intelligence } from "./intelligence/page";
+import { page as risk } from "./risk/page";
 import { page as notifications } from "./notifications/page";
 import { page as playbooks } from "./playbooks/page";
 import { page as reports } from "./reports/page";
@@ -28,6 +29,7 @@ export const pages: Page[] = [
   identities,
   exposure,
   intelligence,
+  risk,
   compliance,
   audit,
   connectors,

@@ -15,6 +15,7 @@ export type Texts = {
   identities: typeof import("./en/identities.json");
   exposure: typeof import("./en/exposure.json");
   intelligence: typeof import("./en/intelligence.json");
+  risk: typeof import("./en/risk.json");
   compliance: typeof import("./en/compliance.json");
   audit: typeof import("./en/audit.json");
   connectors: typeof import("./en/connectors.json");
