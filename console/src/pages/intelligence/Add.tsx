@@ -1,11 +1,13 @@
 import { NumberInput, Select, TagsInput, Textarea, TextInput } from "@mantine/core";
 import { useState } from "react";
 
-import { useAct } from "~/api/act";
 import type { Schema } from "~/api/client";
+import { queries } from "~/api/queries";
+import { send } from "~/api/send";
 import { Dialog } from "~/parts/Dialog";
 import { Rows } from "~/parts/Facts";
 import { severities } from "~/parts/Severity";
+import { toast, toastFault } from "~/parts/Toasts";
 import { visible } from "~/parts/visible";
 import { useText } from "~/text/text";
 
@@ -16,7 +18,7 @@ export function Add({ onClose }: { onClose: () => void }) {
   const t = useText("intelligence");
   const forms = useText("forms");
   const words = useText("words");
-  const act = useAct();
+  const parts = useText("parts");
   const [text, setText] = useState("");
   const [severity, setSeverity] = useState<string>("high");
   const [confidence, setConfidence] = useState(75);
@@ -35,8 +37,15 @@ export function Add({ onClose }: { onClose: () => void }) {
       onSubmit={async () => {
         const validUntil = days === undefined ? undefined : new Date(Date.now() + days * 86_400_000).toISOString();
         const indicators = values.map((value) => ({ value, severity, confidence, tags, description: description.trim() || undefined, validUntil }));
-        const got = await act<Outcome>({ call: { method: "POST", url: "/api/v1/threat-intel-iocs/bulk", body: { indicators } }, done: t("added"), renews: [["indicators"]] });
-        if (got === undefined) return false;
+        let got: Outcome;
+        try {
+          got = await send<Outcome>({ method: "POST", url: "/api/v1/threat-intel-iocs/bulk", body: { indicators } });
+        } catch (error) {
+          toastFault(parts("actFailed"), error);
+          return false;
+        }
+        toast(t("outcome", { created: got.created, updated: got.updated + got.unchanged, failed: got.failed }));
+        void queries.invalidateQueries({ queryKey: ["indicators"] });
         const wrong = got.results.filter((r) => r.status === "failed");
         setFailed(wrong);
         setText(wrong.map((r) => r.value).join("\n"));

@@ -22,7 +22,7 @@ export function FeedForm({ of: r, onClose }: { of: Row | undefined; onClose: () 
   const words = useText("words");
   const parts = useText("parts");
   const act = useAct();
-  const [now, setNow] = useState({ format: (r?.format ?? "plain") as string, name: r?.name ?? "", url: r?.url ?? "", collection: r?.collection ?? "", hours: (r?.interval ?? 3600) / 3600, ttlDays: r?.ttlDays ?? 30, confidence: r?.confidence ?? undefined, severity: r?.severity ?? "", tags: r?.tags ?? [], column: r?.columns.value ?? "", auth: "", secret: "", extra: "" });
+  const [now, setNow] = useState({ format: (r?.format ?? "plain") as string, name: r?.name ?? "", url: r?.url ?? "", collection: r?.collection ?? "", hours: (r?.interval ?? 3600) / 3600, ttlDays: r?.ttlDays ?? 0, confidence: r?.confidence ?? undefined, severity: r?.severity ?? "", tags: r?.tags ?? [], column: r?.columns.value ?? "", auth: "", secret: "", extra: "" });
   const set = (change: Partial<typeof now>) => setNow((n) => ({ ...n, ...change }));
   const [outcome, setOutcome] = useState<{ good: boolean; says: string }>();
   const body = {

@@ -5,6 +5,8 @@ import { useMemo, useState } from "react";
 import { useAct } from "~/api/act";
 import { answer, client, type Schema } from "~/api/client";
 import { usePages } from "~/api/pages";
+import { queries } from "~/api/queries";
+import { send } from "~/api/send";
 import { useMay } from "~/api/session";
 import { confirm } from "~/parts/Confirm";
 import type { Column } from "~/parts/DataTable";
@@ -13,6 +15,7 @@ import { FilterBar } from "~/parts/FilterBar";
 import { Listing } from "~/parts/Listing";
 import { Pill } from "~/parts/Pill";
 import { Raw } from "~/parts/Raw";
+import { toast, toastFault } from "~/parts/Toasts";
 import { visible } from "~/parts/visible";
 import { useLanguage, useText } from "~/text/text";
 import { duration } from "~/time/time";
@@ -71,9 +74,16 @@ export function Feeds() {
 function Actions({ of: r, onEdit, onGone }: { of: Row; onEdit: () => void; onGone: () => void }) {
   const t = useText("intelligence");
   const forms = useText("forms");
+  const parts = useText("parts");
   const act = useAct();
   const url = `/api/v1/threat-intel-feeds/${r.id}`;
   const renews = [["feeds"], ["indicators"]];
+  // The call succeeds when the run has ended; what went wrong with the feed stands in its answer.
+  const run = () =>
+    void send<Row>({ method: "POST", url: `${url}/run` })
+      .then((f) => toast(f.lastError ? t("runFailed", { why: visible(f.lastError) }) : t("ran")))
+      .catch((error: unknown) => toastFault(parts("actFailed"), error))
+      .finally(() => renews.forEach((queryKey) => void queries.invalidateQueries({ queryKey })));
   const button = (label: string, run: () => void) => (
     <Button size="compact-xs" variant="default" onClick={run}>
       {label}
@@ -81,7 +91,7 @@ function Actions({ of: r, onEdit, onGone }: { of: Row; onEdit: () => void; onGon
   );
   return (
     <>
-      {r.url ? button(t("runNow"), () => void act({ call: { method: "POST", url: `${url}/run` }, done: t("ran"), renews })) : null}
+      {r.url ? button(t("runNow"), run) : null}
       {button(forms("change"), onEdit)}
       {button(r.enabled ? forms("switchOff") : forms("switchOn"), () =>
         void act({ call: { method: "PATCH", url, body: { enabled: !r.enabled } }, undo: { method: "PATCH", url, body: { enabled: r.enabled } }, done: r.enabled ? forms("switchedOff") : forms("switchedOn"), renews }),
