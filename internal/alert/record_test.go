@@ -88,6 +88,7 @@ func TestRecordMerges(t *testing.T) {
 			Events:   []event.ID{eventAt(attack), eventAt(attack.Add(time.Hour)), eventAt(attack.Add(-time.Hour))},
 			Referred: 3,
 			History:  []Change{{At: server, Actor: audit.System, Action: "created", New: "OPEN"}},
+			Tags:     []string{},
 		}
 		if diff := cmp.Diff(want, d, cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".seq" }, cmp.Ignore())); diff != "" {
 			t.Error(diff)

@@ -192,7 +192,7 @@ func TestUnknownParameterNamesTheKnown(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.get("/api/v1/incidents?foo=1&bar=2").problem(400, `Unknown parameter "bar"`,
-		"Known: page, size, sort, direction, severity, status, search, assignedTo, alertId, createdFrom, createdTo, updatedSince")
+		"Known: page, size, sort, direction, severity, status, search, assignedTo, alertId, createdFrom, createdTo, updatedSince, include")
 }
 
 // A body that lies about its length ends early, and a huge one is not read.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -421,18 +420,6 @@ func TestKeys(t *testing.T) {
 	s.do(s.rw, "DELETE", where, "").want(204)
 	s.do(s.rw, "DELETE", where, "").want(204)
 	s.get("/api/v1/api-keys?status=revoked").is("totalElements", 1)
-}
-
-func TestMissingFeatures(t *testing.T) {
-	t.Parallel()
-	s := newServer(t)
-	for _, c := range []string{
-		"GET /compliance/ISMSP/report",
-	} {
-		method, path, _ := strings.Cut(c, " ")
-		s.do(s.rw, method, "/api/v1"+path, "").problem(http.StatusNotImplemented, "Not implemented", "")
-		s.do("", method, "/api/v1"+path, "").problem(http.StatusUnauthorized, "Unauthorized", "")
-	}
 }
 
 func TestErrorExample(t *testing.T) {
