@@ -17,6 +17,7 @@ import type { Page } from "./page";
 import { page as rules } from "./rules/page";
 import { page as search } from "./search/page";
 import { page as settings } from "./settings/page";
+import { page as sources } from "./sources/page";
 
 /** Every page, in the order of the rail: one line for each. */
 export const pages: Page[] = [
@@ -37,5 +38,6 @@ export const pages: Page[] = [
   playbooks,
   reports,
   privacy,
+  sources,
   settings,
 ];

@@ -24,4 +24,5 @@ export type Texts = {
   reports: typeof import("./en/reports.json");
   privacy: typeof import("./en/privacy.json");
   invitation: typeof import("./en/invitation.json");
+  sources: typeof import("./en/sources.json");
 };
