@@ -29,7 +29,7 @@ export function Collectors() {
   const t = useText("sources");
   const words = useText("words");
   const language = useLanguage();
-  const may = useMay("sources:write");
+  const may = useMay("collectors:write");
   const act = useAct();
   const [making, setMaking] = useState(false);
   const [made, setMade] = useState<Schema<"NewCollectorToken">>();
