@@ -59,11 +59,12 @@ func (a *Agent) Status() *Status {
 	case r.beatError == "" && time.Since(r.beat) < 2*protocol.OfflineAfter:
 		s.State = "connected"
 	}
-	if !r.beat.IsZero() {
-		s.LastHeartbeat = &r.beat
+	// Copies: the status is written out without the lock.
+	if beat := r.beat; !beat.IsZero() {
+		s.LastHeartbeat = &beat
 	}
-	if !r.acked.IsZero() {
-		s.LastAck = &r.acked
+	if acked := r.acked; !acked.IsZero() {
+		s.LastAck = &acked
 	}
 	problem := func(what, text string) {
 		if text != "" {

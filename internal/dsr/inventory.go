@@ -96,6 +96,13 @@ var Places = []Place{
 		{Name: "compliance_exception", Tenant: "x.tenant", Object: "x.id", At: "x.at", Key: "id", Columns: []Column{{"owner", value}, {"reason", text}, {"compensation", text}, {"end_note", text}}},
 		{Name: "compliance_control", Tenant: "x.tenant", Object: "x.control", At: "x.updated_at", Key: "tenant,framework,edition,control", Columns: []Column{{"owner", value}, {"justification", text}, {"notes", text}}},
 	}},
+	{Name: "breachNotices", Treatment: Kept, Reason: "that an authority was told in time proves that laws were kept (GDPR Article 17(3)(b))", Tables: []Table{
+		{Name: "incident_clock", Tenant: "x.tenant", Object: "x.incident_id", At: "x.aware_at", Key: "id", Columns: []Column{{"recipient", text}, {"notified_to", text}, {"reason", text}}},
+	}},
+	{Name: "reports", Treatment: Kept, Reason: "settings that people made: take the person out of the recipients by hand", Tables: []Table{
+		{Name: "report", Tenant: "x.tenant", Object: "x.id", At: "x.created_at", Key: "id", Columns: []Column{{"name", text}, {"settings", document}}},
+		{Name: "report_run", Tenant: "x.tenant", Object: "x.id", At: "x.created_at", Key: "id", Columns: []Column{{"name", text}, {"settings", document}}},
+	}},
 	{Name: "evidence", Treatment: Kept, Reason: "it is redacted before it is kept, proves that laws were kept, and its chain of hashes would break (GDPR Article 17(3)(b))", Tables: []Table{
 		{Name: "evidence_record", Tenant: "x.tenant", Object: "x.id", At: "x.collected_at", Key: "tenant,seq", Columns: []Column{{"record", document}}},
 	}},
