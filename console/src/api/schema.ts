@@ -6539,8 +6539,8 @@ export interface components {
         ControlDetail: {
             /** @description What the control asks of each check, and how it was found out. */
             asked: components["schemas"]["AskedCheck"][];
-            /** @description The approved one, also when it has expired; absent for none. */
-            attestation?: components["schemas"]["AttestationRef"];
+            /** @description The approved one, also when it has expired; null for none. */
+            attestation: components["schemas"]["AttestationRef"] | null;
             /** @description The newest 20. */
             attestations: components["schemas"]["AttestationItem"][];
             /** @description A part of the framework that an assessment may leave out. */
@@ -6625,8 +6625,8 @@ export interface components {
             [key: string]: unknown;
         };
         ControlItem: {
-            /** @description The approved one, also when it has expired; absent for none. */
-            attestation?: components["schemas"]["AttestationRef"];
+            /** @description The approved one, also when it has expired; null for none. */
+            attestation: components["schemas"]["AttestationRef"] | null;
             /** @description A part of the framework that an assessment may leave out. */
             category: string | null;
             checks: components["schemas"]["ControlCheck"][];
