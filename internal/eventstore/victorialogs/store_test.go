@@ -153,6 +153,7 @@ func startNode(t testing.TB, dir string) victorialogs.Node {
 func open(t testing.TB, c victorialogs.Config) *victorialogs.Store {
 	t.Helper()
 	c.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
+	c.QueryTimeout = 10 * time.Minute // a slow machine is no wrong answer
 	s, err := victorialogs.New(c)
 	if err != nil {
 		t.Fatal(err)
