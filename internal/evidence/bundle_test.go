@@ -261,7 +261,7 @@ func TestEveryByteIsGuarded(t *testing.T) {
 	filled(w)
 	whole := w.bundle(evidence.Selection{From: noon.Add(time.Hour)})
 	step := 1
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		step = 17
 	}
 	for i := 0; i < len(whole); i += step {

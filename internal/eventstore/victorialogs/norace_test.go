@@ -4,4 +4,4 @@ package victorialogs_test
 
 const raceEnabled = false
 
-// plain: TestLocal|TestTwoNodes
+// plain: TestTwoNodes
