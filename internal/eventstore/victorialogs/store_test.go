@@ -78,7 +78,7 @@ func nodeProgram(t testing.TB) []string {
 func start(t testing.TB, dir string) *victorialogs.Local {
 	t.Helper()
 	l, err := victorialogs.NewLocal(victorialogs.LocalConfig{
-		Config:  victorialogs.Config{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))},
+		Config:  victorialogs.Config{Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), QueryTimeout: 10 * time.Minute},
 		Dir:     dir,
 		Command: nodeProgram(t),
 	})
