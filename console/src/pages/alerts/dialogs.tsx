@@ -40,7 +40,7 @@ function FalseForm({ onAnswer }: { onAnswer: (note: string) => void }) {
         >
           <Stack gap={8} mt="xs">
             {reasons.map((r, i) => (
-              <Radio key={r} value={r} label={`${i + 1}. ${t(`reason.${r}`)}`} data-autofocus={i === 0 || undefined} />
+              <Radio key={r} value={r} label={`${i + 1}. ${t(`reason.${r}`)}`} data-autofocus={i === 0 || undefined} autoFocus={i === 0} />
             ))}
           </Stack>
         </Radio.Group>
@@ -69,6 +69,7 @@ export function NoteDialog({ opened, onClose, onAnswer }: Ask<string>) {
           minRows={3}
           maxRows={10}
           data-autofocus
+          autoFocus
           value={note}
           onChange={(e) => setNote(e.currentTarget.value)}
           onKeyDown={(e) => {

@@ -88,6 +88,10 @@ export function QueryBox({ query, fields, fault, busy, onRun }: { query: string;
             } else if (e.key === "Tab" && offers && !e.shiftKey && shown && text !== "") {
               e.preventDefault();
               accept(offers.list[0]!);
+            } else if (e.key === "Enter") {
+              // The button is off while a search runs, and with it the browser's own way of sending a form.
+              e.preventDefault();
+              e.currentTarget.form?.requestSubmit();
             }
           }}
         />
