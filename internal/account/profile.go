@@ -140,3 +140,10 @@ func (s *Service) Switch(ctx context.Context, c *identity.Caller, to uint32) err
 		return audit.Record(ctx, tx, audit.Entry{Tenant: to, At: s.now(), Actor: c.Actor, Action: "session.switch", Object: c.SessionID})
 	}))
 }
+
+// Leave lets every session that looks at a tenant which is about to go look at another
+// one; where its person has no place there, it ends with the next request.
+func (s *Service) Leave(ctx context.Context, from, to uint32) error {
+	_, err := sqldb.Exec(ctx, s.db, `UPDATE account_session SET tenant = $1 WHERE tenant = $2`, int64(to), int64(from))
+	return wrap("leave tenant", err)
+}

@@ -195,7 +195,8 @@ func (a *api) alerts() {
 	const tag = "Alerts"
 	handle(a, operation{
 		id: "listAlerts", method: http.MethodGet, path: "/alerts", tag: tag, summary: "List alerts",
-		params: append(append(paging(alert.Sorts...), alertFilters()...), includeTriage),
+		params: append(append(paging(append(slices.Clone(alert.Sorts), byPriority)...), alertFilters()...), includeTriage),
+		doc:    "By priority, the thousand most severe that match are weighed; those behind them follow by severity.",
 	}, a.listAlerts)
 	handle(a, operation{
 		id: "getAlertStats", method: http.MethodGet, path: "/alerts/stats", tag: tag, summary: "Get alert stats",
@@ -252,9 +253,13 @@ func alertFilter(q given) alert.Filter {
 
 func (a *api) listAlerts(ctx context.Context, c *call, _ *none) (*alertsOut, error) {
 	q, asked := c.query, c.query.paging(alert.Sorts[0])
-	p, err := a.Alerts.List(ctx, c.Tenant.Number, alert.Query{
+	list, sort := a.Alerts.List, asked.sort
+	if sort == byPriority {
+		list, sort = a.Risk.Queue, ""
+	}
+	p, err := list(ctx, c.Tenant.Number, alert.Query{
 		Filter: alertFilter(q),
-		Sort:   asked.sort, Ascending: asked.ascending, Page: asked.page, Size: asked.size,
+		Sort:   sort, Ascending: asked.ascending, Page: asked.page, Size: asked.size,
 	})
 	if err != nil {
 		return nil, err

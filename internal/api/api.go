@@ -48,6 +48,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/source"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 	"github.com/kyra-mdr/kyra/internal/tenant"
+	"github.com/kyra-mdr/kyra/internal/view"
 	"github.com/kyra-mdr/kyra/internal/webhook"
 	"github.com/kyra-mdr/kyra/internal/workbench"
 )
@@ -115,6 +116,8 @@ type Config struct {
 	// unbounded. Its requests do not count against the plan's limit.
 	Ingest func(w http.ResponseWriter, r *http.Request, caller identity.Caller)
 
+	Demo Demo // its zero value: another process loads demo data
+
 	// CollectorAddress is host:port that collectors reach the server by; nil: not known.
 	CollectorAddress func() string
 
@@ -156,6 +159,7 @@ type api struct {
 	importer   *content.Importer
 	writing    chan struct{} // holds one token for each export that is being written
 	resources  map[string]*exported
+	views      *view.Service
 }
 
 // New returns the handler of everything under /api/v1/.
@@ -209,6 +213,7 @@ func New(c Config) (http.Handler, error) {
 	c.openCompliance()
 	c.openEvidence()
 	a := &api{Config: c, log: c.Log, mux: http.NewServeMux(), frameworks: http.NewServeMux(), limits: newFixedWindow(), searching: make(chan struct{}, c.Searches), uploading: make(chan struct{}, maxUploads)}
+	a.views = view.New(c.DB, c.Now)
 	a.writing, a.resources = make(chan struct{}, maxExports), map[string]*exported{}
 	a.origins = http.NewCrossOriginProtection()
 	for _, o := range c.Origins {
@@ -253,6 +258,9 @@ func (a *api) register() {
 	a.profile()
 	a.passkeys()
 	a.tenants()
+	a.retention()
+	a.demo()
+	a.savedViews()
 	a.webhooks()
 	a.playbooks()
 	a.notifications()

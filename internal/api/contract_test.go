@@ -82,7 +82,7 @@ func TestListAlertsExample(t *testing.T) {
 
 	queue := s.get("/api/v1/alerts?include=triage").want(200)
 	queue.is("content.0.triage.occurrences", 47).is("content.0.triage.assignedTo", nil).is("content.0.triage.entities.0.value", "10.0.1.55")
-	exactly(t, "what triage adds", queue.at("content.0.triage"), "ruleId", "ruleName", "occurrences", "firstSeen", "lastSeen", "updatedAt", "assignedTo", "incidentId", "verdict", "entities")
+	exactly(t, "what triage adds", queue.at("content.0.triage"), "ruleId", "ruleName", "occurrences", "firstSeen", "lastSeen", "updatedAt", "assignedTo", "incidentId", "verdict", "entities", "priority")
 	s.get("/api/v1/alerts?include=everything").want(400)
 }
 

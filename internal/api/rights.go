@@ -41,6 +41,7 @@ var areas = map[string]identity.Area{
 	"API keys":              identity.Keys,
 	"Users":                 identity.Users,
 	"Session":               identity.Own,
+	"Saved views":           identity.Own,
 	"Tenant":                identity.Tenant,
 	"Settings":              identity.Settings,
 	"Provider":              identity.Provider,

@@ -28,6 +28,7 @@ type (
 		Name string `json:"name"`
 		Plan string `json:"plan" enum:"FREE,MDR,PRO,CUSTOM"`
 		Role string `json:"role" enum:"Admin,Analyst,Viewer,Auditor" doc:"Of the person in it."`
+		Demo bool   `json:"demo" doc:"It holds demo data only."`
 
 		_ struct{} `additionalProperties:"true"`
 	}
@@ -174,6 +175,10 @@ func (a *api) sessionOf(ctx context.Context, s *account.Signed) (*sessionBody, e
 	if err != nil {
 		return nil, err
 	}
+	demos, err := a.Tenants.Demos(ctx)
+	if err != nil {
+		return nil, err
+	}
 	b := &sessionBody{
 		User:   sessionUserOf(&s.User),
 		Tenant: sessionTenantOf(&s.Tenant, s.Role), Tenants: make([]SessionTenant, len(places)), Role: string(s.Role),
@@ -181,7 +186,9 @@ func (a *api) sessionOf(ctx context.Context, s *account.Signed) (*sessionBody, e
 	}
 	for i := range places {
 		b.Tenants[i] = sessionTenantOf(&places[i].Tenant, places[i].Role)
+		_, b.Tenants[i].Demo = demos[places[i].Tenant.Number]
 	}
+	_, b.Tenant.Demo = demos[s.Tenant.Number]
 	for _, r := range s.Rights() {
 		b.Rights = append(b.Rights, string(r))
 	}

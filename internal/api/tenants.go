@@ -11,6 +11,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/alert"
 	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/identity"
+	"github.com/kyra-mdr/kyra/internal/logsource"
 	"github.com/kyra-mdr/kyra/internal/source"
 	"github.com/kyra-mdr/kyra/internal/tenant"
 )
@@ -37,6 +38,9 @@ type (
 		RequestsThisMinute  int64   `json:"requestsThisMinute" doc:"By API keys, at this server."`
 		People              int64   `json:"people" doc:"Who may sign in."`
 		PeopleWithoutFactor int64   `json:"peopleWithoutSecondFactor"`
+		APIKeys             int64   `json:"apiKeys" doc:"Active ones."`
+		Collectors          int64   `json:"collectors" doc:"That are enrolled."`
+		LogSources          int64   `json:"logSources"`
 
 		_ struct{} `additionalProperties:"true"`
 	}
@@ -129,11 +133,24 @@ func (a *api) getTenant(ctx context.Context, c *call, _ *none) (*ownTenantOut, e
 	if err != nil {
 		return nil, err
 	}
+	_, keys, err := a.Keys.List(ctx, c.Tenant.Number, identity.Filter{Statuses: []identity.Status{identity.Active}, Size: 1})
+	if err != nil {
+		return nil, err
+	}
+	collectors, err := a.Sources.List(ctx, c.Tenant.Number)
+	if err != nil {
+		return nil, err
+	}
+	_, sources, err := a.LogSources.List(ctx, c.Tenant.Number, logsource.Query{Size: 1})
+	if err != nil {
+		return nil, err
+	}
 	out := &ownTenantOut{}
 	out.Body.TenantItem = tenantOf(&c.Tenant)
 	out.Body.Usage = tenantUsage{
 		EventsToday: today.Total.Received, EventsPerSecond: float64(current.Total.Received) / max(1, now.Sub(hour).Seconds()),
 		RequestsThisMinute: a.limits.used(c.Tenant.ID, now), People: f.People, PeopleWithoutFactor: f.People - f.SecondFactor,
+		APIKeys: keys, Collectors: int64(len(collectors)), LogSources: sources,
 	}
 	return out, nil
 }

@@ -22,9 +22,29 @@ type alertTriage struct {
 	Verdict     *string      `json:"verdict" nullable:"true" doc:"What triage found."`
 	Storm       bool         `json:"storm,omitempty" doc:"It stands for many entities: its rule raised too many alerts in an hour."`
 	Entities    []entityItem `json:"entities" nullable:"false"`
+	Priority    priorityItem `json:"priority"`
 
 	_ struct{} `additionalProperties:"true"`
 }
+
+// priorityItem says what to look at first, and why.
+type priorityItem struct {
+	Score int64          `json:"score" doc:"0 to 100."`
+	Parts []priorityPart `json:"parts" nullable:"false" doc:"What counts most first."`
+
+	_ struct{} `additionalProperties:"true"`
+}
+
+type priorityPart struct {
+	Name   string `json:"name" enum:"severity,confidence,risk,worth,waiting" doc:"confidence: how often its rule was right; risk: of what it names; worth: of the asset or account; waiting: for somebody to take it."`
+	Points int64  `json:"points" doc:"Negative where it lowers."`
+	Reason string `json:"reason"`
+
+	_ struct{} `additionalProperties:"true"`
+}
+
+// byPriority is the sort field that is no column.
+const byPriority = "priority"
 
 var includeTriage = param{name: "include", doc: "triage adds to each item what a queue shows.", kind: enum, values: []string{"triage"}, many: true}
 
@@ -38,10 +58,19 @@ func (a *api) addTriage(ctx context.Context, tenant uint32, items []AlertItem, a
 	if err != nil {
 		return err
 	}
+	weighed, err := a.Risk.Prioritise(ctx, tenant, alerts, entities)
+	if err != nil {
+		return err
+	}
 	for i := range alerts {
 		d := &alerts[i]
+		priority := priorityItem{Score: weighed[i].Score, Parts: make([]priorityPart, len(weighed[i].Parts))}
+		for j, p := range weighed[i].Parts {
+			priority.Parts[j] = priorityPart{Name: p.Name, Points: p.Points, Reason: p.Reason}
+		}
 		items[i].Triage = &alertTriage{
-			RuleID: d.Rule.ID, RuleName: d.Rule.Name, Occurrences: d.Occurrences, FirstSeen: d.FirstSeen, LastSeen: d.LastSeen, UpdatedAt: d.UpdatedAt,
+			Priority: priority,
+			RuleID:   d.Rule.ID, RuleName: d.Rule.Name, Occurrences: d.Occurrences, FirstSeen: d.FirstSeen, LastSeen: d.LastSeen, UpdatedAt: d.UpdatedAt,
 			AssignedTo: orNull(d.AssignedTo), IncidentID: orNull(d.IncidentID), Verdict: orNull(d.Verdict), Storm: d.Storm, Entities: entitiesOf(entities[d.ID]),
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/job"
 	"github.com/kyra-mdr/kyra/internal/rule"
 	"github.com/kyra-mdr/kyra/internal/sight"
+	"github.com/kyra-mdr/kyra/internal/tenant"
 	"github.com/kyra-mdr/kyra/internal/vault"
 	"github.com/kyra-mdr/kyra/internal/workbench"
 )
@@ -82,6 +83,7 @@ func (s *Server) openDetection(ctx context.Context, now func() time.Time) error 
 	if err := s.openCompliance(kinds, now); err != nil {
 		return err
 	}
+	maps.Copy(kinds, s.demoKinds(tenant.New(s.db)))
 	d.jobs = job.New(s.db, job.Config{Log: s.log, Now: now, Workers: max(1, runtime.GOMAXPROCS(0)/2)}, kinds)
 	return nil
 }

@@ -227,6 +227,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 		Compliance: s.proof.service,
 
 		CollectEvidence: s.collectEvidence,
+		Demo:            api.Demo{Load: s.startDemo(tenants), Remove: s.endDemo},
 		Evidence:        s.proof.evidence,
 		Reports:         s.proof.reports,
 	})

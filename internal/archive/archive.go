@@ -138,6 +138,23 @@ func (a *Archive) DropBefore(tenant uint32, day time.Time) (int64, error) {
 	return freed, nil
 }
 
+// Forget removes all that is archived of a tenant that is there no more. What comes in
+// for it later begins a new chain.
+func (a *Archive) Forget(tenant uint32) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if w, ok := a.tenants[tenant]; ok {
+		if err := w.close(); err != nil {
+			return fmt.Errorf("close archive of tenant %d: %w", tenant, err)
+		}
+		delete(a.tenants, tenant)
+	}
+	if err := os.RemoveAll(filepath.Join(a.dir, tenantDir(tenant))); err != nil {
+		return fmt.Errorf("remove archive of tenant %d: %w", tenant, err)
+	}
+	return nil
+}
+
 // Usage tells how many bytes the archive takes, and its oldest day ("" where
 // there is none).
 func (a *Archive) Usage() (bytes int64, oldest time.Time, err error) {

@@ -196,3 +196,35 @@ func TestLastSeqsOfPartitions(t *testing.T) {
 		t.Errorf("%v\n%s", err, d)
 	}
 }
+
+func TestForget(t *testing.T) {
+	dir := t.TempDir()
+	a, err := Open(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, tenant := range []uint32{1, 2} {
+		if err := a.Append(t.Context(), block(tenant, uint64(tenant), day1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 { // what is gone may go again
+		if err := a.Forget(2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := a.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if r := verify(t, dir); len(r.Faults) > 0 || r.Blocks != 1 {
+		t.Errorf("report is %+v", r)
+	}
+	if err := a.Append(t.Context(), block(2, 9, day1)); err != nil {
+		t.Errorf("a new chain: %v", err)
+	}
+}

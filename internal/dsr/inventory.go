@@ -85,9 +85,10 @@ var Places = []Place{
 		{Name: "collector", Tenant: "x.tenant", Object: "x.id", At: "x.created_at", Key: "id", Columns: []Column{{"name", value}, {"hostname", value}}},
 		{Name: "masking_rule", Tenant: "x.tenant", Object: "x.id", At: "x.created_at", Key: "id", Columns: []Column{{"name", text}, {"patterns", document}, {"host", value}}},
 	}},
-	{Name: "users", Treatment: Kept, Reason: "who works with KYRA is known by their account: an Admin removes it, and with it its sessions", Tables: []Table{
+	{Name: "users", Treatment: Kept, Reason: "who works with KYRA is known by their account: an Admin removes it, and with it its sessions and saved views", Tables: []Table{
 		{Name: "account_user", Join: "JOIN account_member o ON o.user_id = x.id", Tenant: "o.tenant", Object: "x.id", At: "x.created_at", Key: "id", Columns: []Column{{"email", value}, {"name", value}}},
 		{Name: "account_session", Tenant: "x.tenant", Object: "x.user_id", At: "x.seen_at", Key: "id", Columns: []Column{{"address", value}}},
+		{Name: "saved_view", Tenant: "x.tenant", Object: "x.id", At: "x.created_at", Key: "id", Columns: []Column{{"name", text}, {"query", text}}},
 	}},
 	{Name: "compliance", Treatment: Kept, Reason: "what was found and said about controls proves that laws were kept (GDPR Article 17(3)(b)); notes are changed by hand", Tables: []Table{
 		{Name: "compliance_result", Tenant: "x.tenant", Object: "x.variant", At: "x.collected_at", Key: "tenant,variant", Columns: []Column{{"reason", text}, {"resources", document}}},

@@ -1,0 +1,53 @@
+package retention
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/eventstore"
+	"github.com/kyra-mdr/kyra/internal/fault"
+	"github.com/kyra-mdr/kyra/internal/query"
+	"github.com/kyra-mdr/kyra/internal/sqldb"
+)
+
+// Applied tells when the terms were last applied to the end, and when events last went
+// before their term was over for want of room; zero: never.
+type Applied struct{ At, EarlyAt time.Time }
+
+// LastApplied reads what Apply wrote down.
+func LastApplied(ctx context.Context, db *sqldb.DB) (Applied, error) {
+	a, err := sqldb.One(ctx, db, func(rows *sql.Rows, a *Applied) error {
+		var at int64
+		var early *int64
+		err := rows.Scan(&at, &early)
+		a.At = time.UnixMicro(at).UTC()
+		if early != nil {
+			a.EarlyAt = time.UnixMicro(*early).UTC()
+		}
+		return err
+	}, `SELECT ended_at, early_at FROM retention_run WHERE one = 1`)
+	if err != nil && !errors.Is(err, fault.NotFound) {
+		return a, fmt.Errorf("read when the terms were applied: %w", err)
+	}
+	return a, nil
+}
+
+// Count tells how many events a tenant has, and how many of them arrived before limit: a
+// term that begins there would remove those. It removes nothing.
+func Count(ctx context.Context, store eventstore.Store, tenant uint32, limit time.Time) (all, before uint64, err error) {
+	r := eventstore.Request{Tenant: tenant, From: eventstore.MinTime, To: eventstore.MaxTime + 1}
+	found, err := store.Search(ctx, r)
+	if err != nil {
+		return 0, 0, fmt.Errorf("count events: %w", err)
+	}
+	r.Filter = query.Span{Field: query.NewField(event.IngestTime), From: eventstore.MinTime, To: limit.UnixNano()}
+	old, err := store.Search(ctx, r)
+	if err != nil {
+		return 0, 0, fmt.Errorf("count events: %w", err)
+	}
+	return found.Total, old.Total, nil
+}
