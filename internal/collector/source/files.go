@@ -84,6 +84,8 @@ type files struct {
 	tails  map[string]*tail // by id
 	marks  map[string]mark  // of files that are not open
 	held   map[string]time.Time
+	now    map[string]found    // what the patterns name, by id
+	whole  map[string]seenFile // compressed files that were found to be those of their marks
 	opened int
 	first  bool          // the source is new: no marks, first look
 	looked time.Duration // what the last look for files took
@@ -100,7 +102,7 @@ const (
 // Run implements Source.
 func (f *files) Run(ctx context.Context, out Output) error {
 	f.out, f.room = out, nil
-	f.tails, f.marks, f.held = map[string]*tail{}, map[string]mark{}, map[string]time.Time{}
+	f.tails, f.marks, f.held, f.whole = map[string]*tail{}, map[string]mark{}, map[string]time.Time{}, map[string]seenFile{}
 	defer func() {
 		for _, t := range f.tails {
 			t.file.Close()
@@ -182,6 +184,14 @@ type found struct {
 	info     os.FileInfo
 }
 
+// A seenFile tells whether a file may have been changed since it was looked into.
+type seenFile struct {
+	size     int64
+	modified time.Time
+}
+
+func (x found) seen() seenFile { return seenFile{x.info.Size(), x.info.ModTime()} }
+
 func (f *files) excluded(path string) bool {
 	for _, p := range f.spec.Exclude {
 		base, _ := filepath.Match(p, filepath.Base(path)) // the patterns were checked
@@ -197,9 +207,9 @@ func (f *files) scan(ctx context.Context, now time.Time) error {
 	begin := time.Now()
 	all := f.match()
 	f.looked = time.Since(begin)
-	present := make(map[string]bool, len(all))
+	f.now = make(map[string]found, len(all))
 	for _, x := range all {
-		present[x.id] = true
+		f.now[x.id] = x
 	}
 	for _, x := range all {
 		if t := f.tails[x.id]; t != nil {
@@ -208,7 +218,7 @@ func (f *files) scan(ctx context.Context, now time.Time) error {
 		}
 		var err error
 		if strings.HasSuffix(x.path, ".gz") {
-			err = f.readOld(ctx, x, present)
+			err = f.readOld(ctx, x)
 		} else {
 			err = f.open(ctx, x, now)
 		}
@@ -216,14 +226,15 @@ func (f *files) scan(ctx context.Context, now time.Time) error {
 			return err
 		}
 	}
-	for id := range f.held {
-		if !present[id] {
-			delete(f.held, id)
-		}
+	gone := func(id string) bool {
+		_, ok := f.now[id]
+		return !ok
 	}
+	maps.DeleteFunc(f.held, func(id string, _ time.Time) bool { return gone(id) })
+	maps.DeleteFunc(f.whole, func(id string, _ seenFile) bool { return gone(id) })
 	for id, t := range f.tails {
 		switch {
-		case present[id]:
+		case !gone(id):
 		case t.gone.IsZero():
 			t.gone = now
 		case now.Sub(t.gone) >= closeAfter && now.Sub(t.grew) >= closeAfter:
@@ -232,7 +243,7 @@ func (f *files) scan(ctx context.Context, now time.Time) error {
 			}
 		}
 	}
-	return f.forget(ctx, present, now)
+	return f.forget(ctx, now)
 }
 
 // open begins to follow a file.
@@ -313,7 +324,34 @@ func (f *files) copyOf(x found, file *os.File, now time.Time) (from int64, wait 
 			}
 		}
 	}
+	for id, m := range f.marks { // copied and cut off while nothing was read
+		size := x.info.Size()
+		if m.Old || m.Offset == 0 || !related(m.Path, x.path) || !sameHead(m, file, size) || !f.replaced(id, m) {
+			continue
+		}
+		if size < m.Offset {
+			return size, false
+		}
+		if m.fits(file, size) {
+			return m.Offset, false
+		}
+	}
 	return 0, false
+}
+
+// replaced reports whether the file that m was made of, and that is not open, is gone or
+// cut off: its number may be another file's by now.
+func (f *files) replaced(id string, m mark) bool {
+	x, ok := f.now[id]
+	if !ok {
+		return true
+	}
+	file, err := openShared(x.path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	return !m.fits(file, x.info.Size())
 }
 
 // related reports whether b can be what a rotation made of a.
@@ -339,11 +377,12 @@ func (f *files) finish(ctx context.Context, t *tail, now time.Time) error {
 }
 
 // forget drops the marks of files that went long ago.
-func (f *files) forget(ctx context.Context, present map[string]bool, now time.Time) error {
+func (f *files) forget(ctx context.Context, now time.Time) error {
 	change := map[string]string{}
 	for id, m := range f.marks {
+		_, present := f.now[id]
 		switch {
-		case present[id]:
+		case present:
 		case m.Gone == 0:
 			m.Gone = now.Unix()
 			f.marks[id] = m

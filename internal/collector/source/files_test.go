@@ -337,6 +337,121 @@ func TestFileCompressed(t *testing.T) {
 	k.await(t, want...)
 }
 
+// renumber puts the mark of one file under the number of another, as if the file system
+// had used the number again.
+func (k *kept) renumber(t *testing.T, from, to string) {
+	t.Helper()
+	if k.marks[from] == "" {
+		t.Fatalf("no mark of %s in %v", from, k.marks)
+	}
+	k.marks[to] = k.marks[from]
+	delete(k.marks, from)
+}
+
+func idOf(t *testing.T, path string) string {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := fileID(path, info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// Compressed while nothing was read, and the new file has the number of the old one.
+func TestFileCompressedAndItsNumberUsedAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.log")
+	source := fileSource(path+"*", "  exclude: ['*.tmp']\n")
+	var k kept
+	stop := start(t, &k, source)
+	text, want := lines(0, 100)
+	write(t, path, text)
+	k.await(t, want...)
+	stop()
+	old := idOf(t, path)
+	write(t, path, "unread\n")
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	compress(t, path+".1")
+	write(t, path, "fresh\n")
+	if id := idOf(t, path); id != old {
+		k.renumber(t, old, id)
+	}
+	stop = start(t, &k, source)
+	want = append(want, "unread", "fresh")
+	k.await(t, want...)
+	stop()
+
+	// A compressed file that is made anew under the number of one that was read is read.
+	gz := idOf(t, path+".1.gz")
+	if err := os.Remove(path + ".1.gz"); err != nil {
+		t.Fatal(err)
+	}
+	text, more := lines(300, 320)
+	write(t, path+".9", text)
+	compress(t, path+".9")
+	if id := idOf(t, path+".9.gz"); id != gz {
+		k.renumber(t, gz, id)
+	}
+	start(t, &k, source)
+	want = append(want, more...)
+	k.await(t, want...)
+	time.Sleep(1200 * time.Millisecond)
+	k.await(t, want...)
+}
+
+// Copied, cut off and compressed at once, as log rotation does it without delay, while
+// the source reads and while it does not.
+func TestFileCopiedCutOffAndCompressed(t *testing.T) {
+	for _, c := range []struct{ stopped, packed bool }{{false, true}, {true, true}, {true, false}} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "a.log")
+			source := fileSource(path+"*", "  exclude: ['*.tmp']\n")
+			var k kept
+			stop := start(t, &k, source)
+			text, want := lines(0, 100)
+			write(t, path, text)
+			k.await(t, want...)
+			if c.stopped {
+				stop()
+				write(t, path, "unread\n")
+				text += "unread\n"
+				want = append(want, "unread")
+			}
+			copied := path + ".1"
+			if !c.packed {
+				write(t, copied, text)
+			} else {
+				write(t, path+".tmp", text)
+				compress(t, path+".tmp")
+				if err := os.Rename(path+".tmp.gz", copied+".gz"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Truncate(path, 0); err != nil {
+				t.Fatal(err)
+			}
+			write(t, path, "new\n")
+			if c.stopped {
+				start(t, &k, source)
+			}
+			time.Sleep(1500 * time.Millisecond)
+			got := k.got()
+			slices.Sort(got)
+			all := append(want, "new")
+			slices.Sort(all)
+			if !slices.Equal(got, all) {
+				t.Errorf("%d records, want %d: %.30q", len(got), len(all), got)
+			}
+		})
+	}
+}
+
 func TestFileStartsAtTheEnd(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a.log")

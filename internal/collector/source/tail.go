@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash/crc64"
 	"io"
-	"maps"
 	"os"
 	"time"
 
@@ -32,7 +31,7 @@ type mark struct {
 	Sum    uint64 `json:"h"`
 	Tail   uint64 `json:"t"`           // sum of the tailSize bytes before Offset
 	Gone   int64  `json:"g,omitempty"` // when the file had no name any more, seconds since 1970
-	Old    bool   `json:"z,omitempty"` // a compressed file: Offset counts plain bytes
+	Old    bool   `json:"z,omitempty"` // a compressed file: Offset counts plain bytes, Sum is of those of the file
 	Done   bool   `json:"d,omitempty"` // and it was read to its end
 }
 
@@ -154,6 +153,12 @@ func (f *files) read(ctx context.Context, t *tail, now time.Time) (more bool, er
 	return true, nil
 }
 
+// cutOff reports whether the file is shorter, or another, than what was read of it.
+func (t *tail) cutOff() bool {
+	info, err := t.file.Stat()
+	return err == nil && (info.Size() < t.pos || t.changed())
+}
+
 // changed reports whether what was read last does not stand there any more: the
 // file was cut off and grew beyond the old end between two looks.
 func (t *tail) changed() bool {
@@ -219,20 +224,32 @@ func (f *files) put(ctx context.Context, t *tail, c cutting) error {
 
 // readOld reads a file that a rotation compressed, but not what was read of it
 // before it was.
-func (f *files) readOld(ctx context.Context, x found, present map[string]bool) error {
+func (f *files) readOld(ctx context.Context, x found) error {
 	m := f.marks[x.id]
+	if m.Old && m.Done && f.whole[x.id] == x.seen() {
+		return nil
+	}
+	sum, head, err := headOf(x.path)
+	if err != nil {
+		f.out.Fault(fmt.Errorf("read %s: %w", x.path, err))
+		return nil
+	}
+	if m.Old && m.Head > 0 && (m.Head != head || m.Sum != sum) {
+		m = mark{} // the number is that of a file which is gone
+	}
 	if m.Old && m.Done {
+		f.whole[x.id] = x.seen()
 		return nil
 	}
 	if f.first && f.spec.Start == "end" {
-		m = mark{Path: x.path, Old: true, Done: true}
+		m = mark{Path: x.path, Old: true, Done: true, Head: head, Sum: sum}
 		f.marks[x.id] = m
 		return f.out.Put(ctx, Piece{Marks: map[string]string{x.id: m.String()}})
 	}
 	var original string
 	if !m.Old {
-		m = mark{Path: x.path, Old: true}
-		id, offset, err := f.plainOf(x, present)
+		m = mark{Path: x.path, Old: true, Head: head, Sum: sum}
+		id, offset, err := f.plainOf(x)
 		if err != nil {
 			f.out.Fault(fmt.Errorf("read %s: %w", x.path, err))
 			return nil // being written, perhaps: the next look tries again
@@ -246,8 +263,8 @@ func (f *files) readOld(ctx context.Context, x found, present map[string]bool) e
 	}
 	defer file.Close()
 	ahead := bufio.NewReader(plain)
-	head, _ := ahead.Peek(2) // what fails here fails again below
-	c := cutter{group: f.group, path: x.path, order: byteOrder(head)}
+	begin, _ := ahead.Peek(2) // what fails here fails again below
+	c := cutter{group: f.group, path: x.path, order: byteOrder(begin)}
 	if _, err := io.CopyN(io.Discard, ahead, m.Offset); err != nil {
 		f.out.Fault(fmt.Errorf("read %s: %w", x.path, err))
 		return nil
@@ -282,25 +299,50 @@ func (f *files) readOld(ctx context.Context, x found, present map[string]bool) e
 	m.Done = true
 	f.marks[x.id] = m
 	change := map[string]string{x.id: m.String()}
-	if original != "" && f.tails[original] == nil {
+	switch t := f.tails[original]; {
+	case original == "" || original == x.id:
+	case t == nil:
 		delete(f.marks, original)
 		change[original] = ""
+	default:
+		t.before = mark{}
 	}
 	return f.out.Put(ctx, Piece{Marks: change})
 }
 
-// plainOf finds the file that x was made of among those that have no name any
-// more, and how far that was read.
-func (f *files) plainOf(x found, present map[string]bool) (id string, offset int64, err error) {
+// headOf returns what a compressed file is known by.
+func headOf(path string) (sum uint64, length int, err error) {
+	file, err := openShared(path)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer file.Close()
+	return sumHead(file, headSize)
+}
+
+// plainOf finds the file that x was made of, and how far that was read: one that has no
+// name any more, or whose number is another's by now, or that was cut off after it was
+// copied.
+func (f *files) plainOf(x found) (id string, offset int64, err error) {
 	candidates := map[string]mark{}
-	maps.Copy(candidates, f.marks)
+	for id, m := range f.marks {
+		if !m.Old && m.Offset > 0 && related(m.Path, x.path) && f.replaced(id, m) {
+			candidates[id] = m
+		}
+	}
 	for id, t := range f.tails {
-		candidates[id] = t.mark()
+		_, present := f.now[id]
+		m := t.mark()
+		if present {
+			if m = t.before; m.Offset == 0 && t.cutOff() {
+				m = t.mark()
+			}
+		}
+		if m.Offset > 0 && related(m.Path, x.path) {
+			candidates[id] = m
+		}
 	}
 	for id, m := range candidates {
-		if present[id] || m.Old || m.Offset == 0 || !related(m.Path, x.path) {
-			continue
-		}
 		file, plain, err := openGzip(x.path)
 		if err != nil {
 			return "", 0, err
