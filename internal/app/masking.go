@@ -8,6 +8,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/parse"
 	"github.com/kyra-mdr/kyra/internal/privacy"
+	"github.com/kyra-mdr/kyra/internal/quarantine"
 	"github.com/kyra-mdr/kyra/internal/queue"
 )
 
@@ -40,7 +41,7 @@ func (s *Server) recordFields() privacy.ParseFunc {
 			return err
 		}
 		p.Parse(&parse.Record{
-			Tenant: c.Tenant, Raw: c.Records[i], Arrived: c.Arrived, Peer: c.Peer, Stream: c.Stream, Source: c.Source, Input: c.Input, Key: c.Key, Settings: settings,
+			Tenant: c.Tenant, Raw: c.Records[i], Arrived: c.Arrived, Peer: c.Peer, Stream: c.Stream, Source: c.Source, Input: quarantine.Door(c.Input), Key: c.Key, Settings: settings,
 		}, &e)
 		for _, f := range e.Fields {
 			yield(f.Name, f.Value)

@@ -96,6 +96,7 @@ const (
 
 	ParseErrorReason = "parse_error_reason" // why an event is quarantined: one of package parse's Reasons
 	ParseErrorAt     = "parse_error_at"     // byte of the record where it broke, from 0
+	ParseErrorInput  = "parse_error_input"  // the door that it came by: settings may be chosen by it
 )
 
 // Values of Tags.
@@ -204,6 +205,7 @@ var canonical = map[string]bool{
 
 	ParseErrorReason: true,
 	ParseErrorAt:     true,
+	ParseErrorInput:  true,
 }
 
 // IsCanonical tells whether name is one of KYRA's own field names.

@@ -212,7 +212,7 @@ func ours(canonical string) bool {
 	switch canonical {
 	case event.Timestamp, event.IngestTime, event.EventID, event.RawText, event.TimeQuality, event.PeerIP, event.CollectorID,
 		event.Count, event.SyslogFacility, event.SyslogSeverity, event.Source, event.Message, event.Host, event.Program, event.PID,
-		event.Level, event.Dataset, event.ParseErrorReason, event.ParseErrorAt:
+		event.Level, event.Dataset, event.ParseErrorReason, event.ParseErrorAt, event.ParseErrorInput:
 		return true
 	}
 	return false
@@ -257,7 +257,7 @@ func jsonRole(name string) (jsonName, bool) {
 	case "proto", "network.transport", "protocol_name", "IPProtocol":
 		return jsonName{canonical: event.Proto, role: roleProtocol}, true
 	case event.IngestTime, event.EventID, event.RawText, event.TimeQuality, event.PeerIP, event.CollectorID, event.Count,
-		event.SyslogFacility, event.SyslogSeverity, event.ParseErrorReason, event.ParseErrorAt:
+		event.SyslogFacility, event.SyslogSeverity, event.ParseErrorReason, event.ParseErrorAt, event.ParseErrorInput:
 		return jsonName{role: roleReserved, canonical: event.NativePrefix + name}, true
 	case "client_ip", "clientIp", "clientip", "remote_ip", "remote_addr", "ip_address", "ipAddress", "srcip", "source.address", "client.address", "client.ip", "network.peer.address":
 		return jsonName{canonical: event.SrcIP, role: roleAddress}, true

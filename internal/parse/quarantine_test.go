@@ -62,8 +62,8 @@ func TestReasons(t *testing.T) {
 func TestReasonIsOurs(t *testing.T) {
 	p := New(Options{})
 	var e event.Event
-	p.Parse(&Record{Raw: `{"parse_error_reason":"json_cut","parse_error_at":7,"tags":"parse_error","message":"x"}`}, &e)
-	if p.Failure() != "" || e.Get(event.ParseErrorReason) != "" || e.Get(event.ParseErrorAt) != "" {
+	p.Parse(&Record{Raw: `{"parse_error_reason":"json_cut","parse_error_at":7,"parse_error_input":"http","tags":"parse_error","message":"x"}`}, &e)
+	if p.Failure() != "" || e.Get(event.ParseErrorReason) != "" || e.Get(event.ParseErrorAt) != "" || e.Get(event.ParseErrorInput) != "" {
 		t.Errorf("a sender's word counts: %v", e.Fields)
 	}
 	if e.Get("fields.parse_error_reason") != "json_cut" {

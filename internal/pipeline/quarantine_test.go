@@ -29,7 +29,7 @@ func TestReindexAfterARerun(t *testing.T) {
 	old := event.ID{Seq: 1, Index: 0}
 	for i, c := range []*queue.Chunk{
 		{Tenant: 1, Input: "http", Source: "json", Arrived: now, Records: []string{"not JSON", "nor this"}},
-		{Tenant: 1, Input: quarantine.Input, Arrived: now, Records: []string{"not JSON"}, IDs: []string{old.String()}},
+		{Tenant: 1, Input: quarantine.Input + ":http", Arrived: now, Records: []string{"not JSON"}, IDs: []string{old.String()}},
 	} {
 		placed := []queue.Placed{{Chunk: c}}
 		if err := a.Append(t.Context(), blockOf(0, uint64(i+1), placed, codec.Encode(nil, placed))); err != nil {

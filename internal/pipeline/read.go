@@ -7,6 +7,7 @@ import (
 
 	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/parse"
+	"github.com/kyra-mdr/kyra/internal/quarantine"
 	"github.com/kyra-mdr/kyra/internal/queue"
 )
 
@@ -14,18 +15,21 @@ import (
 // an index is built anew.
 func recordOf(c *queue.Chunk, raw string, zone *time.Location, settings *parse.Settings) parse.Record {
 	return parse.Record{
-		Tenant: c.Tenant, Raw: raw, Arrived: c.Arrived, Peer: c.Peer, Stream: c.Stream, Source: c.Source, Input: c.Input, Key: c.Key, Zone: zone, Settings: settings,
+		Tenant: c.Tenant, Raw: raw, Arrived: c.Arrived, Peer: c.Peer, Stream: c.Stream, Source: c.Source, Input: quarantine.Door(c.Input), Key: c.Key, Zone: zone, Settings: settings,
 	}
 }
 
-// cameThrough names the collector of an event, and the token of one in quarantine: it is
-// read again by the same settings.
+// cameThrough names the collector of an event, and the token and door of one in
+// quarantine: it is read again by the same settings.
 func cameThrough(e *event.Event, c *queue.Chunk, reason parse.Reason) {
 	switch {
 	case c.Origin != "":
 		e.Add(event.CollectorID, c.Origin)
 	case reason != "" && c.Key != "":
 		e.Add(event.CollectorID, c.Key)
+	}
+	if door := quarantine.Door(c.Input); reason != "" && door != quarantine.Input {
+		e.Add(event.ParseErrorInput, door)
 	}
 }
 

@@ -94,7 +94,7 @@ func Reindex(ctx context.Context, dir string, store eventstore.Store, how Readin
 					skip = skip[1:]
 					continue
 				}
-				if c.Input == quarantine.Input && c.IDs != nil {
+				if quarantine.Again(c.Input) && c.IDs != nil {
 					moved[c.Tenant] = append(moved[c.Tenant], strings.Clone(c.IDs[i])) // else it would hold its whole batch
 				}
 				if n == len(events) {

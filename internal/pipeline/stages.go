@@ -47,6 +47,7 @@ type stages struct {
 	lastDay  retention.Day // that was admitted
 	seen     uint64        // events
 	record   parse.Record  // of the event that is looked at
+	reread   bool          // it comes from the quarantine
 	reading  parse.Explanation
 
 	lastSeq   uint64 // newest batch that was prepared
@@ -161,7 +162,7 @@ func (s *stages) prepare(ctx context.Context, m queue.Message) (*batch, error) {
 			}
 			e := &b.events[n]
 			n++
-			s.record = r
+			s.record, s.reread = r, quarantine.Again(c.Input)
 			reason := s.parse(ctx, &s.record, e)
 			e.ID = event.ID{Partition: uint16(s.w.partition), Seq: m.Seq, Index: c.First + uint32(i)}
 			e.Tenant, e.Arrived = c.Tenant, c.Arrived
@@ -230,7 +231,7 @@ func (s *stages) renewRules(ctx context.Context) error {
 // via names the collector that a chunk came through. Records that leave the quarantine
 // were counted as a collector's when they came first.
 func via(c *queue.Chunk) string {
-	if c.Input == quarantine.Input {
+	if quarantine.Again(c.Input) {
 		return quarantine.Input
 	}
 	return c.Origin
@@ -262,7 +263,7 @@ func (s *stages) detect(ctx context.Context, rules *tenantRules, e *event.Event,
 	if s.w.Observe != nil {
 		s.w.Observe(e)
 	}
-	if s.w.Seen != nil && s.record.Input != quarantine.Input { // what is read again came long ago
+	if s.w.Seen != nil && !s.reread { // what is read again came long ago
 		s.w.Seen(&s.record, e, &s.reading)
 	}
 	if s.w.Enrich != nil {

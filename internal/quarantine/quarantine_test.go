@@ -45,7 +45,7 @@ func (p *platform) take(_ context.Context, c *queue.Chunk) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c.Input != Input || len(c.Records) != 1 || len(c.IDs) != 1 || c.Arrived == 0 || c.Key != "token-1" {
+	if c.Input != Input+":http" || Door(c.Input) != "http" || !Again(c.Input) || len(c.Records) != 1 || len(c.IDs) != 1 || c.Arrived == 0 || c.Key != "token-1" {
 		return fmt.Errorf("odd chunk %+v", c)
 	}
 	if _, ok := p.sent[c.IDs[0]]; ok {
@@ -84,6 +84,7 @@ func (p *platform) put(t *testing.T, tenant uint32, from string, reason parse.Re
 		e.Add(event.Message, raw)
 		e.Add(event.PeerIP, "192.0.2.7")
 		e.Add(event.CollectorID, "token-1")
+		e.Add(event.ParseErrorInput, "http")
 		e.Tag(event.TagParseError)
 		e.Add(event.ParseErrorReason, string(reason))
 	}
@@ -253,18 +254,18 @@ func TestRerunHonoursErasures(t *testing.T) {
 	})
 }
 
-// TestRerunBySettingsOfAToken: a setting that is chosen by what a record came through
+// TestRerunBySettings: a setting that is chosen by what a record came through or by
 // holds when it is read again.
-func TestRerunBySettingsOfAToken(t *testing.T) {
+func TestRerunBySettings(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		p := setup(t, db)
 		p.put(t, 1, "json", parse.ReasonJSONInvalid, `{"a":"cut`)
-		for key, want := range map[string]int64{"token-2": 0, "token-1": 1} {
+		for match, want := range map[parse.Match]int64{{Key: "token-2"}: 0, {Key: "token-1"}: 1, {Input: "syslog-tcp"}: 0, {Input: "http"}: 1} {
 			p.Settings = func(context.Context, uint32) (*parse.Settings, error) {
-				return parse.NewSettings([]parse.Setting{{ID: "x", Match: parse.Match{Key: key}, Format: "plain"}}), nil
+				return parse.NewSettings([]parse.Setting{{ID: "x", Match: match, Format: "plain"}}), nil
 			}
 			if got, err := p.rerun(t, RerunRequest{DryRun: true}); err != nil || got.Understood != want {
-				t.Errorf("%s: %+v, %v", key, got, err)
+				t.Errorf("%+v: %+v, %v", match, got, err)
 			}
 		}
 	})

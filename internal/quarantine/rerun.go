@@ -22,8 +22,23 @@ import (
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
-// Input names the door that re-runs go through.
+// Input names the door that re-runs go through. A chunk of it names, behind a colon, the
+// door that its record came by first.
 const Input = "quarantine"
+
+// Again reports whether the records of an input come from a re-run.
+func Again(input string) bool {
+	rest, ok := strings.CutPrefix(input, Input)
+	return ok && (rest == "" || rest[0] == ':')
+}
+
+// Door returns the door that the records of an input came by first.
+func Door(input string) string {
+	if door, ok := strings.CutPrefix(input, Input+":"); ok {
+		return door
+	}
+	return input
+}
 
 // RerunJob is the kind of job that reads the quarantine again.
 const RerunJob = "quarantine-rerun"
@@ -185,7 +200,16 @@ type again struct {
 	arrived      int64
 	peer, source string
 	key          string // of the token or collector that it came through: settings may be chosen by it
+	door         string // that it came by, likewise; "" of what came before this was kept
 	reason       string
+}
+
+// input is the door that a re-run goes through.
+func (a *again) input() string {
+	if a.door == "" {
+		return Input
+	}
+	return Input + ":" + a.door
 }
 
 // atOnce is how many records are moved at a time: each move rewrites parts of the store.
@@ -198,9 +222,9 @@ func (r *rerun) read(ctx context.Context, e *event.Event) error {
 		r.out.WithoutText++
 		return nil
 	}
-	a := again{raw: raw, id: e.ID, arrived: e.Arrived, peer: e.Get(event.PeerIP), key: e.Get(event.CollectorID), source: e.Get(event.Source), reason: e.Get(event.ParseErrorReason)}
+	a := again{raw: raw, id: e.ID, arrived: e.Arrived, peer: e.Get(event.PeerIP), key: e.Get(event.CollectorID), source: e.Get(event.Source), door: e.Get(event.ParseErrorInput), reason: e.Get(event.ParseErrorReason)}
 	x, failure := r.parse(&parse.Record{
-		Tenant: r.tenant, Raw: raw, Arrived: a.arrived, Peer: a.peer, Source: a.hint(), Input: Input, Key: a.key, Zone: r.Zone, Settings: r.settings,
+		Tenant: r.tenant, Raw: raw, Arrived: a.arrived, Peer: a.peer, Source: a.hint(), Input: Door(a.input()), Key: a.key, Zone: r.Zone, Settings: r.settings,
 	})
 	if failure != "" {
 		r.out.Refused++
@@ -280,7 +304,7 @@ func (r *rerun) send(ctx context.Context) error {
 		a := &r.wait[i]
 		all.Go(func() error {
 			return r.append(appendCtx, &queue.Chunk{
-				Tenant: r.tenant, Input: Input, Peer: a.peer, Source: a.hint(), Key: a.key, Arrived: a.arrived, Records: []string{a.raw}, IDs: []string{a.id.String()},
+				Tenant: r.tenant, Input: a.input(), Peer: a.peer, Source: a.hint(), Key: a.key, Arrived: a.arrived, Records: []string{a.raw}, IDs: []string{a.id.String()},
 			})
 		})
 	}
