@@ -61,13 +61,15 @@ func newParseCommand() *cobra.Command {
 func printRecord(w io.Writer, e *event.Event, parser string) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
+	at, fields := time.Unix(0, e.Time).UTC().Format(time.RFC3339Nano), fieldMap(e)
+	fields[event.Timestamp] = at
 	return enc.Encode(struct {
 		Raw       string         `json:"raw"`
 		Source    string         `json:"source"`
 		Parser    string         `json:"parser"`
 		Timestamp string         `json:"timestamp"`
 		Fields    map[string]any `json:"fields"`
-	}{e.Raw, e.Get(event.Source), parser, time.Unix(0, e.Time).UTC().Format(time.RFC3339Nano), fieldMap(e)})
+	}{e.Raw, e.Get(event.Source), parser, at, fields})
 }
 
 // fieldMap makes a list of the values of a name that occurs several times.

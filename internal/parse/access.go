@@ -64,11 +64,22 @@ func parseAccess(l *line, server string) bool {
 		l.source = "traefik"
 	case bunkerWeb(who):
 		l.source = "bunkerweb"
-	default: // common and combined are every server's: nginx is the likeliest
-		l.source, l.guessed = "nginx", true
+	default: // common and combined are every server's
+		l.source, l.guessed = serverOfFile(l.r.Stream), true
 	}
 	l.web = true
 	return true
+}
+
+// serverOfFile names the server whose file a line was read from, by the file's path;
+// nginx is the likeliest where that does not tell.
+func serverOfFile(path string) string {
+	for _, server := range [...]struct{ word, source string }{{"apache", "apache"}, {"httpd", "apache"}, {"bunkerweb", "bunkerweb"}, {"traefik", "traefik"}, {"caddy", "caddy"}} {
+		if strings.Contains(path, server.word) {
+			return server.source
+		}
+	}
+	return "nginx"
 }
 
 // bunkerWeb tells what BunkerWeb writes before the time: a virtual host, the client, -,

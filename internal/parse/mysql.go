@@ -24,6 +24,7 @@ func mysqlParser() content {
 				{`Mar  4 05:06:07 db1 mariadbd[88]: 2026-03-04  5:06:07 13 [Warning] Aborted connection 13 to db: 'unconnected' user: 'eve' host: '203.0.113.9' (This connection closed normally without authentication)`, []string{
 					"source=mariadb", "category=network", "action=disconnect", "user=eve", "src_ip=203.0.113.9", "level=Warning", "severity=low", "session_id=13",
 				}},
+				{"2026-03-04T05:06:07.123456Z\t   14 Connect\tAccess denied for user 'eve'@'203.0.113.9' (using password: YES)", []string{"source=mysql", "program=mysql", "event_code=Connect", "session_id=14", "user=eve", "outcome=failure"}},
 				{`2026-03-04 15:06:07 356 [Warning] Access denied for user 'eve'@'203.0.113.9' (using password: NO)`, []string{"source=mariadb", "program=mariadb", "reason=no password"}},
 				{`2026-03-04  5:06:07 8 [Warning] Access denied for user 'eve'@'203.0.113.9' (using password: YES)`, []string{"source=mariadb", "user=eve", "src_ip=203.0.113.9", "outcome=failure"}},
 				{`20260304 05:06:07,db1,root,203.0.113.9,12,0,FAILED_CONNECT,shop,,1045`, []string{
@@ -47,8 +48,12 @@ func mysqlParser() content {
 	}
 }
 
-// isMySQLLine tells "12 [Note] " and the audit plug-in's "20260304 05:06:07,".
+// isMySQLLine tells "12 [Note] ", the general log's "12 Connect   " and the audit
+// plug-in's "20260304 05:06:07,".
 func isMySQLLine(s string) bool {
+	if s[0] == ' ' { // the general log sets numbers to the right
+		s = strings.TrimLeft(s, " ")
+	}
 	n := digits(s)
 	if n == 0 || n > 19 || len(s) < n+10 {
 		return false
@@ -60,12 +65,24 @@ func isMySQLLine(s string) bool {
 		return strings.HasPrefix(s[15:], " [Warning] ") || strings.HasPrefix(s[15:], " [Note] ") || strings.HasPrefix(s[15:], " [ERROR] ")
 	}
 	if s[n] != ' ' || s[n+1] != '[' {
-		return false
+		return isMySQLGeneral(s[n:])
 	}
 	level, _, _ := strings.Cut(s[n+2:min(len(s), n+12)], "]")
 	switch level {
 	case "Note", "Warning", "ERROR", "System":
 		return true
+	}
+	return false
+}
+
+// isMySQLGeneral tells what follows a connection's number in the general query log:
+// a command, which a tab or the blanks that copying makes of it part from its text.
+func isMySQLGeneral(s string) bool {
+	s = s[1:]
+	for _, command := range [...]string{"Connect", "Query", "Execute", "Prepare", "Init DB", "Quit"} {
+		if rest, ok := strings.CutPrefix(s, command); ok {
+			return strings.HasPrefix(rest, "\t") || strings.HasPrefix(rest, "  ")
+		}
 	}
 	return false
 }

@@ -58,6 +58,19 @@ func TestOrdinaryWords(t *testing.T) {
 	}
 }
 
+// TestServerOfFile: lines that many servers write alike are those of the server whose
+// file they were read from.
+func TestServerOfFile(t *testing.T) {
+	const line = `203.0.113.9 - - [10/Oct/2025:13:55:36 +0200] "GET / HTTP/1.1" 404 162 "-" "curl/7.58.0"`
+	for path, want := range map[string]string{"": "nginx", "/var/log/nginx/access.log": "nginx", "/var/log/apache2/access.log": "apache", "/var/log/httpd/access_log": "apache", "/var/log/caddy/a.log": "caddy"} {
+		var e event.Event
+		New(Options{}).Parse(&Record{Raw: line, Arrived: arrival, Stream: path}, &e)
+		if source, program, dataset := e.Get(event.Source), e.Get(event.Program), e.Get(event.Dataset); source != want || program != want || dataset != want+".access" {
+			t.Errorf("%s: source %s, program %s, dataset %s", path, source, program, dataset)
+		}
+	}
+}
+
 // TestProductHints: a sender's word for the product stands where the record does
 // not show what it is, and gives way where it does.
 func TestProductHints(t *testing.T) {
