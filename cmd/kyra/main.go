@@ -76,7 +76,7 @@ func newRootCommand() *cobra.Command {
 	})
 	root.AddCommand(
 		newServeCommand(), newDemoCommand(), newSendCommand(), newExportCommand(), newParseCommand(), newHuntCommand(), newRulesCommand(), newVerifyCommand(),
-		newKeyCommand(), newUserCommand(), newTenantCommand(), newArchiveCommand(), newConfigCommand(), newVersionCommand(),
+		newKeyCommand(), newUserCommand(), newTenantCommand(), newArchiveCommand(), newBackupCommand(), newRestoreCommand(), newConfigCommand(), newVersionCommand(),
 		newEventstoreCommand(), newCollectorCommand(),
 	)
 	return root

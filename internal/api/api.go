@@ -155,6 +155,7 @@ type api struct {
 	limits     *fixedWindow
 	changing   locks
 	searching  chan struct{} // holds one token for each running search
+	searches   searches      // that were written down lately
 	uploading  chan struct{} // holds one token for each file that is taken in
 	importer   *content.Importer
 	writing    chan struct{} // holds one token for each export that is being written

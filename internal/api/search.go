@@ -29,6 +29,7 @@ type Span struct {
 	Query    string `json:"query,omitempty" doc:"Lucene style; everything when left out." example:"program:sshd AND user:root"`
 	FromTime string `json:"fromTime,omitempty" format:"date-time" doc:"Event time, inclusive; 24 hours before toTime when left out."`
 	ToTime   string `json:"toTime,omitempty" format:"date-time" doc:"Event time, exclusive; now when left out."`
+	Reason   string `json:"reason,omitempty" maxLength:"256" doc:"Why, for the audit log: who looks at personal data should say so." example:"case 4711"`
 }
 
 type (
@@ -278,6 +279,9 @@ func (a *api) searchEvents(ctx context.Context, c *call, in *searchIn) (*searchO
 	if req.NoTotal {
 		out.total = before.Total
 	}
+	if err := a.noteSearch(ctx, c, "search.events", &in.Body.Span, req.From, req.To, map[string]any{"total": out.total}); err != nil {
+		return nil, err
+	}
 	if res.Next != "" {
 		out.next = cursor{in.Body.Query, req.From, req.To, out.total, res.Next}.String()
 	}
@@ -341,6 +345,9 @@ func (a *api) searchFields(ctx context.Context, c *call, in *fieldsIn) (*fieldsO
 		for i := range found {
 			found[i].Values = values[found[i].Name]
 		}
+	}
+	if err := a.noteSearch(ctx, c, "search.fields", &in.Body.Span, from, to, map[string]any{"names": in.Body.Names}); err != nil {
+		return nil, err
 	}
 	out := &fieldsOut{}
 	out.Body.Fields = make([]fieldItem, len(found))

@@ -437,6 +437,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 			s.indicators.feeds.Run,
 			s.watchIncidents,
 			s.watchAudit,
+			s.watchEvidence,
 			s.keeper.Run,
 			s.watchLedger,
 			s.detection.canary.Run,

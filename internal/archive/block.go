@@ -49,8 +49,12 @@ func (b *Block) marshal(dst []byte, prev hash) ([]byte, hash) {
 	return append(dst, sum[:]...), sum
 }
 
+// Incomplete ends what Verify says of a segment that ends within a block: one that was
+// being written just then, or whose writer crashed.
+const Incomplete = "block is not complete"
+
 var (
-	errTorn    = errors.New("block is not complete")
+	errTorn    = errors.New(Incomplete)
 	errDamaged = errors.New("block is damaged")
 )
 

@@ -5,11 +5,11 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/compliance"
+	"github.com/kyra-mdr/kyra/internal/evidence"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -25,12 +25,17 @@ func auditChain(ctx context.Context, q *inquiry) (*finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	return judgeChain(check, seal, q.p, q.now), nil
+	q.note("the last nightly look at all evidence, records and files")
+	kept, err := evidence.LastHealth(ctx, q.DB, q.tenant)
+	if err != nil {
+		return nil, err
+	}
+	return judgeChain(check, seal, kept, q.p, q.now), nil
 }
 
 const longestUnverified = 7 * day
 
-func judgeChain(c *audit.Check, seal *audit.Seal, p compliance.Params, now time.Time) *finding {
+func judgeChain(c *audit.Check, seal *audit.Seal, kept *evidence.Health, p compliance.Params, now time.Time) *finding {
 	limit := p.Hours("maxAgeHours")
 	f := &finding{population: chainPopulation, resources: []string{"audit log"}, to: now, threshold: fmt.Sprintf("no break AND verified within %s", span(limit))}
 	if c == nil {
@@ -44,11 +49,17 @@ func judgeChain(c *audit.Check, seal *audit.Seal, p compliance.Params, now time.
 	if seal != nil {
 		f.facts["signedHead"] = map[string]any{"day": seal.Day.Format(time.DateOnly), "entry": seal.Seq, "hash": fmt.Sprintf("%x", seal.Hash), "key": seal.KeyID}
 	}
+	if kept != nil {
+		f.facts["evidence"] = map[string]any{"checkedAt": kept.At, "records": kept.Records, "flaws": kept.Flaws, "firstFlaw": kept.First.What, "firstFlawRecord": kept.First.ID}
+	}
 	found := fmt.Sprintf("%s of the audit log were verified %s ago", plural(c.Entries, "entry", "entries"), span(age))
 	switch {
 	case c.BrokenAt != 0:
 		f.outcome, f.size = compliance.Fail, max(c.Entries, 1)
 		return f.remedied(fmt.Sprintf("The audit log is broken at entry %d: %s", c.BrokenAt, c.Why), "compare it with an exported copy and find out who had access to the database")
+	case kept != nil && kept.Flaws > 0:
+		f.outcome, f.size = compliance.Fail, max(c.Entries, 1)
+		return f.remedied(fmt.Sprintf("Evidence is not as it was kept, first at record %d: %s", kept.First.Seq, kept.First.What), "compare it with an exported bundle or a backup, and find out who had access to database and data folder")
 	case age > longestUnverified:
 		f.outcome, f.size = compliance.Fail, max(c.Entries, 1)
 		return f.remedied(found, "look into the server's log for why verification does not run")
@@ -132,34 +143,47 @@ func judgeReview(days []reviewDay, began time.Time, p compliance.Params, now tim
 	return f.remedied(fmt.Sprintf("In %s slots somebody worked on alerts or incidents", of(done, slots)), "look at what came in at least every "+plural(int64(every), "day", "days")+", and note it at an alert or incident; nobody did in the slots of "+few(missed))
 }
 
+// taken is how often something was searched for or taken out.
+type taken struct {
+	Action    string `json:"action"`
+	N         int64  `json:"n"`
+	Explained int64  `json:"withReason"`
+}
+
 func piiSearchAudit(ctx context.Context, q *inquiry) (*finding, error) {
-	type row struct {
-		action string
-		n      int64
-	}
 	from := q.now.Add(-30 * day)
-	rows, err := rowsOf(ctx, q, func(rows *sql.Rows, r *row) error { return rows.Scan(&r.action, &r.n) },
-		`SELECT action, count(*) FROM audit_entry WHERE tenant = $1 AND at >= $2 AND (action LIKE 'search.%' OR action LIKE 'export.%' OR action IN ('dsr.reveal', 'dsr.download')) GROUP BY action ORDER BY action`, q.tenant, from)
+	rows, err := rowsOf(ctx, q, func(rows *sql.Rows, r *taken) error { return rows.Scan(&r.Action, &r.N, &r.Explained) },
+		`SELECT action, count(*), CAST(sum(CASE WHEN detail LIKE '%"reason":"_%' THEN 1 ELSE 0 END) AS BIGINT) FROM audit_entry WHERE tenant = $1 AND at >= $2 AND (action LIKE 'search.%' OR action LIKE 'export.%' OR action IN ('dsr.reveal', 'dsr.download')) GROUP BY action ORDER BY action`, q.tenant, from)
 	if err != nil {
 		return nil, err
 	}
-	counts := map[string]int64{}
-	searches := int64(0)
-	for _, r := range rows {
-		counts[r.action] = r.n
-		if strings.HasPrefix(r.action, "search.") {
-			searches += r.n
+	machines, err := q.machines(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return judgeSearches(rows, slices.ContainsFunc(machines, func(m machine) bool { return m.personal() }), q.p, q.now), nil
+}
+
+// judgeSearches weighs entries of the audit log. One is written before the answer is
+// given, so that there is none where nothing was searched for; what can be missing is why
+// something was taken out where systems hold personal data.
+func judgeSearches(all []taken, personal bool, p compliance.Params, now time.Time) *finding {
+	f := &finding{
+		population: "searches in events and exports of the last 30 days", from: now.Add(-30 * day), to: now, resources: []string{"audit log"},
+		facts: map[string]any{"entries": all, "systemsWithPersonalData": personal},
+	}
+	var size, good int64
+	for _, t := range all {
+		size += t.N
+		if personal && t.Action == "export.create" {
+			good += t.Explained
+		} else {
+			good += t.N
 		}
 	}
-	f := &finding{population: "searches and exports of the last 30 days", from: from, to: q.now, resources: []string{"audit log"}, facts: map[string]any{"entries": counts}}
-	if searches == 0 {
-		f.absent = true
-		f.reason = fmt.Sprintf("Exports stand in the audit log (%d in 30 days), searches do not: until KYRA records them, keep the access log of the proxy before the API as evidence.", counts["export.create"])
-		return f, nil
+	if size == 0 {
+		return f.nothing("Nobody has searched in events or exported anything for 30 days.")
 	}
-	for _, n := range counts {
-		f.size += n
-	}
-	// An entry is written before the answer is given: what was answered is recorded.
-	return f.ratio(f.size, f.size, q.p).remedied(fmt.Sprintf("%s and exports of 30 days stand in the audit log", plural(f.size, "search", "searches")), ""), nil
+	return f.ratio(good, size, p).remedied(fmt.Sprintf("%s searches and exports of 30 days stand in the audit log with who, what and, where systems hold personal data, why", of(good, size)),
+		"say why with each export: the parameter reason")
 }

@@ -314,6 +314,9 @@ func TestRealAccounts(t *testing.T) {
 		}
 		person("kim", "Admin", int64(1), h.now)
 		person("lee", "Analyst", nil, h.now.Add(-91*day))
+		if r := h.evaluate("mfa-all"); r.Outcome != compliance.Fail {
+			t.Errorf("one person has no second factor: %s %s", r.Outcome, r.Reason)
+		}
 		principal := func(id, kind, status string, evidence int64, last time.Time) {
 			exec(t, h.DB, `INSERT INTO principal (tenant, id, word, name, domain, uid, type, evidence, first_at, last_at, status) VALUES ($1, $2, $2, $2, '', '', $3, $4, 0, $5, $6)`, int64(h.number), id, kind, evidence, last.UnixMicro(), status)
 		}
@@ -328,6 +331,10 @@ func TestRealAccounts(t *testing.T) {
 			if r := h.evaluate(check); !strings.HasPrefix(string(r.Outcome)+": "+r.Reason, want) {
 				t.Errorf("%s: %s: %s", check, r.Outcome, r.Reason)
 			}
+		}
+		exec(t, h.DB, `INSERT INTO account_passkey (id, user_id, name, credential, created_at) VALUES ('p', 'lee', 'laptop', '{}', 0)`)
+		if r := h.evaluate("mfa-all"); r.Outcome != compliance.Pass || r.Population.Size != 2 {
+			t.Errorf("a passkey is a second factor: %s %d %s", r.Outcome, r.Population.Size, r.Reason)
 		}
 		for _, id := range []string{"kim", "lee", "choi"} {
 			record(t, h, audit.Entry{Tenant: h.number, At: h.now.Add(-day), Actor: "user:kim", Action: "user.update", Object: id})

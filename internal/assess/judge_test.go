@@ -8,6 +8,7 @@ import (
 
 	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/compliance"
+	"github.com/kyra-mdr/kyra/internal/evidence"
 	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/logsource"
 	"github.com/kyra-mdr/kyra/internal/workbench"
@@ -263,11 +264,12 @@ func TestEmptyPopulations(t *testing.T) {
 		"dsr-deadline":           {judgeWishes([]wish{{Law: "GDPR", Due: noon.Add(time.Hour)}}, time.UTC, paramsOf("dsr-deadline"), noon), compliance.NoData},
 		"pii-access-audit":       {judgeSystems(hosts(2, func(int, *machine) {}), nil, noon, 0, paramsOf("pii-access-audit"), noon), absent},
 		"pii-masking":            {judgeMasking(&masking{}, paramsOf("pii-masking"), noon), compliance.NoData},
+		"pii-search-audit":       {judgeSearches(nil, true, paramsOf("pii-search-audit"), noon), compliance.NoData},
 		"platform-backup":        {judgeBackup(time.Time{}, time.Time{}, paramsOf("platform-backup"), noon), absent},
 		"capacity-health":        {judgeLoad(&load{canary: true, running: day}, paramsOf("capacity-health"), noon), absent},
 		"capacity-health young":  {judgeLoad(&load{canary: true, running: time.Minute}, paramsOf("capacity-health"), noon), compliance.NoData},
-		"audit-chain":            {judgeChain(nil, nil, paramsOf("audit-chain"), noon), absent},
-		"audit-chain empty":      {judgeChain(&audit.Check{At: noon}, nil, paramsOf("audit-chain"), noon), compliance.NoData},
+		"audit-chain":            {judgeChain(nil, nil, nil, paramsOf("audit-chain"), noon), absent},
+		"audit-chain empty":      {judgeChain(&audit.Check{At: noon}, nil, nil, paramsOf("audit-chain"), noon), compliance.NoData},
 		"log-review young":       {judgeReview(nil, noon.Add(-time.Hour), paramsOf("log-review"), noon), compliance.NoData},
 		"log-retention":          {judgeRetention(&kept{configured: 365, began: noon}, paramsOf("log-retention"), noon), compliance.NoData},
 		"retention-deletion":     {judgeDeletion(&term{days: 365, began: noon.Add(-time.Hour)}, paramsOf("retention-deletion"), noon), compliance.NoData},
@@ -287,7 +289,7 @@ func TestOtherBounds(t *testing.T) {
 	}
 	first := ago(days(400))
 	chain := func(age time.Duration, broken int64) *finding {
-		return judgeChain(&audit.Check{At: noon.Add(-age), Entries: 12, BrokenAt: broken, Why: "changed"}, nil, paramsOf("audit-chain"), noon)
+		return judgeChain(&audit.Check{At: noon.Add(-age), Entries: 12, BrokenAt: broken, Why: "changed"}, nil, nil, paramsOf("audit-chain"), noon)
 	}
 	rules := func(n, failing int) *finding {
 		var all []watcher
@@ -536,6 +538,12 @@ func TestOtherBounds(t *testing.T) {
 		{"deletion left over", deleted(time.Hour, days(370), 0), compliance.Partly},
 		{"deletion held", deleted(time.Hour, days(370), 1), compliance.Partly},
 
+		{"evidence changed", judgeChain(&audit.Check{At: noon, Entries: 3}, nil, &evidence.Health{At: noon, Records: 2, Flaws: 1, First: evidence.Flaw{Seq: 2, What: "its file was changed on disk"}}, paramsOf("audit-chain"), noon), compliance.Fail},
+		{"evidence whole", judgeChain(&audit.Check{At: noon, Entries: 3}, nil, &evidence.Health{At: noon, Records: 2}, paramsOf("audit-chain"), noon), compliance.Pass},
+		{"searches", judgeSearches([]taken{{"search.events", 90, 0}, {"export.create", 10, 0}}, false, paramsOf("pii-search-audit"), noon), compliance.Pass},
+		{"exports explained", judgeSearches([]taken{{"search.events", 90, 0}, {"export.create", 10, 10}}, true, paramsOf("pii-search-audit"), noon), compliance.Pass},
+		{"exports unexplained", judgeSearches([]taken{{"search.events", 98, 0}, {"export.create", 2, 0}}, true, paramsOf("pii-search-audit"), noon), compliance.Partly},
+		{"more unexplained", judgeSearches([]taken{{"search.events", 97, 0}, {"export.create", 4, 1}}, true, paramsOf("pii-search-audit"), noon), compliance.Fail},
 		{"backup", judgeBackup(*ago(24 * time.Hour), *ago(365 * day), paramsOf("platform-backup"), noon), compliance.Pass},
 		{"backup untested", judgeBackup(*ago(24 * time.Hour), *ago(366 * day), paramsOf("platform-backup"), noon), compliance.Partly},
 		{"backup old", judgeBackup(*ago(25 * time.Hour), *ago(day), paramsOf("platform-backup"), noon), compliance.Fail},

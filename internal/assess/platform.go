@@ -330,7 +330,7 @@ func judgeBackup(made, restored time.Time, p compliance.Params, now time.Time) *
 	}
 	if made.IsZero() {
 		f.absent = true
-		f.reason = "No backup of the platform is on record, since KYRA makes none itself: back up database and data folder, test that they can be restored, and record an exception that names the proof."
+		f.reason = "No backup of the platform is on record: run kyra backup --to DIR each day. If something else backs it up, record an exception that names the proof."
 		return f
 	}
 	age := now.Sub(made)
@@ -348,7 +348,7 @@ func judgeBackup(made, restored time.Time, p compliance.Params, now time.Time) *
 	if tested {
 		return f.remedied(found+", and one was restored on "+restored.Format(time.DateOnly), "make one each day")
 	}
-	return f.remedied(found+", and none was restored within "+span(p.Days("restoreDays")), "restore one into a test system")
+	return f.remedied(found+", and none was restored within "+span(p.Days("restoreDays")), "see whether one restores: kyra backup test --from DIR")
 }
 
 // load is how the platform copes.

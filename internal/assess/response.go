@@ -236,7 +236,7 @@ func (q *inquiry) log(ctx context.Context, d *deliveries) error {
 	}
 	for i := range d.receivers {
 		r := &d.receivers[i]
-		// What a receiver itself notes leaves tests out.
+		// A channel may be younger than what its receiver notes of itself.
 		newest, err := rowsOf(ctx, q, func(rows *sql.Rows, t **time.Time) error { return rows.Scan(sqldb.MicrosOrNull(t)) },
 			`SELECT attempted_at FROM webhook_delivery WHERE webhook_id = $1 AND state = 'DELIVERED' ORDER BY id DESC LIMIT 1`, r.ID)
 		if err != nil {

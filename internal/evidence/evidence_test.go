@@ -298,6 +298,47 @@ func TestFilesOnDiskAreLookedAt(t *testing.T) {
 	})
 }
 
+// A record that was altered and a file that was altered are found by the next night.
+func TestNightly(t *testing.T) {
+	each(t, func(w *world) {
+		saved := w.save(w.result("mfa-all", compliance.Fail, `{"a":1}`), w.result("audit-chain", compliance.Fail, `{"a":2}`), w.result("role-separation", compliance.Fail, `{"a":3}`))
+		look := func(at time.Time) (*evidence.Health, bool) {
+			w.Helper()
+			v, fresh, err := w.Nightly(w.Context(), tenant, at)
+			if err != nil {
+				w.Fatal(err)
+			}
+			return v, fresh
+		}
+		if v, fresh := look(noon); v == nil || fresh || v.Records != 3 || v.Flaws != 0 {
+			w.Errorf("good evidence: %+v, %v", v, fresh)
+		}
+		if v, _ := look(noon.Add(11 * time.Hour)); v != nil {
+			w.Errorf("looked at twice a day: %+v", v)
+		}
+		night := noon.Add(12*time.Hour + time.Minute)
+		w.forge(`UPDATE evidence_record SET record = replace(record, '"result":"fail"', '"result":"pass"') WHERE seq = 2`)
+		v, fresh := look(night)
+		if v == nil || !fresh || v.Flaws != 1 || v.First.ID != saved[1].EvidenceID || v.First.Seq != 2 || !strings.Contains(v.First.What, "the record was changed") {
+			w.Fatalf("a record that was altered: %+v, %v", v, fresh)
+		}
+		if v, fresh := look(night.Add(24 * time.Hour)); v == nil || fresh || v.Flaws != 1 {
+			w.Errorf("the same again: %+v, %v", v, fresh)
+		}
+		sum := w.get(saved[2].EvidenceID).Artifact.SHA256
+		if err := os.WriteFile(filepath.Join(w.dir, "7", sum[:2], sum), []byte(`{"a":9}`), 0o600); err != nil {
+			w.Fatal(err)
+		}
+		if v, fresh := look(night.Add(48 * time.Hour)); v == nil || !fresh || v.Flaws != 2 {
+			w.Errorf("a file that was altered, too: %+v, %v", v, fresh)
+		}
+		last, err := w.LastHealth(w.Context(), tenant)
+		if err != nil || last == nil || last.Flaws != 2 || last.First != v.First || !last.At.Equal(night.Add(48*time.Hour)) {
+			w.Errorf("kept is %+v, %v", last, err)
+		}
+	})
+}
+
 // Twice its cadence after it was collected evidence counts no more, by itself.
 func TestStaleEvidenceLowersTheStatus(t *testing.T) {
 	each(t, func(w *world) {

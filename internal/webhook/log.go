@@ -84,9 +84,17 @@ func (s *Service) KeepTest(ctx context.Context, w *Webhook, d *Delivery, r Resul
 		d.State = Delivered
 	}
 	d.AttemptedAt, d.Status, d.Answer, d.Error, d.Latency = &r.At, r.Status, r.Answer, r.Error, r.Latency
-	_, err := sqldb.Exec(ctx, s.db, `INSERT INTO webhook_delivery (id, tenant, webhook_id, message_id, event, object, state, body, attempts, next_at, expires_at, created_at, attempted_at, status, answer, error, latency)
-		VALUES ($1, $2, $3, '', $4, $5, $6, $7, 1, $8, $8, $8, $9, $10, $11, $12, $13)`,
-		d.ID, int64(w.Tenant), w.ID, d.Event, d.Object, string(d.State), d.Body, d.CreatedAt.UnixMicro(), r.At.UnixMicro(), d.Status, d.Answer, d.Error, d.Latency.Microseconds())
+	err := s.db.Tx(ctx, func(tx *sqldb.DB) error {
+		if r.OK { // it proves that the receiver is there, as any delivery does
+			if _, err := sqldb.Exec(ctx, tx, `UPDATE webhook SET last_success = $2 WHERE id = $1 AND (last_success IS NULL OR last_success < $2)`, w.ID, r.At.UnixMicro()); err != nil {
+				return err
+			}
+		}
+		_, err := sqldb.Exec(ctx, tx, `INSERT INTO webhook_delivery (id, tenant, webhook_id, message_id, event, object, state, body, attempts, next_at, expires_at, created_at, attempted_at, status, answer, error, latency)
+			VALUES ($1, $2, $3, '', $4, $5, $6, $7, 1, $8, $8, $8, $9, $10, $11, $12, $13)`,
+			d.ID, int64(w.Tenant), w.ID, d.Event, d.Object, string(d.State), d.Body, d.CreatedAt.UnixMicro(), r.At.UnixMicro(), d.Status, d.Answer, d.Error, d.Latency.Microseconds())
+		return err
+	})
 	if sqldb.Violation(err) == sqldb.ForeignKey {
 		return errNoWebhook // deleted meanwhile
 	}
