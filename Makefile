@@ -27,7 +27,7 @@ test: ## run all tests (PostgreSQL ones where its server is installed)
 	$(GO) test ./...
 
 .PHONY: check
-check: format vet lint race smoke ## all that CI checks
+check: format vet cross lint race smoke ## all that CI checks
 
 .PHONY: format
 format:
@@ -36,6 +36,13 @@ format:
 .PHONY: vet
 vet:
 	$(GO) vet ./...
+
+.PHONY: cross
+cross: ## build and vet the collector for the other systems that it runs on
+	for system in windows/amd64 linux/arm64; do \
+		export GOOS=$${system%/*} GOARCH=$${system#*/} CGO_ENABLED=0; \
+		$(GO) vet ./cmd/kyra-collector ./internal/collector/... && $(GO) build -o /dev/null ./cmd/kyra-collector || exit 1; \
+	done
 
 .PHONY: lint
 lint: $(LINT) ## run the linters of .golangci.yml

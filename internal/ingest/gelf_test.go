@@ -147,51 +147,46 @@ func TestGELFJoinerBounds(t *testing.T) {
 	}
 }
 
-func FuzzGELF(f *testing.F) {
-	f.Add([]byte(gelf("a")), uint8(0))
-	f.Add(gzipped([]byte(gelf("a"))), uint8(2))
-	f.Add(zlibbed([]byte(gelf("a"))), uint8(3))
-	f.Add([]byte("\x1e\x0f12345678\x00\x02x"), uint8(0))
+func checkGELF(t *testing.T, text []byte, n uint8) {
+	t.Helper()
 	from, now := netip.MustParseAddr("10.0.0.1"), time.Now()
-	f.Fuzz(func(t *testing.T, text []byte, n uint8) {
-		j := &gelfJoiner{lost: func(string) {}}
-		alone, cut := j.join(from, text, now)
-		alone = bytes.Clone(alone)
-		if len(alone) > framing.MaxRecord {
-			t.Fatalf("%d bytes", len(alone))
+	j := &gelfJoiner{lost: func(string) {}}
+	alone, cut := j.join(from, text, now)
+	alone = bytes.Clone(alone)
+	if len(alone) > framing.MaxRecord {
+		t.Fatalf("%d bytes", len(alone))
+	}
+	isChunk := bytes.HasPrefix(text, []byte{0x1e, 0x0f})
+	if n := min(int(n), len(text), gelfMaxChunks); n > 0 && !isChunk && len(chunksOf(1, text, n)) == n {
+		var whole []byte
+		var wholeCut bool
+		for _, chunk := range chunksOf(1, text, n) {
+			whole, wholeCut = j.join(from, chunk, now)
 		}
-		isChunk := bytes.HasPrefix(text, []byte{0x1e, 0x0f})
-		if n := min(int(n), len(text), gelfMaxChunks); n > 0 && !isChunk && len(chunksOf(1, text, n)) == n {
-			var whole []byte
-			var wholeCut bool
-			for _, chunk := range chunksOf(1, text, n) {
-				whole, wholeCut = j.join(from, chunk, now)
-			}
-			if !bytes.Equal(alone, whole) || cut != wholeCut {
-				t.Fatalf("alone %q, in %d chunks %q", alone, n, whole)
-			}
+		if !bytes.Equal(alone, whole) || cut != wholeCut {
+			t.Fatalf("alone %q, in %d chunks %q", alone, n, whole)
 		}
-		j.expire(now.Add(gelfPatience))
-		if j.held != 0 || len(j.open) != 0 || len(j.senders) != 0 {
-			t.Fatalf("%d bytes are held", j.held)
-		}
-		// The framer gives the same however the stream is cut.
-		read := func(step int) (all []string) {
-			f := new(gelfFramer)
-			for part := range slices.Chunk(text, step) {
-				f.Filled(copy(f.Space(), part))
-				for m, _, ok := f.Next(); ok; m, _, ok = f.Next() {
-					all = append(all, string(m))
-				}
-			}
-			f.Close()
+	}
+	j.expire(now.Add(gelfPatience))
+	if j.held != 0 || len(j.open) != 0 || len(j.senders) != 0 {
+		t.Fatalf("%d bytes are held", j.held)
+	}
+	// The framer gives the same however the stream is cut.
+	read := func(step int) (all []string) {
+		f := new(gelfFramer)
+		for part := range slices.Chunk(text, step) {
+			f.Filled(copy(f.Space(), part))
 			for m, _, ok := f.Next(); ok; m, _, ok = f.Next() {
 				all = append(all, string(m))
 			}
-			return all
 		}
-		if diff := cmp.Diff(read(1+int(n)), read(4096)); diff != "" {
-			t.Fatal(diff)
+		f.Close()
+		for m, _, ok := f.Next(); ok; m, _, ok = f.Next() {
+			all = append(all, string(m))
 		}
-	})
+		return all
+	}
+	if diff := cmp.Diff(read(1+int(n)), read(4096)); diff != "" {
+		t.Fatal(diff)
+	}
 }

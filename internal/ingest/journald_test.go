@@ -157,19 +157,16 @@ func TestJournaldStreams(t *testing.T) {
 	}
 }
 
-func FuzzJournald(f *testing.F) {
-	f.Add([]byte("__CURSOR=s=1\nMESSAGE=a\n\n" + journalBinary("MESSAGE", "two\nlines") + "\n"))
-	f.Add([]byte("A=1\nA=2\n\nB\n\x09\x00\x00\x00\x00\x00\x00\x00abc"))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		j := newJournalReader(strings.NewReader(string(body)))
-		for {
-			record, _, err := j.next()
-			if err != nil {
-				return
-			}
-			if !json.Valid(record) || len(record) > framing.MaxRecord {
-				t.Fatalf("%q made %q", body, record)
-			}
+func checkJournald(t *testing.T, body []byte) {
+	t.Helper()
+	j := newJournalReader(strings.NewReader(string(body)))
+	for {
+		record, _, err := j.next()
+		if err != nil {
+			return
 		}
-	})
+		if !json.Valid(record) || len(record) > framing.MaxRecord {
+			t.Fatalf("%q made %q", body, record)
+		}
+	}
 }

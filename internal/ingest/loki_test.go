@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/klauspost/compress/snappy"
 
@@ -192,64 +191,58 @@ func TestDoorsOfMessagesWhenFull(t *testing.T) {
 	}
 }
 
-func FuzzLoki(f *testing.F) {
-	f.Add([]byte(`{"streams":[{"stream":{"a":"b"},"values":[["1795421812594000001","x",{"c":"d"}]]}]}`), true)
-	f.Add([]byte(pbLen(1, pbLen(1, `{job="a", host="w"}`)+lokiProtoEntry(time.Now().UnixNano(), "x", "pod", "p"))), false)
-	f.Add([]byte(` {"streams" : [ {"values":[[]]}, 7, [] ] }`), true)
-	f.Fuzz(func(t *testing.T, body []byte, isJSON bool) {
-		s := newSink()
-		p := lokiPush{intake: New(Config{Append: s.Append, Log: testLog(t)}).newIntake(Caller{Tenant: Tenant{Number: 7}}, InputLoki)}
-		if isJSON {
-			_ = p.json(t.Context(), body)
-		} else {
-			_ = p.proto(t.Context(), body)
+func checkLoki(t *testing.T, body []byte, isJSON bool) {
+	t.Helper()
+	s := newSink()
+	p := lokiPush{intake: New(Config{Append: s.Append, Log: testLog(t)}).newIntake(Caller{Tenant: Tenant{Number: 7}}, InputLoki)}
+	if isJSON {
+		_ = p.json(t.Context(), body)
+	} else {
+		_ = p.proto(t.Context(), body)
+	}
+	for _, r := range s.records() {
+		if !json.Valid([]byte(r)) {
+			t.Fatalf("%q made %q", body, r)
 		}
-		for _, r := range s.records() {
-			if !json.Valid([]byte(r)) {
-				t.Fatalf("%q made %q", body, r)
-			}
-		}
-	})
+	}
 }
 
-// FuzzJSONWalk compares the walker with the decoder.
-func FuzzJSONWalk(f *testing.F) {
-	f.Add([]byte(`{"a":[1,"b\"",{"c":null}],"d":{} , "e" : "\\" }`))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		if !json.Valid(text) {
-			for range members(text) {
-			}
-			for range elements(text) {
-			}
-			return
+// checkJSONWalk compares the walker with the decoder.
+func checkJSONWalk(t *testing.T, text []byte) {
+	t.Helper()
+	if !json.Valid(text) {
+		for range members(text) {
 		}
-		var list []json.RawMessage
-		if json.Unmarshal(text, &list) == nil && list != nil {
-			n := 0
-			for i, v := range elements(text) {
-				if i != n || i >= len(list) || string(v) != string(list[i]) {
-					t.Fatalf("element %d of %s: %s", i, text, v)
-				}
-				n++
-			}
-			if n != len(list) {
-				t.Fatalf("%d elements of %s", n, text)
-			}
+		for range elements(text) {
 		}
-		var object map[string]json.RawMessage
-		if json.Unmarshal(text, &object) == nil && object != nil {
-			got := map[string]string{}
-			for k, v := range members(text) {
-				got[decoded(withQuotes(k))] = string(v)
+		return
+	}
+	var list []json.RawMessage
+	if json.Unmarshal(text, &list) == nil && list != nil {
+		n := 0
+		for i, v := range elements(text) {
+			if i != n || i >= len(list) || string(v) != string(list[i]) {
+				t.Fatalf("element %d of %s: %s", i, text, v)
 			}
-			if len(got) != len(object) {
-				t.Fatalf("%v of %s", got, text)
-			}
-			for k, v := range object {
-				if got[k] != string(v) {
-					t.Fatalf("%q of %s: %s", k, text, got[k])
-				}
+			n++
+		}
+		if n != len(list) {
+			t.Fatalf("%d elements of %s", n, text)
+		}
+	}
+	var object map[string]json.RawMessage
+	if json.Unmarshal(text, &object) == nil && object != nil {
+		got := map[string]string{}
+		for k, v := range members(text) {
+			got[decoded(withQuotes(k))] = string(v)
+		}
+		if len(got) != len(object) {
+			t.Fatalf("%v of %s", got, text)
+		}
+		for k, v := range object {
+			if got[k] != string(v) {
+				t.Fatalf("%q of %s: %s", k, text, got[k])
 			}
 		}
-	})
+	}
 }

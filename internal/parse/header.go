@@ -327,7 +327,7 @@ func scanTag(l *line, s string, tail bool) bool {
 		return false
 	}
 	at := s
-	if strings.HasPrefix(at, "-- ") && !strings.HasPrefix(at, "-- MARK") { // login(1) overwrote its argv: "-- root[2421]: "
+	if len(at) > 3 && strings.HasPrefix(at, "-- ") && !strings.HasPrefix(at, "-- MARK") { // login(1) overwrote its argv: "-- root[2421]: "
 		at = at[3:]
 	}
 	bracketed := false
