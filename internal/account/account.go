@@ -29,6 +29,9 @@ type Config struct {
 	Idle    time.Duration // after which an unused session ends; 0: DefaultIdle
 	Longest time.Duration // after which any session ends; 0: DefaultLongest
 	URL     func() string // where people reach the console; nil: not known, and there are no passkeys
+	// EndKeys revokes the API keys that somebody made, when a directory switches them off;
+	// nil: they stay.
+	EndKeys func(ctx context.Context, tx *sqldb.DB, tenant uint32, actor, creator string) error
 	Log     *slog.Logger
 	Now     func() time.Time // nil: time.Now
 }

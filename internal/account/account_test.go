@@ -310,7 +310,7 @@ func TestInvitation(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := b.in("jun@example.com", "")
-		places, err := b.Places(ctx, s.UserID)
+		places, err := b.Places(ctx, &s.Caller)
 		if err != nil || len(places) != 2 || s.Name != "Jun Park" {
 			t.Errorf("%+v, %v, %q", places, err, s.Name)
 		}
@@ -397,7 +397,7 @@ func TestOwnSessions(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantKind(t, b.EndSession(ctx, &first.Caller, second.SessionID), fault.NotFound)
-		if all, err := b.Sessions(ctx, first.UserID); err != nil || len(all) != 2 || all[0].Agent != "Firefox" || all[0].Address != "192.0.2.7" {
+		if all, err := b.Sessions(ctx, &first.Caller); err != nil || len(all) != 2 || all[0].Agent != "Firefox" || all[0].Address != "192.0.2.7" {
 			t.Errorf("%+v, %v", all, err)
 		}
 		wantKind(t, b.ChangePassword(ctx, &first.Caller, "wrong wrong wrong", "rain on a tin roof"), fault.Invalid)

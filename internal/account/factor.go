@@ -120,7 +120,7 @@ func (s *Service) dropFactor(ctx context.Context, tx *sqldb.DB, tenant uint32, a
 	if _, err := sqldb.Exec(ctx, tx, `UPDATE account_user SET totp = NULL, totp_at = NULL, version = version + 1 WHERE id = $1`, user); err != nil {
 		return err
 	}
-	if _, err := sqldb.Exec(ctx, tx, `DELETE FROM account_recovery WHERE user_id = $1`, user); err != nil {
+	if _, err := sqldb.Exec(ctx, tx, `DELETE FROM account_recovery WHERE user_id = $1 AND NOT EXISTS (SELECT 1 FROM account_passkey k WHERE k.user_id = $1)`, user); err != nil {
 		return err
 	}
 	return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: actor, Action: "user.factor.remove", Object: user, Detail: map[string]any{"kind": "totp"}})
@@ -132,10 +132,14 @@ func (s *Service) RecoveryCodes(ctx context.Context, c *identity.Caller, passwor
 	if err != nil {
 		return nil, err
 	}
-	if !u.TOTP {
-		return nil, fault.New(fault.Conflict, "there is no second factor: set one up first")
-	}
 	err = s.db.Tx(ctx, func(tx *sqldb.DB) error {
+		keys, err := sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT count(*) FROM account_passkey WHERE user_id = $1`, u.ID)
+		if err != nil {
+			return err
+		}
+		if !u.TOTP && keys == 0 {
+			return fault.New(fault.Conflict, "there is no second factor: set one up first")
+		}
 		if codes, err = s.newCodes(ctx, tx, u.ID); err != nil {
 			return err
 		}
@@ -175,7 +179,7 @@ func plainCode(code string) string {
 // stepOf returns the time step that the code is of, 0 where it is of none that may be used.
 func (s *Service) stepOf(u *User, code string) (int64, error) {
 	code = plainCode(code)
-	if len(code) != int(otp.DigitsSix) {
+	if len(code) != int(otp.DigitsSix) || u.totp == nil {
 		return 0, nil
 	}
 	secret, err := s.Sealer.Open(0, purpose(u.ID), u.totp)
@@ -202,11 +206,15 @@ func (s *Service) stepOf(u *User, code string) (int64, error) {
 // useCode spends a code of the second factor or a recovery code, in the transaction of the
 // sign-in; false for one that is wrong or was used.
 func (s *Service) useCode(ctx context.Context, tx *sqldb.DB, u *User, code string) (bool, error) {
-	step, err := s.stepOf(u, code)
-	if err != nil {
-		return false, err
+	step := int64(0)
+	if u.TOTP { // one that is not confirmed is none
+		var err error
+		if step, err = s.stepOf(u, code); err != nil {
+			return false, err
+		}
 	}
 	var n int64
+	var err error
 	if step > 0 {
 		n, err = sqldb.Exec(ctx, tx, `UPDATE account_user SET totp_step = $1 WHERE id = $2 AND totp_step < $1`, step, u.ID)
 	} else {
@@ -215,10 +223,39 @@ func (s *Service) useCode(ctx context.Context, tx *sqldb.DB, u *User, code strin
 	return n == 1, err
 }
 
+// Prove makes the caller's session strong by a code of their second factor or a recovery
+// code: who came from an identity provider has not shown one here.
+func (s *Service) Prove(ctx context.Context, c *identity.Caller, code string) error {
+	u, err := userByID(ctx, s.db, c.UserID)
+	if err != nil {
+		return wrap("read account", err)
+	}
+	if _, err := s.attempt(ctx, u.Email, From{}); err != nil {
+		return err
+	}
+	return wrap("prove second factor", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+		ok, err := s.useCode(ctx, tx, &u, code)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fault.New(fault.Invalid, "The code is wrong, or was used before").In("code")
+		}
+		if _, err := sqldb.Exec(ctx, tx, `UPDATE account_session SET strong = TRUE WHERE id = $1`, c.SessionID); err != nil {
+			return err
+		}
+		if err := s.pass(ctx, tx, u.Email, From{}, true); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Tenant.Number, At: s.now(), Actor: c.Actor, Action: "session.prove", Object: c.SessionID})
+	}))
+}
+
 // Security is what a person's sign-in rests on.
 type Security struct {
 	PasswordAt   *time.Time
 	TOTP         bool
+	Passkeys     int64
 	RecoveryLeft int64
 }
 
@@ -232,15 +269,48 @@ func (s *Service) SecurityOf(ctx context.Context, c *identity.Caller) (*Security
 	if err != nil {
 		return nil, wrap("count recovery codes", err)
 	}
-	return &Security{PasswordAt: u.PasswordAt, TOTP: u.TOTP, RecoveryLeft: left}, nil
+	keys, err := sqldb.One(ctx, s.db, sqldb.Value[int64], `SELECT count(*) FROM account_passkey WHERE user_id = $1`, u.ID)
+	if err != nil {
+		return nil, wrap("count passkeys", err)
+	}
+	return &Security{PasswordAt: u.PasswordAt, TOTP: u.TOTP, Passkeys: keys, RecoveryLeft: left}, nil
+}
+
+// freshFor is how long a sign-in without a password stands in for one.
+const freshFor = 10 * time.Minute
+
+// ownable tells whether the caller may change what their account rests on: one tenant's
+// identity provider does not speak for them in others.
+func (s *Service) ownable(ctx context.Context, db *sqldb.DB, c *identity.Caller) error {
+	if !c.Bound {
+		return nil
+	}
+	n, err := sqldb.One(ctx, db, sqldb.Value[int64], `SELECT count(*) FROM account_member WHERE user_id = $1 AND tenant <> $2`, c.UserID, int64(c.Tenant.Number))
+	if err == nil && n > 0 {
+		return fault.New(fault.Forbidden, "your account belongs to other tenants too: sign in with its password or passkey to change it")
+	}
+	return err
 }
 
 // confirmed returns the caller's account where the password is theirs. Wrong ones count as
-// wrong sign-ins.
+// wrong sign-ins. Where the account has none, a sign-in of just now stands in for it.
 func (s *Service) confirmed(ctx context.Context, c *identity.Caller, password string) (*User, error) {
 	u, err := userByID(ctx, s.db, c.UserID)
 	if err != nil {
 		return nil, wrap("read account", err)
+	}
+	if err := s.ownable(ctx, s.db, c); err != nil {
+		return nil, wrap("read account", err)
+	}
+	if u.password == "" {
+		n, err := sqldb.One(ctx, s.db, sqldb.Value[int64], `SELECT count(*) FROM account_session WHERE id = $1 AND created_at > $2`, c.SessionID, s.now().Add(-freshFor).UnixMicro())
+		if err != nil {
+			return nil, orUnavailable("read the session", err)
+		}
+		if n == 0 {
+			return nil, fault.New(fault.Forbidden, "there is no password to confirm it with: sign out, sign in again, and do it within %d minutes", int(freshFor.Minutes()))
+		}
+		return &u, nil
 	}
 	if _, err := s.attempt(ctx, u.Email, From{}); err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ import (
 
 // How long links work.
 const (
-	inviteFor = 7 * 24 * time.Hour
+	InviteFor = 7 * 24 * time.Hour
 	resetFor  = 24 * time.Hour
 )
 
@@ -58,7 +58,7 @@ func (s *Service) Invite(ctx context.Context, tenant uint32, actor string, d Dra
 		if err := s.join(ctx, tx, u, &Member{UserID: u.ID, Tenant: tenant, Role: d.Role, Status: Invited, Origin: "local", AddedAt: s.now(), AddedBy: actor}, isNew); err != nil {
 			return err
 		}
-		if token, err = s.link(ctx, tx, linkInvite, u.ID, tenant, inviteFor); err != nil {
+		if token, err = s.link(ctx, tx, linkInvite, u.ID, tenant, InviteFor); err != nil {
 			return err
 		}
 		p, err = s.person(ctx, tx, tenant, u.ID)
@@ -80,7 +80,7 @@ func (s *Service) NewLink(ctx context.Context, tenant uint32, actor, id string) 
 		if p, err = s.person(ctx, tx, tenant, id); err != nil {
 			return err
 		}
-		kind, lasts := linkInvite, inviteFor
+		kind, lasts := linkInvite, InviteFor
 		if p.Status != Invited {
 			if err := s.answerable(ctx, tx, tenant, id); err != nil {
 				return err
@@ -200,6 +200,9 @@ func (s *Service) Follow(ctx context.Context, token, name, password string, from
 
 // storePassword writes the account's new password and name, and ends all sessions but one.
 func (s *Service) storePassword(ctx context.Context, tx *sqldb.DB, u *User, keep string) error {
+	if err := s.keepOld(ctx, tx, u.ID); err != nil {
+		return err
+	}
 	if _, err := sqldb.Exec(ctx, tx, `UPDATE account_user SET password = $1, password_at = $2, name = $3, version = version + 1 WHERE id = $4`, u.password, sqldb.Nullable(u.PasswordAt), u.Name, u.ID); err != nil {
 		return err
 	}

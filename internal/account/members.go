@@ -20,7 +20,11 @@ type Person struct {
 	User
 	Member
 	Sessions int64 // that go on in the tenant
+	Passkeys int64
 }
+
+// Factor tells whether they have a second factor.
+func (p *Person) Factor() bool { return p.TOTP || p.Passkeys > 0 }
 
 // A Filter chooses people. Its zero value is the first page of all, newest first.
 type Filter struct {
@@ -48,13 +52,14 @@ func sortColumn(sort string) string {
 	return "m.added_at"
 }
 
-const personColumns = `SELECT ` + userColumns + `, ` + memberColumns + `, (SELECT count(*) FROM account_session s WHERE s.user_id = u.id AND s.tenant = m.tenant)
+const personColumns = `SELECT ` + userColumns + `, ` + memberColumns + `, (SELECT count(*) FROM account_session s WHERE s.user_id = u.id AND s.tenant = m.tenant),
+	(SELECT count(*) FROM account_passkey k WHERE k.user_id = u.id)
 	FROM account_member m JOIN account_user u ON u.id = m.user_id`
 
 func scanPerson(rows *sql.Rows, p *Person) error {
 	var totpAt *time.Time
 	var tenant int64
-	err := rows.Scan(append(append(p.User.targets(&totpAt), p.Member.targets(&tenant)...), &p.Sessions)...)
+	err := rows.Scan(append(append(p.User.targets(&totpAt), p.Member.targets(&tenant)...), &p.Sessions, &p.Passkeys)...)
 	p.TOTP, p.Tenant = totpAt != nil, uint32(tenant)
 	return err
 }
@@ -172,6 +177,9 @@ func (s *Service) place(ctx context.Context, tx *sqldb.DB, actor string, p *Pers
 	if role == p.Role && status == p.Status {
 		return nil
 	}
+	if err := s.keepBreakGlass(ctx, tx, p); err != nil {
+		return err
+	}
 	now := s.now()
 	if _, err := sqldb.Exec(ctx, tx, `UPDATE account_member SET role = $1, status = $2, changed_at = $3 WHERE tenant = $4 AND user_id = $5`,
 		string(role), string(status), now.UnixMicro(), int64(p.Tenant), p.ID); err != nil {
@@ -193,6 +201,15 @@ func (s *Service) place(ctx context.Context, tx *sqldb.DB, actor string, p *Pers
 	return audit.Record(ctx, tx, audit.Entry{Tenant: p.Tenant, At: now, Actor: actor, Action: "user.update", Object: p.ID, Detail: detail})
 }
 
+// keepBreakGlass refuses to take away whom single sign-on alone leaves the password.
+func (s *Service) keepBreakGlass(ctx context.Context, tx *sqldb.DB, p *Person) error {
+	policy, err := s.policy(ctx, tx, p.Tenant)
+	if err == nil && policy.SSOOnly && policy.BreakGlass == p.ID {
+		return fault.New(fault.Conflict, "this is the Admin who may sign in while the identity provider is out of reach: name another one in the settings of single sign-on first")
+	}
+	return err
+}
+
 // keepAdmin refuses a change that left the tenant without an Admin who may come in.
 func (s *Service) keepAdmin(ctx context.Context, tx *sqldb.DB, p *Person) error {
 	if p.Role != identity.Admin || p.Status != Active {
@@ -212,7 +229,12 @@ func (s *Service) Remove(ctx context.Context, tenant uint32, actor, id string) e
 		if err != nil {
 			return err
 		}
+		if err := s.keepBreakGlass(ctx, tx, p); err != nil {
+			return err
+		}
 		for _, query := range []string{
+			`DELETE FROM sso_identity WHERE user_id = $1 AND tenant = $2`,
+			`DELETE FROM scim_user WHERE id = $1 AND tenant = $2`,
 			`DELETE FROM account_member WHERE user_id = $1 AND tenant = $2`,
 			`DELETE FROM account_session WHERE user_id = $1 AND tenant = $2`,
 			`DELETE FROM account_link WHERE user_id = $1 AND tenant = $2`,

@@ -167,25 +167,25 @@ func (s *Service) StartPasskey(ctx context.Context, c *identity.Caller, password
 	return &Asked{token, options.Response}, nil
 }
 
-// FinishPasskey registers what the authenticator answered.
-func (s *Service) FinishPasskey(ctx context.Context, c *identity.Caller, token, name string, answer []byte) (*Passkey, error) {
-	name, err := checkName(name)
-	if err != nil {
-		return nil, err
+// FinishPasskey registers what the authenticator answered. Where it is the first second
+// factor, recovery codes come with it, which are shown once.
+func (s *Service) FinishPasskey(ctx context.Context, c *identity.Caller, token, name string, answer []byte) (k *Passkey, codes []string, err error) {
+	if name, err = checkName(name); err != nil {
+		return nil, nil, err
 	}
 	party, err := s.party()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	parsed, err := protocol.ParseCredentialCreationResponseBytes(answer)
 	if err != nil {
-		return nil, badAnswer(err)
+		return nil, nil, badAnswer(err)
 	}
 	id, err := newID()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	k := &Passkey{ID: id, Name: name, CreatedAt: s.now()}
+	k = &Passkey{ID: id, Name: name, CreatedAt: s.now()}
 	err = s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		data, err := s.asked(ctx, tx, token, c.UserID)
 		if err != nil {
@@ -209,12 +209,17 @@ func (s *Service) FinishPasskey(ctx context.Context, c *identity.Caller, token, 
 		if _, err := sqldb.Exec(ctx, tx, `UPDATE account_session SET strong = TRUE WHERE id = $1`, c.SessionID); err != nil {
 			return err
 		}
+		if codes = nil; !who.TOTP && len(who.keys) == 0 {
+			if codes, err = s.newCodes(ctx, tx, c.UserID); err != nil {
+				return err
+			}
+		}
 		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Tenant.Number, At: k.CreatedAt, Actor: c.Actor, Action: "user.factor.add", Object: c.UserID, Detail: map[string]any{"kind": "passkey", "name": name}})
 	})
 	if err != nil {
-		return nil, wrap("register passkey", err)
+		return nil, nil, wrap("register passkey", err)
 	}
-	return k, nil
+	return k, codes, nil
 }
 
 func badAnswer(err error) error {
@@ -224,12 +229,20 @@ func badAnswer(err error) error {
 // RemovePasskey takes one of the caller's passkeys away.
 func (s *Service) RemovePasskey(ctx context.Context, c *identity.Caller, id string) error {
 	return wrap("remove passkey", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+		if err := s.ownable(ctx, tx, c); err != nil {
+			return err
+		}
 		n, err := sqldb.Exec(ctx, tx, `DELETE FROM account_passkey WHERE id = $1 AND user_id = $2`, id, c.UserID)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
 			return fault.New(fault.NotFound, "no such passkey")
+		}
+		// Recovery codes stand in for a factor: without one they are a way in of their own.
+		if _, err := sqldb.Exec(ctx, tx, `DELETE FROM account_recovery WHERE user_id = $1 AND NOT EXISTS (SELECT 1 FROM account_passkey k WHERE k.user_id = $1)
+			AND NOT EXISTS (SELECT 1 FROM account_user u WHERE u.id = $1 AND u.totp_at IS NOT NULL)`, c.UserID); err != nil {
+			return err
 		}
 		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Tenant.Number, At: s.now(), Actor: c.Actor, Action: "user.factor.remove", Object: c.UserID, Detail: map[string]any{"kind": "passkey"}})
 	}))
@@ -279,11 +292,13 @@ func (s *Service) SignInByPasskey(ctx context.Context, token string, answer []by
 		if err != nil || used.Authenticator.CloneWarning {
 			return errRefused
 		}
-		members, err := membersOf(ctx, tx, who.ID)
+		first, elsewhere, err := s.home(ctx, tx, who.ID, byPasskey)
 		if err != nil {
 			return err
 		}
-		first := firstActive(members)
+		if elsewhere {
+			return ask(true, false, false)
+		}
 		if first == nil {
 			return errRefused
 		}
@@ -293,7 +308,7 @@ func (s *Service) SignInByPasskey(ctx context.Context, token string, answer []by
 		if err := s.pass(ctx, tx, "", from, true); err != nil {
 			return err
 		}
-		session, err = s.begin(ctx, tx, who.User, first.Tenant, "passkey", true, from)
+		session, err = s.begin(ctx, tx, who.User, first.Tenant, entrance{method: byPasskey, strong: true}, from)
 		return err
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"testing"
 
 	"github.com/fxamacker/cbor/v2"
@@ -139,10 +140,11 @@ func TestPasskey(t *testing.T) {
 			t.Errorf("asked for %+v", o)
 		}
 		answer := a.create(asked)
-		if _, err := b.FinishPasskey(ctx, &s.Caller, asked.Token, "Laptop", answer); err != nil {
-			t.Fatal(err)
+		_, codes, err := b.FinishPasskey(ctx, &s.Caller, asked.Token, "Laptop", answer)
+		if err != nil || len(codes) != recoveryCodes {
+			t.Fatal(codes, err)
 		}
-		_, err = b.FinishPasskey(ctx, &s.Caller, asked.Token, "Laptop", answer)
+		_, _, err = b.FinishPasskey(ctx, &s.Caller, asked.Token, "Laptop", answer)
 		wantKind(t, err, fault.Invalid) // once
 
 		in := func(change func(*authenticator)) error {
@@ -186,6 +188,34 @@ func TestPasskey(t *testing.T) {
 		if err := in(func(*authenticator) {}); err != nil {
 			t.Errorf("after the refusals: %v", err)
 		}
+
+		// The password alone is not enough any more: the passkey is the second factor.
+		_, err = b.SignIn(ctx, Proof{Email: "hana@example.com", Password: good}, home)
+		if f, ok := asFault(err); !ok || f.Kind != fault.Unauthenticated || f.Field != PasskeyRequired {
+			t.Errorf("the password alone: %v", err)
+		}
+		if _, err := b.SignIn(ctx, Proof{"hana@example.com", good, "AAAA-AAAA-AAAA-AAAA"}, home); !errors.Is(err, errRefused) {
+			t.Errorf("a wrong recovery code: %v", err)
+		}
+		if _, err := b.SignIn(ctx, Proof{"hana@example.com", good, "123456"}, home); !errors.Is(err, errRefused) {
+			t.Errorf("a code of no authenticator: %v", err)
+		}
+		if got := b.in("hana@example.com", codes[0]); !got.Session.Strong {
+			t.Error("a recovery code leaves the session weak")
+		}
+		if _, err := b.SignIn(ctx, Proof{"hana@example.com", good, codes[0]}, home); !errors.Is(err, errRefused) {
+			t.Errorf("a spent recovery code: %v", err)
+		}
+		// An app that was begun but not confirmed is no way round it.
+		if _, err := b.StartTOTP(ctx, &s.Caller, good); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.SignIn(ctx, Proof{"hana@example.com", good, "000000"}, home); !errors.Is(err, errRefused) {
+			t.Errorf("beside an unconfirmed app: %v", err)
+		}
+		if f, err := b.FiguresOf(ctx, b.a); err != nil || f.SecondFactor != 1 {
+			t.Errorf("%+v, %v", f, err)
+		}
 		keys, err := b.Passkeys(ctx, s.UserID)
 		if err != nil || len(keys) != 1 || keys[0].Name != "Laptop" || keys[0].UsedAt == nil {
 			t.Fatalf("%+v, %v", keys, err)
@@ -194,6 +224,13 @@ func TestPasskey(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantKind(t, in(func(*authenticator) {}), fault.Unauthenticated)
+		if got := b.in("hana@example.com", ""); got.Session.Strong { // no factor is left
+			t.Error("the password alone counts as strong")
+		}
+		left, err := b.SecurityOf(ctx, &s.Caller)
+		if err != nil || left.RecoveryLeft != 0 || left.Passkeys != 0 {
+			t.Errorf("%+v, %v: recovery codes outlive the last factor", left, err)
+		}
 
 		b.URL = func() string { return "http://192.0.2.1:8080" }
 		_, err = b.AskPasskey(ctx)

@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
 
 	"github.com/kyra-mdr/kyra/internal/fault"
+	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
 // HashCost is the work of one password hash, as RFC 9106 names its parts.
@@ -58,6 +60,45 @@ func checkPassword(password string, about ...string) error {
 		}
 	}
 	return nil
+}
+
+// mixed tells whether a password has letters and digits (PCI DSS 4.0.1, 8.3.6).
+func mixed(password string) bool {
+	return strings.ContainsFunc(password, unicode.IsLetter) && strings.ContainsFunc(password, unicode.IsDigit)
+}
+
+// checkHistory refuses the account's last passwords, of which the present one is one.
+func (s *Service) checkHistory(ctx context.Context, u *User, password string, last int) error {
+	if last == 0 {
+		return nil
+	}
+	old, err := sqldb.All(ctx, s.db, sqldb.Value[string], `SELECT hash FROM account_password_old WHERE user_id = $1 ORDER BY until DESC, hash LIMIT $2`, u.ID, last-1)
+	if err != nil {
+		return wrap("read old passwords", err)
+	}
+	if u.password != "" {
+		old = append([]string{u.password}, old...)
+	}
+	for _, hash := range old {
+		same, _, err := s.hasher.matches(ctx, password, hash)
+		if err != nil {
+			return err
+		}
+		if same {
+			return fault.New(fault.Invalid, "This is one of your last %d passwords: take another", last).In("password")
+		}
+	}
+	return nil
+}
+
+// keepOld notes the account's password before another one takes its place.
+func (s *Service) keepOld(ctx context.Context, tx *sqldb.DB, user string) error {
+	if _, err := sqldb.Exec(ctx, tx, `INSERT INTO account_password_old (user_id, hash, until) SELECT id, password, $1 FROM account_user WHERE id = $2 AND password <> ''`, s.now().UnixMicro(), user); err != nil {
+		return err
+	}
+	_, err := sqldb.Exec(ctx, tx, `DELETE FROM account_password_old WHERE user_id = $1 AND hash NOT IN (
+		SELECT hash FROM account_password_old WHERE user_id = $1 ORDER BY until DESC, hash LIMIT $2)`, user, MaxHistory)
+	return err
 }
 
 // A hasher makes and checks hashes, a few at a time.

@@ -25,6 +25,9 @@ func (s *Service) SetProfile(ctx context.Context, c *identity.Caller, p Profile)
 		return nil, wrap("read account", err)
 	}
 	if p.Name != nil {
+		if err := s.ownable(ctx, s.db, c); err != nil {
+			return nil, wrap("change profile", err)
+		}
 		if u.Name, err = checkName(*p.Name); err != nil {
 			return nil, err
 		}
@@ -85,10 +88,12 @@ func (s *Service) ChangePassword(ctx context.Context, c *identity.Caller, curren
 	}))
 }
 
-// Sessions returns somebody's sessions, the newest first.
-func (s *Service) Sessions(ctx context.Context, user string) ([]Session, error) {
-	all, err := sqldb.All(ctx, s.db, scanSession, `SELECT `+sessionColumns+` FROM account_session s WHERE s.user_id = $1 AND s.ends_at > $2 AND s.seen_at > $3 ORDER BY s.created_at DESC, s.id DESC`,
-		user, s.now().UnixMicro(), s.now().Add(-maxIdle).UnixMicro())
+// Sessions returns the caller's sessions, the newest first; with one that an identity
+// provider vouches for, those in its tenant.
+func (s *Service) Sessions(ctx context.Context, c *identity.Caller) ([]Session, error) {
+	all, err := sqldb.All(ctx, s.db, scanSession, `SELECT `+sessionColumns+` FROM account_session s
+		WHERE s.user_id = $1 AND s.ends_at > $2 AND s.seen_at > $3 AND (s.tenant = $4 OR NOT $5) ORDER BY s.created_at DESC, s.id DESC`,
+		c.UserID, s.now().UnixMicro(), s.now().Add(-maxIdle).UnixMicro(), int64(c.Tenant.Number), c.Bound)
 	return all, wrap("list sessions", err)
 }
 
@@ -98,6 +103,9 @@ func (s *Service) EndSession(ctx context.Context, c *identity.Caller, id string)
 		query, args := `DELETE FROM account_session WHERE user_id = $1 AND id = $2`, []any{c.UserID, id}
 		if id == "" {
 			query, args = `DELETE FROM account_session WHERE user_id = $1 AND id <> $2`, []any{c.UserID, c.SessionID}
+		}
+		if c.Bound {
+			query, args = query+` AND tenant = $3`, append(args, int64(c.Tenant.Number))
 		}
 		n, err := sqldb.Exec(ctx, tx, query, args...)
 		if err != nil {
@@ -131,7 +139,14 @@ func (s *Service) EndSessionsOf(ctx context.Context, tenant uint32, actor, user 
 func (s *Service) Switch(ctx context.Context, c *identity.Caller, to uint32) error {
 	return wrap("switch tenant", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		m, err := member(ctx, tx, to, c.UserID)
-		if err != nil || m.Status != Active {
+		if err != nil || m.Status != Active || c.Bound {
+			return fault.New(fault.NotFound, "no such tenant")
+		}
+		policy, err := s.policy(ctx, tx, to)
+		if err != nil {
+			return err
+		}
+		if !policy.mayUse(c.UserID, byPassword) {
 			return fault.New(fault.NotFound, "no such tenant")
 		}
 		if _, err := sqldb.Exec(ctx, tx, `UPDATE account_session SET tenant = $1 WHERE id = $2`, int64(to), c.SessionID); err != nil {

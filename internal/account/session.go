@@ -24,6 +24,7 @@ type Session struct {
 	UserID    string
 	Tenant    uint32 // that it looks at now
 	Method    string // password, passkey or sso
+	Provider  string // id of the identity provider that vouched for it, "" for none
 	Strong    bool   // a second factor was shown
 	Address   string // where it was begun
 	Agent     string // the browser, as it names itself
@@ -75,10 +76,10 @@ func (f From) agent() string {
 	return agent
 }
 
-const sessionColumns = `s.id, s.user_id, s.tenant, s.method, s.strong, s.address, s.agent, s.created_at, s.seen_at, s.ends_at`
+const sessionColumns = `s.id, s.user_id, s.tenant, s.method, s.provider, s.strong, s.address, s.agent, s.created_at, s.seen_at, s.ends_at`
 
 func (x *Session) targets(tenant *int64) []any {
-	return []any{&x.ID, &x.UserID, tenant, &x.Method, &x.Strong, &x.Address, &x.Agent, sqldb.Micros(&x.CreatedAt), sqldb.Micros(&x.SeenAt), sqldb.Micros(&x.EndsAt)}
+	return []any{&x.ID, &x.UserID, tenant, &x.Method, &x.Provider, &x.Strong, &x.Address, &x.Agent, sqldb.Micros(&x.CreatedAt), sqldb.Micros(&x.SeenAt), sqldb.Micros(&x.EndsAt)}
 }
 
 func scanSession(rows *sql.Rows, x *Session) error {
@@ -138,7 +139,7 @@ func (s *Service) signed(ctx context.Context, where, arg string) (*Signed, error
 		return nil, orUnavailable("read the session's policy", err)
 	}
 	now := s.now()
-	if r.member.Status != Active || !now.Before(r.EndsAt) || now.Sub(r.CreatedAt) >= policy.Longest || now.Sub(r.SeenAt) >= policy.Idle {
+	if r.member.Status != Active || !policy.mayUse(r.UserID, r.Method) || !now.Before(r.EndsAt) || now.Sub(r.CreatedAt) >= policy.Longest || now.Sub(r.SeenAt) >= policy.Idle {
 		return nil, errEnded
 	}
 	t, err := s.Tenants.ByNumber(ctx, r.Tenant)
@@ -152,12 +153,25 @@ func (s *Service) signed(ctx context.Context, where, arg string) (*Signed, error
 		}
 	}
 	c := s.callerOf(&r.user, &r.member, r.ID, t)
-	c.Weak = policy.SecondFactor && !r.Strong
+	c.Weak, c.Bound = policy.SecondFactor && !r.Strong, r.Method == bySSO
 	return &Signed{Caller: c, User: r.user, Session: r.Session}, nil
 }
 
+// The ways in.
+const (
+	byPassword = "password"
+	byPasskey  = "passkey"
+	bySSO      = "sso"
+)
+
+// An entrance is how somebody came in.
+type entrance struct {
+	method, provider string
+	strong           bool // a second factor was shown
+}
+
 // begin makes a session in a transaction that has found out who it is for.
-func (s *Service) begin(ctx context.Context, tx *sqldb.DB, u *User, tenant uint32, method string, strong bool, from From) (token string, err error) {
+func (s *Service) begin(ctx context.Context, tx *sqldb.DB, u *User, tenant uint32, by entrance, from From) (token string, err error) {
 	now := s.now()
 	id, err := newID()
 	if err != nil {
@@ -172,8 +186,8 @@ func (s *Service) begin(ctx context.Context, tx *sqldb.DB, u *User, tenant uint3
 		return "", err
 	}
 	if _, err := sqldb.Exec(ctx, tx, `
-		INSERT INTO account_session (id, digest, user_id, tenant, method, strong, address, agent, created_at, seen_at, ends_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10)`,
-		id, digest, u.ID, int64(tenant), method, strong, from.address(), from.agent(), now.UnixMicro(), now.Add(policy.Longest).UnixMicro()); err != nil {
+		INSERT INTO account_session (id, digest, user_id, tenant, method, provider, strong, address, agent, created_at, seen_at, ends_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11)`,
+		id, digest, u.ID, int64(tenant), by.method, by.provider, by.strong, from.address(), from.agent(), now.UnixMicro(), now.Add(policy.Longest).UnixMicro()); err != nil {
 		return "", err
 	}
 	if err := s.trim(ctx, tx, u.ID); err != nil {
@@ -182,9 +196,11 @@ func (s *Service) begin(ctx context.Context, tx *sqldb.DB, u *User, tenant uint3
 	if _, err := sqldb.Exec(ctx, tx, `UPDATE account_user SET signed_in_at = $1 WHERE id = $2`, now.UnixMicro(), u.ID); err != nil {
 		return "", err
 	}
-	return token, audit.Record(ctx, tx, audit.Entry{
-		Tenant: tenant, At: now, Actor: Actor(u.Email), Action: "session.begin", Object: id, Detail: map[string]any{"user": u.ID, "method": method, "secondFactor": strong},
-	})
+	detail := map[string]any{"user": u.ID, "method": by.method, "secondFactor": by.strong}
+	if by.provider != "" {
+		detail["provider"] = by.provider
+	}
+	return token, audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: now, Actor: Actor(u.Email), Action: "session.begin", Object: id, Detail: detail})
 }
 
 // maxSessions bounds how many sessions one person has: the oldest end.

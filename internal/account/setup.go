@@ -92,7 +92,7 @@ func (s *Service) SetUp(ctx context.Context, f Founder, from From) (token string
 		if err := s.join(ctx, tx, u, &Member{UserID: u.ID, Tenant: s.Owner, Role: identity.Admin, Status: Active, Origin: "local", AddedAt: u.CreatedAt, AddedBy: "setup"}, true); err != nil {
 			return err
 		}
-		token, err = s.begin(ctx, tx, u, s.Owner, "password", false, from)
+		token, err = s.begin(ctx, tx, u, s.Owner, entrance{method: byPassword}, from)
 		return err
 	})
 	if sqldb.Violation(err) == sqldb.Unique {
@@ -134,9 +134,20 @@ func (s *Service) newUser(ctx context.Context, d Draft, actor string) (*User, er
 	return u, nil
 }
 
-// setPassword gives the account, which is not stored yet, another password.
+// setPassword gives the account, which is not stored yet, another password, as the
+// strictest of its tenants allows.
 func (s *Service) setPassword(ctx context.Context, u *User, password string) error {
 	if err := checkPassword(password, u.Email, u.Name); err != nil {
+		return err
+	}
+	rules, err := s.strictFor(ctx, s.db, u.ID)
+	if err != nil {
+		return err
+	}
+	if rules.kinds && !mixed(password) {
+		return fault.New(fault.Invalid, "Allowed: with letters and digits").In("password")
+	}
+	if err := s.checkHistory(ctx, u, password, rules.history); err != nil {
 		return err
 	}
 	hash, err := s.hasher.hash(ctx, password)
@@ -200,16 +211,27 @@ func (s *Service) Add(ctx context.Context, actor string, tenant uint32, d Draft)
 	return u, nil
 }
 
-// Places returns the tenants that a person may look at, by number.
-func (s *Service) Places(ctx context.Context, user string) ([]Place, error) {
-	members, err := membersOf(ctx, s.db, user)
+// Places returns the tenants that the caller may look at, by number: with a session that
+// an identity provider vouches for its own alone, with others those that do not want
+// people to come from theirs.
+func (s *Service) Places(ctx context.Context, c *identity.Caller) ([]Place, error) {
+	members, err := membersOf(ctx, s.db, c.UserID)
 	if err != nil {
 		return nil, wrap("list places", err)
 	}
 	all := []Place{}
 	for _, m := range members {
-		if m.Status != Active {
+		if m.Status != Active || c.Bound && m.Tenant != c.Tenant.Number {
 			continue
+		}
+		if !c.Bound {
+			policy, err := s.PolicyOf(ctx, m.Tenant)
+			if err != nil {
+				return nil, wrap("list places", err)
+			}
+			if !policy.mayUse(c.UserID, byPassword) {
+				continue
+			}
 		}
 		t, err := s.Tenants.ByNumber(ctx, m.Tenant)
 		if err != nil {

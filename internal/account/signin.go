@@ -16,6 +16,12 @@ type Proof struct {
 	Code     string // of the second factor, or a recovery code; "" where none is set up
 }
 
+// Fields of refusals that a program acts on.
+const (
+	PasskeyRequired = "passkeyRequired" // the second factor is a passkey: it signs in by itself
+	SSORequired     = "ssoRequired"     // every tenant wants them to come from its identity provider
+)
+
 // errRefused is the answer to every wrong sign-in: it never tells whether the account
 // exists, or what of it was wrong.
 var errRefused = fault.New(fault.Unauthenticated, "the address, the password or the code is wrong")
@@ -40,20 +46,28 @@ func (s *Service) SignIn(ctx context.Context, p Proof, from From) (token string,
 		return "", orUnavailable("check the password", err)
 	}
 	var home *Member
+	var elsewhere bool
 	if ok {
-		if home, err = s.home(ctx, &u); err != nil {
-			return "", err
+		if home, elsewhere, err = s.home(ctx, s.db, u.ID, byPassword); err != nil {
+			return "", orUnavailable("read the account's tenants", err)
 		}
 	}
-	if home == nil {
+	if home == nil && !elsewhere {
 		return "", s.refuse(ctx, email, &u, locked)
 	}
-	if u.TOTP && p.Code == "" {
+	keys, err := sqldb.One(ctx, s.db, sqldb.Value[int64], `SELECT count(*) FROM account_passkey WHERE user_id = $1`, u.ID)
+	if err != nil {
+		return "", orUnavailable("read the passkeys", err)
+	}
+	// A passkey is a second factor that signs in by itself: whoever knows the password alone
+	// has to show it, or a recovery code where it is lost.
+	factor := u.TOTP || keys > 0
+	if missing := ask(elsewhere, u.TOTP, factor && p.Code == ""); missing != nil {
 		// Nothing was guessed.
 		if err := s.db.Tx(ctx, func(tx *sqldb.DB) error { return s.pass(ctx, tx, email, from, false) }); err != nil {
 			return "", orUnavailable("ask for the code", err)
 		}
-		return "", fault.New(fault.Unauthenticated, "enter the code of your authenticator app, or a recovery code").In(CodeRequired)
+		return "", missing
 	}
 	fresh := ""
 	if stale {
@@ -63,7 +77,7 @@ func (s *Service) SignIn(ctx context.Context, p Proof, from From) (token string,
 	}
 	spent := true
 	err = s.db.Tx(ctx, func(tx *sqldb.DB) error {
-		if u.TOTP {
+		if factor {
 			if spent, err = s.useCode(ctx, tx, &u, p.Code); err != nil || !spent {
 				return err
 			}
@@ -76,7 +90,7 @@ func (s *Service) SignIn(ctx context.Context, p Proof, from From) (token string,
 		if err := s.pass(ctx, tx, email, from, true); err != nil {
 			return err
 		}
-		token, err = s.begin(ctx, tx, &u, home.Tenant, "password", u.TOTP, from)
+		token, err = s.begin(ctx, tx, &u, home.Tenant, entrance{method: byPassword, strong: factor}, from)
 		return err
 	})
 	if err != nil {
@@ -88,23 +102,43 @@ func (s *Service) SignIn(ctx context.Context, p Proof, from From) (token string,
 	return token, nil
 }
 
-// home is the tenant that a person's session begins in: the first that lets them in, nil
-// for none.
-func (s *Service) home(ctx context.Context, u *User) (*Member, error) {
-	members, err := membersOf(ctx, s.db, u.ID)
-	if err != nil {
-		return nil, orUnavailable("read the account's tenants", err)
-	}
-	return firstActive(members), nil
-}
-
-func firstActive(members []Member) *Member {
-	for i := range members {
-		if members[i].Status == Active {
-			return &members[i]
-		}
+// ask is the refusal of a right password that something else is missing beside, nil where
+// nothing is.
+func ask(elsewhere, totp, code bool) error {
+	switch {
+	case elsewhere:
+		return fault.New(fault.Unauthenticated, "your organisation asks you to sign in at its identity provider").In(SSORequired)
+	case code && totp:
+		return fault.New(fault.Unauthenticated, "enter the code of your authenticator app, or a recovery code").In(CodeRequired)
+	case code:
+		return fault.New(fault.Unauthenticated, "sign in with your passkey, or enter a recovery code").In(PasskeyRequired)
 	}
 	return nil
+}
+
+// home is the tenant that a person's session begins in: the first that lets them in by the
+// method, nil for none; elsewhere tells that there are only such as want them to come from
+// an identity provider.
+func (s *Service) home(ctx context.Context, db *sqldb.DB, user, method string) (home *Member, elsewhere bool, err error) {
+	members, err := membersOf(ctx, db, user)
+	if err != nil {
+		return nil, false, err
+	}
+	for i := range members {
+		m := &members[i]
+		if m.Status != Active {
+			continue
+		}
+		policy, err := s.policy(ctx, db, m.Tenant)
+		if err != nil {
+			return nil, false, err
+		}
+		if policy.mayUse(user, method) {
+			return m, false, nil
+		}
+		elsewhere = true
+	}
+	return nil, elsewhere, nil
 }
 
 // refuse notes a sign-in that failed. Both kinds of account cost the same entries.

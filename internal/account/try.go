@@ -55,10 +55,14 @@ func (s *Service) attempt(ctx context.Context, email string, from From) (locked 
 		if _, err := sqldb.Exec(ctx, tx, `DELETE FROM account_try WHERE at < $1`, now.Add(-tryFor).UnixMicro()); err != nil {
 			return err
 		}
+		account, err := s.lockOf(ctx, tx, email)
+		if err != nil {
+			return err
+		}
 		for _, t := range []struct {
 			who string
 			backoff
-		}{{addressName(from), byAddress}, {accountName(email), byAccount}} {
+		}{{addressName(from), byAddress}, {accountName(email), account}} {
 			if t.who == "" {
 				continue
 			}

@@ -47,6 +47,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/sight"
 	"github.com/kyra-mdr/kyra/internal/source"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
+	"github.com/kyra-mdr/kyra/internal/sso"
 	"github.com/kyra-mdr/kyra/internal/tenant"
 	"github.com/kyra-mdr/kyra/internal/view"
 	"github.com/kyra-mdr/kyra/internal/webhook"
@@ -61,6 +62,7 @@ type Config struct {
 	DB        *sqldb.DB // for the answers kept under Idempotency-Key
 	Keys      *identity.Service
 	Accounts  *account.Service
+	SSO       *sso.Service // nil: there is no single sign-on
 	Tenants   *tenant.Service
 	Alerts    *alert.Service
 	Incidents *incident.Service
@@ -258,6 +260,8 @@ func (a *api) register() {
 	a.users()
 	a.profile()
 	a.passkeys()
+	a.singleSignOn()
+	a.provisioning()
 	a.tenants()
 	a.retention()
 	a.demo()

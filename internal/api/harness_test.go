@@ -103,6 +103,7 @@ func newServerOn(tb testing.TB, db *sqldb.DB, change ...func(*Config)) *server {
 	s.cfg.Indicators, s.cfg.Feeds = newIntel(tb, s)
 	s.cfg.Requests = newRequests(tb, s)
 	s.cfg.Accounts, s.cfg.Tenants = newAccounts(tb, s), s.tenantSvc
+	s.cfg.SSO = newSSO(tb, s)
 	for _, f := range change {
 		f(&s.cfg)
 	}

@@ -19,7 +19,12 @@ type (
 
 		_ struct{} `additionalProperties:"true"`
 	}
-	passkeyOut  struct{ Body PasskeyItem }
+	passkeyOut struct {
+		Body struct {
+			PasskeyItem
+			RecoveryCodes []string `json:"recoveryCodes" nullable:"false" doc:"With the first second factor: each works once where the passkey is lost. They are shown here only."`
+		}
+	}
 	passkeysOut struct {
 		Body struct {
 			Passkeys []PasskeyItem `json:"passkeys" nullable:"false"`
@@ -94,11 +99,13 @@ func (a *api) startPasskey(ctx context.Context, c *call, in *withPasswordIn) (*a
 }
 
 func (a *api) addPasskey(ctx context.Context, c *call, in *finishPasskeyIn) (*passkeyOut, error) {
-	k, err := a.Accounts.FinishPasskey(ctx, &c.Caller, in.Body.Token, in.Body.Name, in.Body.Credential)
+	k, codes, err := a.Accounts.FinishPasskey(ctx, &c.Caller, in.Body.Token, in.Body.Name, in.Body.Credential)
 	if err != nil {
 		return nil, err
 	}
-	return &passkeyOut{passkeyOf(k)}, nil
+	out := &passkeyOut{}
+	out.Body.PasskeyItem, out.Body.RecoveryCodes = passkeyOf(k), orEmpty(codes)
+	return out, nil
 }
 
 func (a *api) removePasskey(ctx context.Context, c *call, in *byID) (*struct{}, error) {

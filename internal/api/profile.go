@@ -48,7 +48,8 @@ type (
 	securityOut struct {
 		Body struct {
 			PasswordChangedAt    *time.Time `json:"passwordChangedAt" nullable:"true" doc:"null: there is no password."`
-			SecondFactor         bool       `json:"secondFactor"`
+			SecondFactor         bool       `json:"secondFactor" doc:"An authenticator app."`
+			Passkeys             int64      `json:"passkeys" doc:"Each is a second factor, too."`
 			RecoveryCodesLeft    int64      `json:"recoveryCodesLeft"`
 			SecondFactorRequired bool       `json:"secondFactorRequired" doc:"The tenant asks for one."`
 
@@ -90,6 +91,10 @@ type (
 		SecondFactorRequired bool `json:"secondFactorRequired" doc:"Who has none can only set one up."`
 		IdleMinutes          int  `json:"idleMinutes" minimum:"5" maximum:"1440" doc:"After which an unused session ends."`
 		LongestHours         int  `json:"longestHours" minimum:"1" maximum:"720" doc:"After which any session ends."`
+		PasswordHistory      int  `json:"passwordHistory" minimum:"0" maximum:"24" doc:"So many last passwords are refused again; the strictest of somebody's tenants counts."`
+		PasswordKinds        bool `json:"passwordKinds" doc:"Letters and digits are asked for in the next password."`
+		LockAttempts         int  `json:"lockAttempts" minimum:"3" maximum:"5" doc:"Wrong sign-ins of an account before it has to wait."`
+		LockMinutes          int  `json:"lockMinutes" minimum:"0" maximum:"60" doc:"The first wait after them; 0: 30 seconds, doubling to 15 minutes."`
 
 		_ struct{} `additionalProperties:"true"`
 	}
@@ -99,6 +104,11 @@ type (
 			SecondFactorRequired bool `json:"secondFactorRequired"`
 			IdleMinutes          int  `json:"idleMinutes" minimum:"5" maximum:"1440"`
 			LongestHours         int  `json:"longestHours" minimum:"1" maximum:"720"`
+
+			PasswordHistory *int  `json:"passwordHistory,omitempty" minimum:"0" maximum:"24" doc:"Left out: as it is, like those below."`
+			PasswordKinds   *bool `json:"passwordKinds,omitempty"`
+			LockAttempts    *int  `json:"lockAttempts,omitempty" minimum:"3" maximum:"5"`
+			LockMinutes     *int  `json:"lockMinutes,omitempty" minimum:"0" maximum:"60"`
 		}
 	}
 )
@@ -119,6 +129,10 @@ func (a *api) profile() {
 	}), a.startSecondFactor)
 	handle(a, own(operation{id: "confirmSecondFactor", method: http.MethodPost, path: "/session/second-factor/confirm", summary: "Confirm the second factor"}), a.confirmSecondFactor)
 	handle(a, own(operation{id: "removeSecondFactor", method: http.MethodPost, path: "/session/second-factor/remove", summary: "Remove the second factor", status: http.StatusNoContent}), a.removeSecondFactor)
+	handle(a, own(operation{
+		id: "proveSecondFactor", method: http.MethodPost, path: "/session/second-factor/prove", summary: "Show the second factor in a session that began without", status: http.StatusNoContent,
+		doc: "For who came from an identity provider that does not ask for one, where the tenant does. A recovery code does, too.",
+	}), a.proveSecondFactor)
 	handle(a, own(operation{id: "renewRecoveryCodes", method: http.MethodPost, path: "/session/recovery-codes", summary: "Make new recovery codes"}), a.renewRecoveryCodes)
 	handle(a, own(operation{id: "switchTenant", method: http.MethodPut, path: "/session/tenant", summary: "Look at another tenant", doc: "One of the session's tenants."}), a.switchTenant)
 
@@ -141,7 +155,7 @@ func (a *api) changePassword(ctx context.Context, c *call, in *changePasswordIn)
 }
 
 func (a *api) listSessions(ctx context.Context, c *call, _ *none) (*openSessionsOut, error) {
-	all, err := a.Accounts.Sessions(ctx, c.UserID)
+	all, err := a.Accounts.Sessions(ctx, &c.Caller)
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +188,7 @@ func (a *api) getSecurity(ctx context.Context, c *call, _ *none) (*securityOut, 
 	}
 	out := &securityOut{}
 	b := &out.Body
-	b.PasswordChangedAt, b.SecondFactor, b.RecoveryCodesLeft, b.SecondFactorRequired = s.PasswordAt, s.TOTP, s.RecoveryLeft, p.SecondFactor
+	b.PasswordChangedAt, b.SecondFactor, b.Passkeys, b.RecoveryCodesLeft, b.SecondFactorRequired = s.PasswordAt, s.TOTP, s.Passkeys, s.RecoveryLeft, p.SecondFactor
 	return out, nil
 }
 
@@ -190,6 +204,10 @@ func (a *api) startSecondFactor(ctx context.Context, c *call, in *withPasswordIn
 
 func (a *api) confirmSecondFactor(ctx context.Context, c *call, in *codeIn) (*recoveryOut, error) {
 	return recoveryOf(a.Accounts.ConfirmTOTP(ctx, &c.Caller, in.Body.Code))
+}
+
+func (a *api) proveSecondFactor(ctx context.Context, c *call, in *codeIn) (*struct{}, error) {
+	return nil, a.Accounts.Prove(ctx, &c.Caller, in.Body.Code)
 }
 
 func (a *api) removeSecondFactor(ctx context.Context, c *call, in *withPasswordIn) (*struct{}, error) {
@@ -210,7 +228,7 @@ func recoveryOf(codes []string, err error) (*recoveryOut, error) {
 }
 
 func (a *api) switchTenant(ctx context.Context, c *call, in *switchIn) (*sessionOut, error) {
-	places, err := a.Accounts.Places(ctx, c.UserID)
+	places, err := a.Accounts.Places(ctx, &c.Caller)
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +254,10 @@ func (a *api) switchTenant(ctx context.Context, c *call, in *switchIn) (*session
 }
 
 func policyOf(p account.Policy) *signInPolicyOut {
-	return &signInPolicyOut{signInPolicy{SecondFactorRequired: p.SecondFactor, IdleMinutes: int(p.Idle / time.Minute), LongestHours: int(p.Longest / time.Hour)}}
+	return &signInPolicyOut{signInPolicy{
+		SecondFactorRequired: p.SecondFactor, IdleMinutes: int(p.Idle / time.Minute), LongestHours: int(p.Longest / time.Hour),
+		PasswordHistory: p.History, PasswordKinds: p.Kinds, LockAttempts: p.LockAttempts, LockMinutes: int(p.LockFor / time.Minute),
+	}}
 }
 
 func (a *api) getSignInPolicy(ctx context.Context, c *call, _ *none) (*signInPolicyOut, error) {
@@ -248,7 +269,24 @@ func (a *api) getSignInPolicy(ctx context.Context, c *call, _ *none) (*signInPol
 }
 
 func (a *api) setSignInPolicy(ctx context.Context, c *call, in *signInPolicyIn) (*signInPolicyOut, error) {
-	p := account.Policy{SecondFactor: in.Body.SecondFactorRequired, Idle: time.Duration(in.Body.IdleMinutes) * time.Minute, Longest: time.Duration(in.Body.LongestHours) * time.Hour}
+	p, err := a.Accounts.PolicyOf(ctx, c.Tenant.Number)
+	if err != nil {
+		return nil, err
+	}
+	b := &in.Body
+	p.SecondFactor, p.Idle, p.Longest = b.SecondFactorRequired, time.Duration(b.IdleMinutes)*time.Minute, time.Duration(b.LongestHours)*time.Hour
+	if b.PasswordHistory != nil {
+		p.History = *b.PasswordHistory
+	}
+	if b.PasswordKinds != nil {
+		p.Kinds = *b.PasswordKinds
+	}
+	if b.LockAttempts != nil {
+		p.LockAttempts = *b.LockAttempts
+	}
+	if b.LockMinutes != nil {
+		p.LockFor = time.Duration(*b.LockMinutes) * time.Minute
+	}
 	if err := a.Accounts.SetPolicy(ctx, c.Tenant.Number, c.Actor, p); err != nil {
 		return nil, err
 	}

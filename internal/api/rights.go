@@ -40,10 +40,12 @@ var areas = map[string]identity.Area{
 	"Ingest":                identity.Keys, // its tokens
 	"API keys":              identity.Keys,
 	"Users":                 identity.Users,
+	"Provisioning":          identity.Users,
 	"Session":               identity.Own,
 	"Saved views":           identity.Own,
 	"Tenant":                identity.Tenant,
 	"Settings":              identity.Settings,
+	"Single sign-on":        identity.Settings,
 	"Provider":              identity.Provider,
 }
 

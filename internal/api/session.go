@@ -171,7 +171,7 @@ func (a *api) signOut(ctx context.Context, c *call, _ *none) (*endedOut, error) 
 }
 
 func (a *api) sessionOf(ctx context.Context, s *account.Signed) (*sessionBody, error) {
-	places, err := a.Accounts.Places(ctx, s.UserID)
+	places, err := a.Accounts.Places(ctx, &s.Caller)
 	if err != nil {
 		return nil, err
 	}

@@ -213,7 +213,7 @@ func (a *api) listProviderAlerts(ctx context.Context, c *call, _ *none) (*provid
 	places := []account.Place{{Tenant: c.Tenant, Role: identity.Viewer}}
 	if c.UserID != "" {
 		var err error
-		if places, err = a.Accounts.Places(ctx, c.UserID); err != nil {
+		if places, err = a.Accounts.Places(ctx, &c.Caller); err != nil {
 			return nil, err
 		}
 	}

@@ -2,11 +2,14 @@ package api
 
 import (
 	"context"
+	"crypto/rand"
 	"net/http"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/account"
 	"github.com/kyra-mdr/kyra/internal/identity"
+	"github.com/kyra-mdr/kyra/internal/notify"
+	"github.com/kyra-mdr/kyra/internal/outbound"
 )
 
 type (
@@ -33,7 +36,9 @@ type (
 	}
 	invitedUser struct {
 		UserItem
-		Link string `json:"link" doc:"For them, once. It is shown here only."`
+		Link   string `json:"link" doc:"For them, once. It is shown here only; empty where it was sent."`
+		Sent   bool   `json:"sent" doc:"The link went to them by mail, through the tenant's mail connector."`
+		Unsent string `json:"unsent" doc:"Why the mail could not be sent; empty where it was, or where there is no mail connector."`
 	}
 	inviteIn struct {
 		Body struct {
@@ -91,7 +96,7 @@ type (
 
 func userOf(p *account.Person) UserItem {
 	return UserItem{
-		ID: p.ID, Email: p.Email, Name: p.Name, Role: string(p.Role), Status: string(p.Status), Origin: p.Origin, SecondFactor: p.TOTP, Sessions: p.Sessions,
+		ID: p.ID, Email: p.Email, Name: p.Name, Role: string(p.Role), Status: string(p.Status), Origin: p.Origin, SecondFactor: p.Factor(), Sessions: p.Sessions,
 		CreatedAt: p.AddedAt, CreatedBy: p.AddedBy, LastSignInAt: p.SignedInAt,
 	}
 }
@@ -107,7 +112,7 @@ func (a *api) users() {
 	}, a.listUsers)
 	handle(a, operation{
 		id: "inviteUser", method: http.MethodPost, path: "/users", tag: tag, summary: "Invite somebody", status: http.StatusCreated,
-		doc: "The answer shows the invitation's link once; it works for seven days.",
+		doc: "The link works for seven days. It goes out by mail where the tenant has a mail connector that works, else the answer shows it once.",
 	}, a.inviteUser)
 	handle(a, operation{id: "getUser", method: http.MethodGet, path: "/users/{id}", uuid: true, tag: tag, summary: "Get a person", single: true}, a.getUser)
 	handle(a, operation{
@@ -156,6 +161,28 @@ func (a *api) listUsers(ctx context.Context, c *call, _ *none) (*pageOut[UserIte
 // linkTo is where the console takes a link.
 func (a *api) linkTo(token string) string { return a.URL() + "/invitation#" + token }
 
+// handOver sends a link by mail, or shows it where that cannot be.
+func (a *api) handOver(ctx context.Context, c *call, who *account.Person, token string) *linkOut {
+	out := &linkOut{Location: base + "/users/" + who.ID}
+	out.Body.UserItem, out.Body.Link = userOf(who), a.linkTo(token)
+	l := &notify.Letter{
+		ID: rand.Text(), To: who.Email, Name: who.Name, Tenant: c.Tenant.Name, By: c.Name, Link: out.Body.Link, Reset: who.Status != account.Invited,
+		Language: account.Languages[0], Ends: account.InviteFor, At: a.Now(),
+	}
+	if c.signed != nil {
+		l.Language = c.signed.User.Language // they work together: it is likely theirs
+	}
+	sent, err := a.Notifier.SendLetter(ctx, c.Tenant.Number, l)
+	if err != nil {
+		a.log.WarnContext(ctx, "link not sent by mail", "user", who.ID, "err", err)
+		out.Body.Unsent = outbound.Reason(err)
+	}
+	if out.Body.Sent = sent; sent {
+		out.Body.Link = ""
+	}
+	return out
+}
+
 func (a *api) inviteUser(ctx context.Context, c *call, in *inviteIn) (*linkOut, error) {
 	role, p := in.Body.Role.among("role", identity.Roles)
 	if p != nil {
@@ -165,7 +192,7 @@ func (a *api) inviteUser(ctx context.Context, c *call, in *inviteIn) (*linkOut, 
 	if err != nil {
 		return nil, err
 	}
-	return &linkOut{Location: base + "/users/" + who.ID, Body: invitedUser{userOf(who), a.linkTo(token)}}, nil
+	return a.handOver(ctx, c, who, token), nil
 }
 
 func (a *api) getUser(ctx context.Context, c *call, in *byID) (*userOut, error) {
@@ -208,7 +235,7 @@ func (a *api) renewUserLink(ctx context.Context, c *call, in *byID) (*linkOut, e
 	if err != nil {
 		return nil, err
 	}
-	return &linkOut{Location: base + "/users/" + who.ID, Body: invitedUser{userOf(who), a.linkTo(token)}}, nil
+	return a.handOver(ctx, c, who, token), nil
 }
 
 func (a *api) resetUserFactor(ctx context.Context, c *call, in *byID) (*struct{}, error) {

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/account"
+	"github.com/kyra-mdr/kyra/internal/identity"
+	"github.com/kyra-mdr/kyra/internal/scim"
+	"github.com/kyra-mdr/kyra/internal/sso"
 	"github.com/kyra-mdr/kyra/internal/tenant"
 )
 
@@ -16,12 +20,12 @@ import (
 const setupFile = "setup-link"
 
 // openAccounts opens the accounts of people, and makes the set-up link where there is none.
-func (s *Server) openAccounts(ctx context.Context, tenants *tenant.Service, now func() time.Time) error {
+func (s *Server) openAccounts(ctx context.Context, tenants *tenant.Service, keys *identity.Service, now func() time.Time) error {
 	sealer, err := s.sealer()
 	if err != nil {
 		return err
 	}
-	s.accounts = account.New(account.Config{DB: s.db, Tenants: tenants, Sealer: sealer, Owner: s.owner, URL: s.URL, Log: s.log, Now: now})
+	s.accounts = account.New(account.Config{DB: s.db, Tenants: tenants, Sealer: sealer, Owner: s.owner, URL: s.URL, EndKeys: keys.RevokeOf, Log: s.log, Now: now})
 	token, err := s.accounts.SetupToken(ctx)
 	if err != nil {
 		return err
@@ -38,6 +42,23 @@ func (s *Server) openAccounts(ctx context.Context, tenants *tenant.Service, now 
 		return fmt.Errorf("write the set-up link: %w", err)
 	}
 	return nil
+}
+
+// singleSignOn needs the accounts and the guard of the way out.
+func (s *Server) singleSignOn(now func() time.Time) *sso.Service {
+	return sso.New(sso.Config{DB: s.db, Accounts: s.accounts, Sealer: s.telling.sealer, Guard: s.telling.guard, Owner: s.owner, URL: s.URL, Log: s.log, Now: now})
+}
+
+// withDirectory puts the door of customers' directories before next.
+func (s *Server) withDirectory(next http.Handler) http.Handler {
+	door := scim.New(scim.Config{Accounts: s.accounts, URL: s.URL, Secure: s.secure, Log: s.log})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == scim.Base || strings.HasPrefix(r.URL.Path, scim.Base+"/") {
+			door.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // secure tells whether people reach the console over TLS.

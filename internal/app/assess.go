@@ -53,10 +53,9 @@ func (s *Server) signInPolicy(ctx context.Context, number uint32) (*assess.SignI
 	if err != nil {
 		return nil, err
 	}
-	r := account.RulesOf()
 	return &assess.SignInPolicy{
-		Password: assess.PasswordPolicy{MinLength: r.MinPassword, BlockCommon: r.RefuseCommon},
-		Sessions: assess.SessionPolicy{MaxAttempts: r.Tries, Lock: r.LongestWait, Idle: policy.Idle},
+		Password: assess.PasswordPolicy{MinLength: account.MinPassword, Complexity: policy.Kinds, History: policy.History, BlockCommon: true},
+		Sessions: assess.SessionPolicy{MaxAttempts: policy.LockAttempts, Lock: policy.Lock(), Idle: policy.Idle},
 	}, nil
 }
 

@@ -124,7 +124,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 		return err
 	}
 	s.owner = first.Number
-	if err := s.openAccounts(ctx, tenants, now); err != nil {
+	if err := s.openAccounts(ctx, tenants, keys, now); err != nil {
 		return err
 	}
 	if s.tenants, err = newTenantCache(ctx, tenants); err != nil {
@@ -210,6 +210,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	s.equipAssessment()
 	s.equipReports()
 	handler, err := api.New(api.Config{
+		SSO:      s.singleSignOn(now),
 		Accounts: s.accounts, Tenants: tenants, Secure: s.secure(), Origins: s.origins(), URL: s.URL,
 		Notices: s.telling.notices, Connectors: s.telling.connectors,
 		DB: s.db, Keys: keys, Alerts: s.detection.alerts, Incidents: s.detection.incidents, Rules: s.detection.rules, Sources: s.sources, Fleet: s.fleet, CollectorAddress: s.collectorAddress, Privacy: s.privacy, Events: s.store,
@@ -234,7 +235,7 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	if err != nil {
 		return err
 	}
-	front, err := console.Handler(s.withDoors(keys, handler))
+	front, err := console.Handler(s.withDoors(keys, s.withDirectory(handler)))
 	if err != nil {
 		return err
 	}

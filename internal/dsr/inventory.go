@@ -87,6 +87,7 @@ var Places = []Place{
 	}},
 	{Name: "users", Treatment: Kept, Reason: "who works with KYRA is known by their account: an Admin removes it, and with it its sessions and saved views", Tables: []Table{
 		{Name: "account_user", Join: "JOIN account_member o ON o.user_id = x.id", Tenant: "o.tenant", Object: "x.id", At: "x.created_at", Key: "id", Columns: []Column{{"email", value}, {"name", value}}},
+		{Name: "scim_user", Tenant: "x.tenant", Object: "x.id", At: "x.changed_at", Key: "tenant,id", Columns: []Column{{"user_name", value}, {"details", document}}},
 		{Name: "account_session", Tenant: "x.tenant", Object: "x.user_id", At: "x.seen_at", Key: "id", Columns: []Column{{"address", value}}},
 		{Name: "saved_view", Tenant: "x.tenant", Object: "x.id", At: "x.created_at", Key: "id", Columns: []Column{{"name", text}, {"query", text}}},
 	}},

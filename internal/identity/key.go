@@ -92,6 +92,7 @@ type Caller struct {
 	Role      Role // of the person in the tenant
 	Provider  bool // an Admin of the tenant that runs the installation
 	Weak      bool // a second factor is required and none was shown: all they may do is set one up
+	Bound     bool // the tenant's identity provider vouches for them: the session stays in it
 }
 
 // ID names the caller for what is kept for each one: the key's id, or the person's.

@@ -91,6 +91,27 @@ func (s *Service) Revoke(ctx context.Context, tenantNumber uint32, actor, id str
 	return nil
 }
 
+// RevokeOf ends the keys that creator made, in a transaction of the caller's.
+func (s *Service) RevokeOf(ctx context.Context, tx *sqldb.DB, tenantNumber uint32, actor, creator string) error {
+	now := s.now().UTC().Truncate(time.Microsecond)
+	ids, err := sqldb.All(ctx, tx, sqldb.Value[string], `SELECT id FROM api_key WHERE tenant = $1 AND created_by = $2 AND revoked_at IS NULL ORDER BY id`, int64(tenantNumber), creator)
+	if err != nil {
+		return fmt.Errorf("revoke keys: %w", err)
+	}
+	for _, id := range ids {
+		if err := setRevoked(ctx, tx, id, now); err != nil {
+			return fmt.Errorf("revoke key: %w", err)
+		}
+		if err := audit.Record(ctx, tx, audit.Entry{Tenant: tenantNumber, At: now, Actor: actor, Action: "key.revoke", Object: id, Detail: map[string]any{"createdBy": creator}}); err != nil {
+			return err
+		}
+	}
+	// Whoever reads the key between here and the end of the transaction keeps it for as long
+	// as another process would.
+	s.known.forget()
+	return nil
+}
+
 // Get returns one key of the tenant, or fault.NotFound.
 func (s *Service) Get(ctx context.Context, tenantNumber uint32, id string) (*Key, error) {
 	k, err := get(ctx, s.db, tenantNumber, id)
