@@ -62,4 +62,11 @@ export const pages = [
   { name: "settings-keys", path: "/settings/keys" },
   { name: "settings-webhooks", path: "/settings/webhooks" },
   { name: "settings-masking", path: "/settings/masking" },
+  { name: "settings-notifications", path: "/settings/notifications" },
+  { name: "settings-compliance", path: "/settings/compliance" },
+  { name: "settings-retention", path: "/settings/retention" },
+  { name: "settings-plan", path: "/settings/plan" },
+  { name: "settings-demo", path: "/settings/demo" },
+  { name: "tenants", path: "/tenants" },
+  { name: "tenants-list", path: "/tenants?tab=tenants" },
 ];

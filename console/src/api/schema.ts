@@ -11,7 +11,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List alerts */
+        /**
+         * List alerts
+         * @description By priority, the thousand most severe that match are weighed; those behind them follow by severity.
+         */
         get: operations["listAlerts"];
         put?: never;
         post?: never;
@@ -1179,6 +1182,31 @@ export interface paths {
          */
         post: operations["tryConnector"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/demo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get the state of the demo data */
+        get: operations["getDemo"];
+        put?: never;
+        /**
+         * Load demo data
+         * @description Plays a recorded day of a small estate with an attack in it into a tenant of its own, which everybody of this tenant may switch to. Nothing real is touched: no count, score, notification or evidence of this tenant knows of it.
+         */
+        post: operations["loadDemo"];
+        /**
+         * Remove the demo data
+         * @description Removes the demo tenant with its events, alerts and all else; only its audit log and the chain of its evidence, which are append-only, stay where nobody can open them. Who looks at it is brought back.
+         */
+        delete: operations["removeDemo"];
         options?: never;
         head?: never;
         patch?: never;
@@ -4465,6 +4493,23 @@ export interface paths {
         patch: operations["updateTenant"];
         trace?: never;
     };
+    "/api/v1/tenant/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get how long things are kept, and what another term would remove */
+        get: operations["getRetention"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenants": {
         parameters: {
             query?: never;
@@ -4909,6 +4954,49 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List saved views
+         * @description The caller's own, and those that others of the tenant share.
+         */
+        get: operations["listViews"];
+        put?: never;
+        /** Save a view */
+        post: operations["createView"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/views/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a saved view */
+        get: operations["getView"];
+        put?: never;
+        post?: never;
+        /** Delete a view */
+        delete: operations["deleteView"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a view
+         * @description One's own; an Admin also those that others share.
+         */
+        patch: operations["updateView"];
+        trace?: never;
+    };
     "/api/v1/webhooks": {
         parameters: {
             query?: never;
@@ -5213,6 +5301,7 @@ export interface components {
              * @description Events that made it.
              */
             occurrences: number;
+            priority: components["schemas"]["PriorityItem"];
             ruleId: string;
             ruleName: string;
             /** @description It stands for many entities: its rule raised too many alerts in an hour. */
@@ -5609,6 +5698,11 @@ export interface components {
              * @example program:sshd AND user:root
              */
             query?: string;
+            /**
+             * @description Why, for the audit log: who looks at personal data should say so.
+             * @example case 4711
+             */
+            reason?: string;
             /** @description The rule's text: Sigma YAML. */
             rule?: string;
             /** @description Or a rule of the catalogue, with its exceptions. */
@@ -6924,6 +7018,15 @@ export interface components {
              */
             retentionDays?: number;
         };
+        CreateViewInBody: {
+            /** @enum {string} */
+            kind: "alerts" | "incidents" | "search" | "rules" | "assets";
+            /** @description 1 to 60 characters; each person's names of a list differ. */
+            name: string;
+            /** @description At most 4,000 bytes. */
+            query: string;
+            shared?: boolean;
+        };
         CreateWebhookInBody: {
             /** @description true when left out. */
             enabled?: boolean;
@@ -7053,6 +7156,36 @@ export interface components {
              * @description null: nothing answered.
              */
             status: number | null;
+        } & {
+            [key: string]: unknown;
+        };
+        DemoOutBody: {
+            /** Format: date-time */
+            createdAt: string | null;
+            createdBy: string | null;
+            /**
+             * Format: int64
+             * @description Events in it that can be searched.
+             */
+            events: number;
+            /**
+             * Format: uuid
+             * @description The job that loads or removes it now.
+             */
+            jobId: string | null;
+            name: string | null;
+            /**
+             * Format: uuid
+             * @description The tenant whose people may look at it.
+             */
+            of: string | null;
+            /** @description There is a demo tenant. */
+            on: boolean;
+            /**
+             * Format: uuid
+             * @description The tenant that holds the data: switch to it to look at it.
+             */
+            tenantId: string | null;
         } & {
             [key: string]: unknown;
         };
@@ -7599,6 +7732,11 @@ export interface components {
              * @example program:sshd AND user:root
              */
             query?: string;
+            /**
+             * @description Why, for the audit log: who looks at personal data should say so.
+             * @example case 4711
+             */
+            reason?: string;
             /**
              * Format: date-time
              * @description Event time, exclusive; now when left out.
@@ -11401,6 +11539,32 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        PriorityItem: {
+            /** @description What counts most first. */
+            parts: components["schemas"]["PriorityPart"][];
+            /**
+             * Format: int64
+             * @description 0 to 100.
+             */
+            score: number;
+        } & {
+            [key: string]: unknown;
+        };
+        PriorityPart: {
+            /**
+             * @description confidence: how often its rule was right; risk: of what it names; worth: of the asset or account; waiting: for somebody to take it.
+             * @enum {string}
+             */
+            name: "severity" | "confidence" | "risk" | "worth" | "waiting";
+            /**
+             * Format: int64
+             * @description Negative where it lowers.
+             */
+            points: number;
+            reason: string;
+        } & {
+            [key: string]: unknown;
+        };
         Problem: {
             /**
              * @description What is wrong.
@@ -12009,6 +12173,62 @@ export interface components {
         RestoreInBody: {
             /** @description Up to 1,000 characters. */
             reason?: string;
+        };
+        RetentionOutBody: {
+            /**
+             * @description Alerts and incidents are never removed by age.
+             * @enum {string}
+             */
+            alerts: "forever";
+            /**
+             * Format: date-time
+             * @description When the terms were last applied to the end, which happens each hour.
+             */
+            appliedAt: string | null;
+            /**
+             * @description The audit log is append-only.
+             * @enum {string}
+             */
+            auditLog: "forever";
+            /**
+             * Format: int64
+             * @description The term that was asked about.
+             */
+            days: number;
+            /**
+             * Format: date-time
+             * @description When events last went before their term, for want of room.
+             */
+            earlyAt: string | null;
+            /**
+             * Format: int64
+             * @description How long events are kept, counted from arrival.
+             */
+            eventDays: number;
+            /**
+             * Format: int64
+             * @description That are kept now and can be searched.
+             */
+            events: number;
+            /**
+             * @description Evidence of compliance is append-only.
+             * @enum {string}
+             */
+            evidence: "forever";
+            /** @description A legal hold keeps everything, whatever the term. */
+            held: boolean;
+            /**
+             * Format: date-time
+             * @description Day of arrival of the oldest record that is archived.
+             */
+            oldest: string | null;
+            /**
+             * Format: int64
+             * @description Events that this term would remove now, were it applied; nothing is removed by asking.
+             */
+            removes: number;
+        } & {
+            [key: string]: unknown;
         };
         RetroInBody: {
             /** @description RFC 3339: only newer indicators. */
@@ -12707,6 +12927,11 @@ export interface components {
              */
             query?: string;
             /**
+             * @description Why, for the audit log: who looks at personal data should say so.
+             * @example case 4711
+             */
+            reason?: string;
+            /**
              * Format: date-time
              * @description Event time, exclusive; now when left out.
              */
@@ -12789,6 +13014,8 @@ export interface components {
             [key: string]: unknown;
         };
         SessionTenant: {
+            /** @description It holds demo data only. */
+            demo: boolean;
             /** Format: uuid */
             id: string;
             name: string;
@@ -13427,6 +13654,16 @@ export interface components {
         };
         TenantUsage: {
             /**
+             * Format: int64
+             * @description Active ones.
+             */
+            apiKeys: number;
+            /**
+             * Format: int64
+             * @description That are enrolled.
+             */
+            collectors: number;
+            /**
              * Format: double
              * @description Of the hour that goes on, on average.
              */
@@ -13436,6 +13673,8 @@ export interface components {
              * @description Taken in since midnight UTC, from the ledger.
              */
             eventsToday: number;
+            /** Format: int64 */
+            logSources: number;
             /**
              * Format: int64
              * @description Who may sign in.
@@ -13659,6 +13898,11 @@ export interface components {
             /** @enum {string} */
             status?: "active" | "disabled";
         };
+        UpdateViewInBody: {
+            name?: string;
+            query?: string;
+            shared?: boolean;
+        };
         UserItem: {
             /**
              * Format: date-time
@@ -13751,6 +13995,41 @@ export interface components {
              */
             seals: number;
             why: string;
+        } & {
+            [key: string]: unknown;
+        };
+        ViewItem: {
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description The list that it is of.
+             * @enum {string}
+             */
+            kind: "alerts" | "incidents" | "search" | "rules" | "assets";
+            name: string;
+            /** @description It is the caller's. */
+            own: boolean;
+            /** @description Name of whose it is. */
+            owner: string;
+            /**
+             * @description Filters as the console's address writes them, without a question mark.
+             * @example severity=critical&severity=high&assignedTo=hana@example.com
+             */
+            query: string;
+            /** @description With everybody of the tenant who may read the list. */
+            shared: boolean;
+            /** Format: date-time */
+            updatedAt: string;
+            /** Format: int64 */
+            version: number;
+        } & {
+            [key: string]: unknown;
+        };
+        ViewsOutBody: {
+            /** @description By name. */
+            views: components["schemas"]["ViewItem"][];
         } & {
             [key: string]: unknown;
         };
@@ -14067,7 +14346,7 @@ export interface operations {
                 /** @description Items per page. */
                 size?: number;
                 /** @description Sort field. */
-                sort?: "createdAt" | "updatedAt" | "lastSeen" | "severity" | "status" | "title";
+                sort?: "createdAt" | "updatedAt" | "lastSeen" | "severity" | "status" | "title" | "priority";
                 /** @description Filter by source. Several by comma or by repetition. */
                 source?: string[];
                 /** @description Filter by status. Several by comma or by repetition. */
@@ -17198,6 +17477,105 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    getDemo: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DemoOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    loadDemo: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DemoOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    removeDemo: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 412 when the object has changed since. */
+                "If-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DemoOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            412: components["responses"]["412"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
     listDomains: {
         parameters: {
             query?: {
@@ -18147,6 +18525,8 @@ export interface operations {
             query?: {
                 /** @description Of the answer. */
                 format?: "csv" | "json";
+                /** @description Why, for the audit log: ISMS-P wants the reason of every download of personal data. */
+                reason?: string;
             };
             header?: never;
             path?: never;
@@ -18206,6 +18586,8 @@ export interface operations {
                 format?: "csv" | "json";
                 /** @description Filter by ATT&CK tactic or technique; T1110 also finds T1110.001. */
                 mitre?: string;
+                /** @description Why, for the audit log: ISMS-P wants the reason of every download of personal data. */
+                reason?: string;
                 /** @description Filter by rule. */
                 ruleId?: string;
                 /** @description Search in title, description, literally, whatever the case. */
@@ -18278,6 +18660,8 @@ export interface operations {
                 openAlerts?: "true" | "false";
                 /** @description Filter by owner. Several by comma or by repetition. */
                 owner?: string[];
+                /** @description Why, for the audit log: ISMS-P wants the reason of every download of personal data. */
+                reason?: string;
                 /** @description An address, a CIDR, or part of a name or MAC. */
                 search?: string;
                 /** @description Filter by a product that logs for it. Several by comma or by repetition. */
@@ -18346,6 +18730,8 @@ export interface operations {
                 keyId?: string;
                 /** @description Filter by the id of what was changed. */
                 object?: string;
+                /** @description Why, for the audit log: ISMS-P wants the reason of every download of personal data. */
+                reason?: string;
                 /** @description Before then. */
                 to?: string;
             };
@@ -18412,6 +18798,8 @@ export interface operations {
                 profile?: "core" | "full";
                 /** @description Only those that wait for nothing but a person's word, or that do not. */
                 ready?: "true" | "false";
+                /** @description Why, for the audit log: ISMS-P wants the reason of every download of personal data. */
+                reason?: string;
                 /** @description Part of the id or a title, whatever the case. */
                 search?: string;
                 /** @description Only those that rely on evidence that became too old, or that do not. */
@@ -18472,6 +18860,8 @@ export interface operations {
                 health?: ("ok" | "failed" | "unknown")[];
                 /** @description Filter by kind. Several by comma or by repetition. */
                 kind?: ("smtp" | "slack" | "http" | "syslog" | "s3" | "taxii")[];
+                /** @description Why, for the audit log: ISMS-P wants the reason of every download of personal data. */
+                reason?: string;
                 /** @description Search in the name. */
                 search?: string;
             };
@@ -18532,6 +18922,8 @@ export interface operations {
                 mitre?: string;
                 /** @description Filter by what they came with: kyra, or the name of an import. */
                 pack?: string;
+                /** @description Why, for the audit log: ISMS-P wants the reason of every download of personal data. */
+                reason?: string;
                 /** @description Search in name, description, MITRE tactic/technique. */
                 search?: string;
                 /** @description Filter by severity. Several by comma or by repetition. */
@@ -18598,6 +18990,8 @@ export interface operations {
                 law?: ("GDPR" | "CCPA" | "PIPA")[];
                 /** @description Open and late, or not. */
                 overdue?: "true" | "false";
+                /** @description Why, for the audit log: ISMS-P wants the reason of every download of personal data. */
+                reason?: string;
                 /** @description The whole name or a whole identifier, whatever the case: parts cannot be found, since they are sealed. */
                 search?: string;
                 /** @description Filter by status. Several by comma or by repetition. */
@@ -18658,6 +19052,8 @@ export interface operations {
                 host?: string;
                 /** @description Filter by privilege. */
                 privileged?: "true" | "false";
+                /** @description Why, for the audit log: ISMS-P wants the reason of every download of personal data. */
+                reason?: string;
                 /** @description Search in name and domain. */
                 search?: string;
                 /** @description Filter by status. Several by comma or by repetition. */
@@ -18720,6 +19116,8 @@ export interface operations {
                 createdTo?: string;
                 /** @description Of the answer. */
                 format?: "csv" | "json";
+                /** @description Why, for the audit log: ISMS-P wants the reason of every download of personal data. */
+                reason?: string;
                 /** @description Search in title, literally. */
                 search?: string;
                 /** @description Filter by severity. Several by comma or by repetition. */
@@ -18786,6 +19184,8 @@ export interface operations {
                 objectId?: string;
                 /** @description false: only what the reader has not read. */
                 read?: "false";
+                /** @description Why, for the audit log: ISMS-P wants the reason of every download of personal data. */
+                reason?: string;
                 /** @description Search in the title. */
                 search?: string;
                 /** @description Filter by severity. Several by comma or by repetition. */
@@ -18842,6 +19242,8 @@ export interface operations {
                 format?: "csv" | "json";
                 /** @description Filter by origin. */
                 origin?: "builtin" | "custom";
+                /** @description Why, for the audit log: ISMS-P wants the reason of every download of personal data. */
+                reason?: string;
                 /** @description Search in id, name and description. */
                 search?: string;
                 /** @description Filter by status. */
@@ -18902,6 +19304,8 @@ export interface operations {
                 level?: ("critical" | "high" | "medium" | "low" | "none")[];
                 /** @description Only scores of at least this. */
                 minScore?: number;
+                /** @description Why, for the audit log: ISMS-P wants the reason of every download of personal data. */
+                reason?: string;
                 /** @description Part of the name, whatever the case. */
                 search?: string;
                 /** @description Only those that are watched, or that are not. */
@@ -18958,6 +19362,8 @@ export interface operations {
                 format?: "csv" | "json";
                 /** @description Only those with something wrong, or without. */
                 problem?: "true" | "false";
+                /** @description Why, for the audit log: ISMS-P wants the reason of every download of personal data. */
+                reason?: string;
                 /** @description Part of the name, or an address. */
                 search?: string;
                 /** @description Filter by what showed it. Several by comma or by repetition. */
@@ -19018,6 +19424,8 @@ export interface operations {
                 format?: "csv" | "json";
                 /** @description With at least this confidence. */
                 minConfidence?: number;
+                /** @description Why, for the audit log: ISMS-P wants the reason of every download of personal data. */
+                reason?: string;
                 /** @description Search in values. */
                 search?: string;
                 /** @description Filter by severity. Several by comma or by repetition. */
@@ -26387,6 +26795,39 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    getRetention: {
+        parameters: {
+            query?: {
+                /** @description A term to try; the present one when left out. */
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
     listTenants: {
         parameters: {
             query?: {
@@ -27759,6 +28200,195 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    listViews: {
+        parameters: {
+            query?: {
+                /** @description Of one list. */
+                kind?: "alerts" | "incidents" | "search" | "rules" | "assets";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ViewsOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    createView: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateViewInBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    Location?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ViewItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    getView: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 304 when the object is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    Location?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ViewItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    deleteView: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 412 when the object has changed since. */
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            412: components["responses"]["412"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    updateView: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 412 when the object has changed since. */
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateViewInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    Location?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ViewItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            412: components["responses"]["412"];
             413: components["responses"]["413"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];

@@ -11,6 +11,7 @@ import { ValueMenu } from "~/parts/Value";
 import { languages, setLanguage, useText, type Language } from "~/text/text";
 import { setZone } from "~/time/time";
 
+import { DemoBanner } from "./DemoBanner";
 import css from "./frame.module.css";
 import { KeyMap } from "./KeyMap";
 import { Palette } from "./Palette";
@@ -52,6 +53,9 @@ export function Frame() {
       <Rail open={rail} onClose={() => setRail(false)} />
       <TopBar onPalette={() => setPalette(true)} onMap={() => setMap(true)} onRail={() => setRail(true)} />
       <main id="page" className={css.page} tabIndex={-1}>
+        <Suspense fallback={null}>
+          <DemoBanner />
+        </Suspense>
         <ValueMenu>
           <Suspense fallback={<Loading />}>
             <Outlet />

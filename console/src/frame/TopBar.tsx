@@ -1,10 +1,12 @@
-import { ActionIcon, Menu, Tooltip, UnstyledButton } from "@mantine/core";
-import { IconKeyboard, IconMenu2, IconSearch } from "@tabler/icons-react";
+import { ActionIcon, Menu, TextInput, Tooltip, UnstyledButton } from "@mantine/core";
+import { IconBell, IconCheck, IconKeyboard, IconMenu2, IconSearch } from "@tabler/icons-react";
 import { useRouter } from "@tanstack/react-router";
+import { useState } from "react";
 
 import { useLive } from "~/api/changes";
 import { switchTenant, useSession } from "~/api/session";
 import { toastFault } from "~/parts/Toasts";
+import { visible } from "~/parts/visible";
 import { useText } from "~/text/text";
 import { clock, exact, useNow, useZone } from "~/time/time";
 
@@ -20,7 +22,7 @@ export function TopBar({ onPalette, onMap, onRail }: { onPalette: () => void; on
         <IconMenu2 size={18} />
       </ActionIcon>
       <div id="page-head" className={css.head} />
-      <UnstyledButton className={css.find} onClick={onPalette}>
+      <UnstyledButton className={css.find} onClick={onPalette} aria-label={t("findAnything")}>
         <IconSearch size={14} aria-hidden />
         <span>{t("findAnything")}</span>
         <kbd>{/Mac/.test(navigator.platform) ? "⌘ K" : "Ctrl K"}</kbd>
@@ -66,19 +68,29 @@ function TenantSwitch() {
   const t = useText("frame");
   const { tenant, tenants } = useSession();
   const router = useRouter();
+  const [asked, setAsked] = useState("");
   if (tenants.length < 2) return null;
+  const many = tenants.length > 8;
+  const shown = tenants.filter((x) => visible(x.name).toLowerCase().includes(asked.trim().toLowerCase()));
   return (
-    <Menu position="bottom-end">
+    <Menu position="bottom-end" onClose={() => setAsked("")}>
       <Menu.Target>
-        <UnstyledButton className={css.tenant} aria-label={t("tenant")}>
-          {tenant.name}
+        <UnstyledButton className={css.tenant} aria-label={`${t("tenant")}: ${visible(tenant.name)}`}>
+          <div className={css.tenantName}>{visible(tenant.name)}</div>
         </UnstyledButton>
       </Menu.Target>
-      <Menu.Dropdown>
-        {tenants.map((one) => (
+      <Menu.Dropdown mah="70vh" style={{ overflowY: "auto" }}>
+        <Menu.Item leftSection={<IconBell size={14} aria-hidden />} onClick={() => void router.navigate({ to: "/tenants" as "/" })}>
+          {t("allTenants")}
+        </Menu.Item>
+        <Menu.Divider />
+        {many ? <TextInput size="xs" m={4} aria-label={t("findTenant")} placeholder={t("findTenant")} value={asked} onChange={(e) => setAsked(e.currentTarget.value)} onKeyDown={(e) => e.key !== "Escape" && e.key !== "ArrowDown" && e.stopPropagation()} /> : null}
+        {shown.map((one) => (
           <Menu.Item
             key={one.id}
             aria-current={one.id === tenant.id}
+            leftSection={one.id === tenant.id ? <IconCheck size={14} aria-hidden /> : <span style={{ width: 14 }} />}
+            rightSection={one.demo ? <span className={css.demoMark}>{t("demoMark")}</span> : null}
             onClick={() =>
               void switchTenant(one.id)
                 .then(() => router.navigate({ to: "/" }))
@@ -86,7 +98,7 @@ function TenantSwitch() {
                 .catch((error: unknown) => toastFault(t("switchFailed"), error))
             }
           >
-            {one.name}
+            {visible(one.name)}
           </Menu.Item>
         ))}
       </Menu.Dropdown>

@@ -18,6 +18,7 @@ import { page as rules } from "./rules/page";
 import { page as search } from "./search/page";
 import { page as settings } from "./settings/page";
 import { page as sources } from "./sources/page";
+import { page as tenants } from "./tenants/page";
 
 /** Every page, in the order of the rail: one line for each. */
 export const pages: Page[] = [
@@ -39,5 +40,6 @@ export const pages: Page[] = [
   reports,
   privacy,
   sources,
+  tenants,
   settings,
 ];

@@ -25,4 +25,6 @@ export type Texts = {
   privacy: typeof import("./en/privacy.json");
   invitation: typeof import("./en/invitation.json");
   sources: typeof import("./en/sources.json");
+  plan: typeof import("./en/plan.json");
+  tenants: typeof import("./en/tenants.json");
 };

@@ -103,7 +103,7 @@ export default function Alerts() {
         ) : null}
         <span className="dim" role="status">
           {query.data ? t("count", { n: total }) : ""}
-          {sort.by === "severity" && !sort.up ? ` · ${t("sorted.severity")}` : ""}
+          {(sort.by === "severity" || sort.by === "priority") && !sort.up ? ` · ${t(`sorted.${sort.by}`)}` : ""}
         </span>
       </FilterBar>
       <div className={css.split}>

@@ -1,30 +1,40 @@
-import { ActionIcon, Menu, Modal, TextInput, Button, Tooltip } from "@mantine/core";
-import { IconBookmarkPlus, IconTrash, IconBookmark } from "@tabler/icons-react";
+import { ActionIcon, Button, Menu, Modal, Stack, Switch, TextInput, Tooltip } from "@mantine/core";
+import { IconBookmark, IconBookmarkPlus, IconTrash, IconUsers, IconUsersMinus } from "@tabler/icons-react";
 import { Link, useRouterState } from "@tanstack/react-router";
 import { useState } from "react";
 
 import { useSession } from "~/api/session";
+import { useViews } from "~/parts/views";
+import { visible } from "~/parts/visible";
 import { useText } from "~/text/text";
-import { useStored } from "~/url/stored";
 import { parseQuery, writeQuery } from "~/url/url";
 
 import css from "./alerts.module.css";
 
-type View = { name: string; query: string };
+const before = {
+  name: "alertViews",
+  read: (kept: unknown) => (kept as { name: string; query: string }[]).map((v) => ({ name: v.name.slice(0, 60), query: v.query.replace(/^\?/, "") })),
+};
 
-/** Ways to look at alerts: four that everybody has, and those that were saved here. */
+/** Ways to look at alerts: those that everybody has, one's own, and those that others share. */
 export function Views() {
   const t = useText("alerts");
-  const { user } = useSession();
-  const [saved, setSaved] = useStored<View[]>("alertViews", []);
+  const { user, role } = useSession();
+  const { views, save, remove, share } = useViews(
+    "alerts",
+    { saved: (name) => t("viewSaved", { name }), removed: (name) => t("viewRemoved", { name }), shared: (name) => t("viewShared", { name }), unshared: (name) => t("viewUnshared", { name }) },
+    before,
+  );
   const [naming, setNaming] = useState(false);
   const [name, setName] = useState("");
+  const [shared, setShared] = useState(false);
   const now = useRouterState({ select: (s) => clean(s.location.searchStr) });
-  const fixed: View[] = [
+  const fixed = [
     { name: t("queue"), query: "" },
     { name: t("mine"), query: writeQuery({ assignedTo: user.email || user.name }) },
     { name: t("all"), query: writeQuery({ status: "any", sort: "createdAt", direction: "desc" }) },
   ];
+  const changeable = views.filter((v) => v.own || role === "Admin");
   return (
     <>
       <nav className={css.views} aria-label={t("views")}>
@@ -33,24 +43,34 @@ export function Views() {
             {v.name}
           </Link>
         ))}
-        {saved.map((v) => (
-          <Link key={v.name} to="/alerts" search={parseQuery(v.query) as never} className={css.view} activeProps={{}} aria-current={v.query === now ? "page" : undefined}>
-            {v.name}
+        {views.map((v) => (
+          <Link key={v.id} to="/alerts" search={parseQuery(v.query) as never} className={css.view} activeProps={{}} title={v.own ? undefined : t("sharedBy", { name: visible(v.owner) })} aria-current={writeQuery(parseQuery(v.query)) === now ? "page" : undefined}>
+            {visible(v.name)}
           </Link>
         ))}
       </nav>
-      {saved.length > 0 ? (
-        <Menu>
+      {changeable.length > 0 ? (
+        <Menu position="bottom-end">
           <Menu.Target>
             <ActionIcon variant="subtle" color="gray" aria-label={t("views")} className={css.wideOnly}>
               <IconBookmark size={16} stroke={1.6} />
             </ActionIcon>
           </Menu.Target>
           <Menu.Dropdown>
-            {saved.map((v) => (
-              <Menu.Item key={v.name} leftSection={<IconTrash size={14} aria-hidden />} onClick={() => setSaved(saved.filter((o) => o !== v))}>
-                {t("removeView", { name: v.name })}
-              </Menu.Item>
+            {changeable.map((v, i) => (
+              <div key={v.id}>
+                {i > 0 ? <Menu.Divider /> : null}
+                <Menu.Label>
+                  {visible(v.name)}
+                  {v.own ? "" : ` · ${t("sharedBy", { name: visible(v.owner) })}`}
+                </Menu.Label>
+                <Menu.Item leftSection={v.shared ? <IconUsersMinus size={14} aria-hidden /> : <IconUsers size={14} aria-hidden />} onClick={() => void share(v)}>
+                  {v.shared ? t("unshareView") : t("shareView")}
+                </Menu.Item>
+                <Menu.Item leftSection={<IconTrash size={14} aria-hidden />} onClick={() => void remove(v)}>
+                  {t("removeView", { name: visible(v.name) })}
+                </Menu.Item>
+              </div>
             ))}
           </Menu.Dropdown>
         </Menu>
@@ -65,15 +85,21 @@ export function Views() {
           onSubmit={(e) => {
             e.preventDefault();
             if (name.trim() === "") return;
-            setSaved([...saved.filter((v) => v.name !== name.trim()), { name: name.trim(), query: now }]);
-            setNaming(false);
-            setName("");
+            void save(name.trim(), now.replace(/^\?/, ""), shared).then((done) => {
+              if (!done) return;
+              setNaming(false);
+              setName("");
+              setShared(false);
+            });
           }}
         >
-          <TextInput label={t("viewName")} value={name} onChange={(e) => setName(e.currentTarget.value)} data-autofocus mb="md" />
-          <Button type="submit" disabled={name.trim() === ""}>
-            {t("saveView")}
-          </Button>
+          <Stack gap="md">
+            <TextInput label={t("viewName")} maxLength={60} value={name} onChange={(e) => setName(e.currentTarget.value)} data-autofocus />
+            <Switch label={t("shareView")} checked={shared} onChange={(e) => setShared(e.currentTarget.checked)} />
+            <Button type="submit" disabled={name.trim() === ""}>
+              {t("saveView")}
+            </Button>
+          </Stack>
         </form>
       </Modal>
     </>

@@ -1,3 +1,4 @@
+import { HoverCard } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { useMemo } from "react";
 
@@ -29,6 +30,42 @@ function What({ row }: { row: AlertRow }) {
   );
 }
 
+/** How urgent it is, and why, by pointing, focus or touch. */
+export function Priority({ of }: { of: AlertRow }) {
+  const t = useText("alerts");
+  const p = of.triage?.priority;
+  if (!p) return null;
+  return (
+    <HoverCard width={300} openDelay={250} position="bottom-end" withinPortal>
+      <HoverCard.Target>
+        <button type="button" className={css.priority} tabIndex={-1} aria-label={t("priorityIs", { n: p.score })}>
+          {p.score}
+        </button>
+      </HoverCard.Target>
+      <HoverCard.Dropdown>
+        <PriorityParts of={p} />
+      </HoverCard.Dropdown>
+    </HoverCard>
+  );
+}
+
+/** What makes a priority, as a sum. */
+export function PriorityParts({ of: p }: { of: NonNullable<NonNullable<AlertRow["triage"]>["priority"]> }) {
+  const t = useText("alerts");
+  return (
+    <dl className={css.parts}>
+      {p.parts.map((x) => (
+        <div key={x.name}>
+          <dt>
+            {t(`part.${x.name}`)} <Raw text={x.reason} className="dim" />
+          </dt>
+          <dd>{x.points > 0 ? `+${x.points}` : x.points}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
 export function useColumns(): Column<AlertRow>[] {
   const t = useText("alerts");
   const words = useText("words");
@@ -37,6 +74,7 @@ export function useColumns(): Column<AlertRow>[] {
     () => [
       { id: "severity", header: words("severity"), width: "92px", sort: "severity", cell: (r) => <Severity of={r.severity} /> },
       { id: "what", header: t("what"), width: "minmax(240px, 1fr)", sort: "title", cell: (r) => <What row={r} /> },
+      { id: "priority", header: t("priority"), width: "76px", align: "right", sort: "priority", from: 560, cell: (r) => <Priority of={r} /> },
       { id: "status", header: words("status"), width: "116px", sort: "status", from: 620, cell: (r) => <StatusPill of={r.status} /> },
       {
         id: "entities", header: words("entities"), width: "200px", from: 1400,

@@ -7,7 +7,11 @@ import type { Call } from "~/api/send";
 import type { Sort } from "~/parts/DataTable";
 import type { Url } from "~/url/url";
 
-export type AlertRow = Schema<"AlertItem"> & { triage?: Schema<"AlertTriage"> };
+type Triage = Schema<"AlertTriage">;
+export type AlertRow = Pick<Schema<"AlertItem">, "id" | "title" | "severity" | "status" | "source" | "mitreTactic" | "mitreTechnique" | "createdAt" | "description"> & {
+  /** What lists add; an alert by itself has all but its priority, which is against others. */
+  triage?: Pick<Triage, "ruleId" | "ruleName" | "occurrences" | "firstSeen" | "lastSeen" | "updatedAt" | "assignedTo" | "incidentId" | "verdict" | "storm" | "entities"> & { priority?: Triage["priority"] };
+};
 export type Alert = Schema<"AlertDetail">;
 export type Status = AlertRow["status"];
 export type Verdict = "TRUE_POSITIVE" | "FALSE_POSITIVE" | "BENIGN" | "INCONCLUSIVE";
@@ -31,8 +35,8 @@ export function filterOf(url: Url): Record<string, string[] | string> {
   return query;
 }
 
-/** Most severe first, the newest of equals first. */
-export const standardSort: Sort = { by: "severity", up: false };
+/** What to look at first: see priority in the API's document. */
+export const standardSort: Sort = { by: "priority", up: false };
 
 export function sortOf(url: Url): Sort {
   const by = url.get("sort");

@@ -1,6 +1,7 @@
 import { Button, Modal, Radio, Stack, Textarea, TextInput } from "@mantine/core";
 import { useState, type FormEvent } from "react";
 
+import { Assignee } from "~/parts/Assignee";
 import { useText } from "~/text/text";
 
 type Ask<Answer> = { opened: boolean; onClose: () => void; onAnswer: (answer: Answer) => void };
@@ -86,7 +87,6 @@ export function NoteDialog({ opened, onClose, onAnswer }: Ask<string>) {
 
 export function AssignDialog({ opened, onClose, onAnswer }: Ask<string | null>) {
   const t = useText("alerts");
-  const words = useText("words");
   const [who, setWho] = useState("");
   return (
     <Modal opened={opened} onClose={onClose} title={t("assign")} closeButtonProps={{ "aria-label": t("clearSelection") }}>
@@ -98,7 +98,7 @@ export function AssignDialog({ opened, onClose, onAnswer }: Ask<string | null>) 
         }}
       >
         <Stack gap="md">
-          <TextInput label={words("assignee")} placeholder={words("unassigned")} value={who} onChange={(e) => setWho(e.currentTarget.value)} data-autofocus />
+          <Assignee description={t("chooseAssignee")} value={who} onChange={setWho} data-autofocus />
           <Button type="submit">{who.trim() === "" ? t("release") : t("apply")}</Button>
         </Stack>
       </form>

@@ -10,11 +10,13 @@ import { queries } from "~/api/queries";
 import { useMay, useSession } from "~/api/session";
 import { PageHead } from "~/frame/PageHead";
 import { useKeys } from "~/keys/keys";
+import { useTeam } from "~/parts/Assignee";
 import { Pill } from "~/parts/Pill";
 import { Raw } from "~/parts/Raw";
 import { Severity, SeverityMark } from "~/parts/Severity";
 import { Failed, Loading } from "~/parts/States";
 import { Value } from "~/parts/Value";
+import { visible } from "~/parts/visible";
 import { useText } from "~/text/text";
 import { Time } from "~/time/Time";
 
@@ -96,6 +98,7 @@ function Head({ incident }: { incident: Incident }) {
   const may = useMay("incidents:write");
   const { move, dialog } = useMove();
   const me = user.email;
+  const team = useTeam();
   const assign = (to: string | null) =>
     void act({
       call: { method: "PATCH", url: `/api/v1/incidents/${incident.id}`, body: { assignedTo: to } },
@@ -130,11 +133,20 @@ function Head({ incident }: { incident: Incident }) {
               {incident.assignedTo ? <Raw text={incident.assignedTo} /> : words("unassigned")}
             </Button>
           </Menu.Target>
-          <Menu.Dropdown>
+          <Menu.Dropdown mah="60vh" style={{ overflowY: "auto" }}>
             <Menu.Item leftSection={<IconUserCheck size={14} aria-hidden />} rightSection={<kbd>a</kbd>} onClick={() => assign(me)}>
               {t("assignToMe")}
             </Menu.Item>
             <Menu.Item onClick={() => assign(null)}>{t("release")}</Menu.Item>
+            <Menu.Divider />
+            <Menu.Label>{t("assignTo")}</Menu.Label>
+            {(team.data?.members ?? [])
+              .filter((m) => (m.role === "Admin" || m.role === "Analyst") && m.email !== me)
+              .map((m) => (
+                <Menu.Item key={m.id} onClick={() => assign(m.email)}>
+                  {visible(m.name)} <span className="dim">{m.email}</span>
+                </Menu.Item>
+              ))}
           </Menu.Dropdown>
         </Menu>
         <span className="dim">

@@ -17,7 +17,7 @@ import { Time } from "~/time/Time";
 import { useUrl } from "~/url/url";
 
 import { Channels } from "./Channels";
-import { Preferences } from "./Preferences";
+import Preferences from "./Preferences";
 import { Routes } from "./Routes";
 
 const filters = ["search", "severity", "read"] as const;
@@ -40,7 +40,7 @@ export default function Notifications() {
 }
 
 type Row = Schema<"NotificationItem">;
-const pages = { alerts: "/alerts/", incidents: "/incidents/", dsr: "/privacy?open=", collectors: "/collectors?open=" } as Record<string, string>;
+const pages = { alerts: "/alerts/", incidents: "/incidents/", dsr: "/privacy?open=", collectors: "/sources?open=" } as Record<string, string>;
 
 function Inbox() {
   const t = useText("notifications");

@@ -4,7 +4,7 @@ import type { Page } from "../page";
 
 export const page: Page = {
   id: "notifications",
-  texts: ["notifications", "forms", "words"],
+  texts: ["notifications", "plan", "forms", "words"],
   routes: [{ path: "/notifications", load: () => import("./Notifications") }],
   nav: { group: "answer", icon: IconBellRinging, right: "inbox:read" },
 };

@@ -12,7 +12,7 @@ import { leftOut, Section } from "./Overview";
 import css from "./overview.module.css";
 
 type Coverage = { rules: number; blindRules: number; techniques: number };
-type Framework = { id: string; name: string; score?: number; coverage?: { score?: number } };
+type Framework = { id: string; name: string; score: number; nonCompliant: number; lastEvaluatedAt: string | null };
 
 /** What arrives, what is lost, which rules are blind: numbers above mean what these allow. */
 export function Health() {
@@ -58,17 +58,25 @@ export function Health() {
   }
   if (coverage.data) {
     const { rules, blindRules, techniques } = coverage.data;
-    row("rules", blindRules > rules ? "warn" : "fine", t("rules"), "/coverage", [t("rulesSee", { n: rules, all: rules + blindRules }), blindRules > 0 && t("rulesBlind", { n: blindRules }), t("techniques", { n: techniques })]);
+    row("rules", blindRules > rules ? "warn" : "fine", t("rules"), "/rules/coverage", [t("rulesSee", { n: rules, all: rules + blindRules }), blindRules > 0 && t("rulesBlind", { n: blindRules }), t("techniques", { n: techniques })]);
   }
   if (collectors.data) {
     const online = collectors.data.filter((c) => c.status === "online").length;
-    row("collectors", online < collectors.data.length ? "bad" : "fine", t("collectors"), "/collectors", [t("collectorsOnline", { n: online, all: collectors.data.length })]);
+    row("collectors", online < collectors.data.length ? "bad" : "fine", t("collectors"), "/sources", [t("collectorsOnline", { n: online, all: collectors.data.length })]);
   }
   const probe = canary.data?.content[0];
   if (probe) row("canary", canary.data!.sees ? "fine" : "bad", t("canary"), "/sources", [canary.data!.sees ? t("canaryFine", { when: relative(probe.sentAt, now, language) }) : t("canaryLate")]);
   const list = Array.isArray(frameworks.data) ? frameworks.data : frameworks.data?.content;
-  const scored = (list ?? []).map((f) => ({ name: f.name, score: f.score ?? f.coverage?.score })).filter((f) => typeof f.score === "number");
-  if (scored.length > 0) row("compliance", "fine", t("compliance"), "/compliance", scored.slice(0, 4).map((f) => `${f.name}: ${Math.round(f.score!)}%`));
+  // The worst first: that is where a look helps.
+  const scored = (list ?? []).filter((f) => f.lastEvaluatedAt !== null).sort((a, b) => a.score - b.score);
+  if (scored.length > 0)
+    row(
+      "compliance",
+      scored[0]!.score < 50 ? "bad" : scored.some((f) => f.nonCompliant > 0) ? "warn" : "fine",
+      t("compliance"),
+      "/compliance",
+      scored.slice(0, 4).map((f) => `${f.name}: ${Math.round(f.score)}%${f.nonCompliant > 0 ? ` · ${t("complianceFails", { n: f.nonCompliant })}` : ""}`),
+    );
 
   const all = [sources, ledger, coverage, collectors];
   if (all.every((q) => q.error && leftOut(q.error))) return null;

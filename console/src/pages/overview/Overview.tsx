@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useState, type ReactNode } from "react";
+import { useMemo, useState, type ReactNode } from "react";
 
 import { answer, client } from "~/api/client";
 import { useChanges } from "~/api/changes";
@@ -16,6 +16,7 @@ import { useText } from "~/text/text";
 import { zoneNow } from "~/time/time";
 import { Time } from "~/time/Time";
 
+import type { AlertRow } from "../alerts/data";
 import { Entities } from "./Entities";
 import { FirstEvent } from "./FirstEvent";
 import { Health } from "./Health";
@@ -94,28 +95,48 @@ function Count({ n }: { n: number | undefined }) {
   return <>{n === undefined ? "–" : t("n", { n })}</>;
 }
 
-/** The first of the queue, as the queue orders them. */
+/** The first of the queue, as the queue orders them. Alerts of one rule are one line: what a
+ *  rule raises a dozen times must not push everything else out of sight. */
 function Needs() {
   const t = useText("overview");
   const q = useQuery({
     queryKey: ["overview", "needs"],
-    queryFn: ({ signal }) => answer(client.GET("/api/v1/alerts", { params: { query: { status: ["OPEN", "IN_PROGRESS"], sort: "severity", direction: "desc", size: 8, include: ["triage"] } as never }, signal })),
+    queryFn: ({ signal }) => answer(client.GET("/api/v1/alerts", { params: { query: { status: ["OPEN", "IN_PROGRESS"], sort: "priority", direction: "desc", size: 100, include: ["triage"] } as never }, signal })),
   });
+  const groups = useMemo(() => {
+    const by = new Map<string, AlertRow[]>();
+    for (const a of q.data?.content ?? []) by.set(a.triage?.ruleId ?? a.id, [...(by.get(a.triage?.ruleId ?? a.id) ?? []), a]);
+    return [...by.entries()].slice(0, 8);
+  }, [q.data]);
   return (
     <Section title={t("needs")} more={<Link to="/alerts">{t("toQueue")}</Link>}>
       {q.isPending ? <Loading rows={5} /> : null}
       {q.error ? <Failed error={q.error} retry={() => void q.refetch()} /> : null}
       {q.data?.content.length === 0 ? <p className={css.calm}>{t("nothingWaits")}</p> : null}
       <ul className={css.list}>
-        {q.data?.content.map((a) => (
-          <li key={a.id}>
-            <Link to="/alerts" search={{ open: a.id } as never} className={css.alert}>
-              <SeverityMark of={a.severity} />
-              <Raw text={a.description || a.title} className={css.cut} />
-              <Time at={a.triage?.lastSeen ?? a.createdAt} className="dim" />
-            </Link>
-          </li>
-        ))}
+        {groups.map(([rule, those]) => {
+          const a = those[0]!;
+          const score = a.triage?.priority?.score;
+          return (
+            <li key={rule} className={css.need}>
+              <Link to="/alerts" search={{ open: a.id } as never} className={css.alert}>
+                <SeverityMark of={a.severity} />
+                <Raw text={a.description || a.title} className={css.cut} />
+                {score === undefined ? null : (
+                  <span className={css.priority} title={a.triage?.priority?.parts.map((p) => `${p.points > 0 ? "+" : ""}${p.points} ${p.reason}`).join("\n")} aria-label={t("priority", { n: score })}>
+                    {score}
+                  </span>
+                )}
+                <Time at={a.triage?.lastSeen ?? a.createdAt} className="dim" />
+              </Link>
+              {those.length > 1 ? (
+                <Link to="/alerts" search={{ ruleId: rule } as never} className={css.more}>
+                  {t("groupOf", { n: those.length })}
+                </Link>
+              ) : null}
+            </li>
+          );
+        })}
       </ul>
     </Section>
   );

@@ -4,7 +4,7 @@ import type { Page } from "../page";
 
 export const page: Page = {
   id: "overview",
-  texts: ["overview"],
+  texts: ["overview", "plan"],
   routes: [
     { path: "/", load: () => import("./Overview") },
   ],

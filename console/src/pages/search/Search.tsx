@@ -1,10 +1,11 @@
 import { ActionIcon, Button, Menu, Modal, Switch, TextInput, Tooltip } from "@mantine/core";
-import { IconBookmark, IconDownload, IconLayoutSidebar, IconLink, IconTrash } from "@tabler/icons-react";
+import { IconBookmark, IconDownload, IconLayoutSidebar, IconLink, IconTrash, IconUsers, IconUsersMinus } from "@tabler/icons-react";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useCallback, useMemo, useRef, useState } from "react";
 
 import { Problem } from "~/api/problem";
 import { curlFor, send } from "~/api/send";
+import { useSession } from "~/api/session";
 import { PageHead } from "~/frame/PageHead";
 import { useKeys } from "~/keys/keys";
 import { copy } from "~/parts/copy";
@@ -16,9 +17,11 @@ import { narrow, term } from "~/parts/term";
 import { TimeRange } from "~/parts/TimeRange";
 import { toast, toastFault } from "~/parts/Toasts";
 import { ValueFilter } from "~/parts/Value";
+import { useViews } from "~/parts/views";
+import { visible } from "~/parts/visible";
 import { useText } from "~/text/text";
 import { useStored } from "~/url/stored";
-import { useUrl } from "~/url/url";
+import { parseQuery, useUrl, writeQuery } from "~/url/url";
 
 import { csvOf } from "./csv";
 import { eventsQuery, fieldsQuery, placeOf, searchCall, type Field, type Result, type StoredEvent } from "./data";
@@ -145,17 +148,38 @@ export default function Search() {
   );
 }
 
-type SavedSearch = { name: string; query: string; last?: string | undefined };
+type SavedSearch = { query: string; last?: string | undefined };
 
+const keptBefore = {
+  name: "searches",
+  read: (kept: unknown) => (kept as (SavedSearch & { name: string })[]).map((s) => ({ name: s.name.slice(0, 60), query: writeSearch(s) })),
+};
+
+function writeSearch({ query, last }: SavedSearch): string {
+  return writeQuery({ ...(query === "" ? {} : { q: query }), last }).replace(/^\?/, "");
+}
+
+function readSearch(text: string): SavedSearch {
+  const { q, last } = parseQuery(text);
+  return { query: typeof q === "string" ? q : "", last: typeof last === "string" ? last : undefined };
+}
+
+/** Searches that were saved: one's own, and those that others share. */
 function Saved({ query, last, onOpen }: { query: string; last: string | undefined; onOpen: (s: SavedSearch) => void }) {
   const t = useText("search");
   const parts = useText("parts");
-  const [saved, setSaved] = useStored<SavedSearch[]>("searches", []);
+  const { role } = useSession();
+  const { views, save, remove, share } = useViews(
+    "search",
+    { saved: (name) => t("savedAs", { name }), removed: (name) => t("searchRemoved", { name }), shared: (name) => t("searchShared", { name }), unshared: (name) => t("searchUnshared", { name }) },
+    keptBefore,
+  );
   const [naming, setNaming] = useState(false);
   const [name, setName] = useState("");
+  const [shared, setShared] = useState(false);
   return (
     <>
-      <Menu width={320}>
+      <Menu width={360}>
         <Menu.Target>
           <Tooltip label={t("saved")}>
             <ActionIcon variant="subtle" color="gray" aria-label={t("saved")}>
@@ -163,20 +187,30 @@ function Saved({ query, last, onOpen }: { query: string; last: string | undefine
             </ActionIcon>
           </Tooltip>
         </Menu.Target>
-        <Menu.Dropdown>
+        <Menu.Dropdown mah="70vh" style={{ overflowY: "auto" }}>
           <Menu.Item onClick={() => setNaming(true)}>{t("save")}</Menu.Item>
-          {saved.length > 0 ? <Menu.Divider /> : null}
-          {saved.map((s) => (
-            <div key={s.name} className={css.savedRow}>
-              <Menu.Item onClick={() => onOpen(s)}>
-                {s.name}
-                <div className="dim mono">{s.query || "*"}</div>
-              </Menu.Item>
-              <Menu.Item w={36} aria-label={t("removeSaved", { name: s.name })} onClick={() => setSaved(saved.filter((o) => o !== s))}>
-                <IconTrash size={14} aria-hidden />
-              </Menu.Item>
-            </div>
-          ))}
+          {views.length > 0 ? <Menu.Divider /> : null}
+          {views.map((v) => {
+            const s = readSearch(v.query);
+            return (
+              <div key={v.id} className={css.savedRow}>
+                <Menu.Item onClick={() => onOpen(s)}>
+                  {visible(v.name)} {v.own ? null : <span className="dim">· {t("sharedBy", { name: visible(v.owner) })}</span>}
+                  <div className="dim mono">{visible(s.query) || "*"}</div>
+                </Menu.Item>
+                {v.own || role === "Admin" ? (
+                  <>
+                    <Menu.Item w={36} aria-label={`${v.shared ? t("unshareSearch") : t("shareSearch")}: ${visible(v.name)}`} title={v.shared ? t("unshareSearch") : t("shareSearch")} onClick={() => void share(v)}>
+                      {v.shared ? <IconUsersMinus size={14} aria-hidden /> : <IconUsers size={14} aria-hidden />}
+                    </Menu.Item>
+                    <Menu.Item w={36} aria-label={t("removeSaved", { name: visible(v.name) })} onClick={() => void remove(v)}>
+                      <IconTrash size={14} aria-hidden />
+                    </Menu.Item>
+                  </>
+                ) : null}
+              </div>
+            );
+          })}
         </Menu.Dropdown>
       </Menu>
       <Modal opened={naming} onClose={() => setNaming(false)} title={t("save")} closeButtonProps={{ "aria-label": parts("close") }}>
@@ -184,12 +218,16 @@ function Saved({ query, last, onOpen }: { query: string; last: string | undefine
           onSubmit={(e) => {
             e.preventDefault();
             if (name.trim() === "") return;
-            setSaved([...saved.filter((s) => s.name !== name.trim()), { name: name.trim(), query, last }]);
-            setNaming(false);
-            setName("");
+            void save(name.trim(), writeSearch({ query, last }), shared).then((done) => {
+              if (!done) return;
+              setNaming(false);
+              setName("");
+              setShared(false);
+            });
           }}
         >
-          <TextInput label={t("savedName")} value={name} onChange={(e) => setName(e.currentTarget.value)} data-autofocus mb="md" />
+          <TextInput label={t("savedName")} maxLength={60} value={name} onChange={(e) => setName(e.currentTarget.value)} data-autofocus mb="md" />
+          <Switch label={t("shareSearch")} checked={shared} onChange={(e) => setShared(e.currentTarget.checked)} mb="md" />
           <Button type="submit" disabled={name.trim() === ""}>
             {parts("save")}
           </Button>

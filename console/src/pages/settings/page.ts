@@ -4,7 +4,7 @@ import type { Page } from "../page";
 
 export const page: Page = {
   id: "settings",
-  texts: ["settings", "forms", "words"],
+  texts: ["settings", "forms", "words", "plan"],
   routes: [
     { path: "/settings", load: () => import("./Settings") },
     { path: "/settings/$section", load: () => import("./Settings") },
