@@ -99,7 +99,7 @@ console: ## build the web console into internal/console/dist (needs Node)
 
 .PHONY: browser
 browser: build ## use the console in a real browser against a real server (needs Node and Chromium)
-	cd console && { [ -d node_modules ] || npm ci --no-audit --no-fund; } && node --test test/*.spec.mjs
+	cd console && { [ -d node_modules ] || npm ci --no-audit --no-fund; } && node --test --test-concurrency=2 test/*.spec.mjs
 
 .PHONY: screenshots
 screenshots: build ## take pictures of every page of the console; FOLDER says where

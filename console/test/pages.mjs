@@ -27,9 +27,12 @@ export const pages = [
   { name: "palette", path: "/alerts", act: async (page) => {
     await page.keyboard.press("Control+k");
     await page.keyboard.type("root");
-    await page.waitForTimeout(600);
+    await page.getByRole("option").filter({ hasText: "root" }).first().waitFor();
   } },
-  { name: "keyboard", path: "/alerts", act: (page) => page.keyboard.press("?") },
+  { name: "keyboard", path: "/alerts", act: async (page) => {
+    await page.keyboard.press("?");
+    await page.getByRole("dialog").waitFor();
+  } },
   { name: "assets", path: "/assets" },
   { name: "identities", path: "/identities" },
   { name: "exposure", path: "/exposure" },

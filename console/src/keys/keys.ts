@@ -73,6 +73,8 @@ function onKey(event: KeyboardEvent) {
   const target = event.target instanceof HTMLElement ? event.target : null;
   const writing = target !== null && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) && !(target instanceof HTMLInputElement && /^(checkbox|radio|button|submit)$/.test(target.type));
   const pressing = target !== null && (name === "Enter" || name === " ") && target.closest("a,button,summary,[role=button],[role=menuitem],[role=option],[role=tab]") !== null;
+  // An open menu has closed itself: what lies under it stays as it is.
+  if (name === "Escape" && target?.closest("[role=menu],[role=listbox]")) return;
   const pair = before !== "" && event.timeStamp - beforeAt < 1200 ? `${before} ${name}` : "";
   for (let i = layers.length - 1; i >= 0; i--) {
     const layer = layers[i]!;

@@ -10,9 +10,9 @@ export const theme = createTheme({
   cursorType: "pointer",
   respectReducedMotion: true,
   components: {
-    // Locking the page's scroll writes a <style> element too; the frame does not scroll.
+    // No key may fall into a dialog that is fading. Locking the page's scroll writes a <style> element too; the frame does not scroll.
     Modal: Modal.extend({
-      defaultProps: { lockScroll: false, centered: true, transitionProps: { duration: 80 }, overlayProps: { backgroundOpacity: 0.4 } },
+      defaultProps: { lockScroll: false, centered: true, transitionProps: { duration: 0 }, overlayProps: { backgroundOpacity: 0.4 } },
     }),
     Menu: Menu.extend({ defaultProps: { transitionProps: { duration: 0 }, shadow: "md", withinPortal: true } }),
     Popover: Popover.extend({ defaultProps: { transitionProps: { duration: 0 }, shadow: "md" } }),

@@ -80,7 +80,8 @@ export function ActionBar({ rows, count, asked, onDone, onClear, inPanel = false
         </>
       ) : null}
       <Act icon={IconUserCheck} label={t("assignToMe")} keys="a" onClick={() => void actions.assignToMe(rows)} />
-      <Menu opened={statusOpen} onChange={setStatusOpen} position="bottom-start" returnFocus>
+      {/* Not by keydown: the key that opens it would close it again. */}
+      <Menu opened={statusOpen} onChange={setStatusOpen} position="bottom-start" clickOutsideEvents={["mousedown", "touchstart"]}>
         <Menu.Target>
           <Tooltip label={`${t("setStatus")} (s)`}>
             <Button size="compact-sm" variant="subtle" color="gray" rightSection={<IconChevronDown size={12} aria-hidden />}>

@@ -68,7 +68,7 @@ export default function Ingest() {
       {making ? <NewToken onClose={() => setMaking(false)} onMade={setMade} /> : null}
       {made ? (
         <Once title={t("tokenMade")} why={t("tokenOnce")} value={made} onClose={() => setMade(undefined)}>
-          <Block label="curl" text={`curl -H 'Authorization: Bearer ${made}' --data-binary @/var/log/auth.log '${window.location.origin}/api/v1/ingest'`} />
+          <Block label="curl" text={`curl -H 'Authorization: Bearer ${made}' --data-binary @/var/log/auth.log '${window.location.origin}/ingest/hec/services/collector/raw'`} />
         </Once>
       ) : null}
     </>
