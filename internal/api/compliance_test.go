@@ -278,6 +278,7 @@ func TestChecks(t *testing.T) {
 		t.Errorf("the greatest gain is %s: %s", gains.text("content.0.check"), text)
 	}
 	s.get("/api/v1/compliance/gains").is("content.1.check", "mfa-all").is("content.1.reason", "97 of 100.")
+	s.get("/api/v1/compliance/gains?lang=ko").is("content.1.title", "다중 인증(MFA)")
 }
 
 func TestCollectEvidence(t *testing.T) {

@@ -160,9 +160,9 @@ type (
 
 const limitsOfNumbers = "Status within the monitored scope at the time given. This is not a certificate, and what nothing monitors is not assessed."
 
-func complianceChangeOf(c *compliance.Change) complianceChange {
+func complianceChangeOf(c *compliance.Change, lang string) complianceChange {
 	return complianceChange{
-		ID: c.ID, Framework: c.Framework, Edition: c.Edition, Control: c.Control, At: c.At, From: string(c.From), To: string(c.To), Code: string(c.Code), Reason: c.Reason, Cause: c.Cause,
+		ID: c.ID, Framework: c.Framework, Edition: c.Edition, Control: c.Control, At: c.At, From: string(c.From), To: string(c.To), Code: string(c.Code), Reason: c.ReasonIn(lang), Cause: c.Cause,
 	}
 }
 
@@ -180,18 +180,18 @@ func (a *api) assessments() {
 	}, a.getHistory)
 	handle(a, operation{
 		id: "listComplianceChanges", method: http.MethodGet, path: "/compliance/{framework}/changes", tag: complianceTag, summary: "List why statuses of controls changed",
-		params: append(append(pages(), param{name: "control", doc: "Only of this control."}), period...),
+		params: append(append(pages(), languageParam, param{name: "control", doc: "Only of this control."}), period...),
 	}, func(ctx context.Context, c *call, in *byFrameworkIn) (*pageOut[complianceChange], error) {
 		f, err := a.Compliance.Find(ctx, c.Tenant.Number, in.Framework)
 		if err != nil {
 			return nil, err
 		}
-		part := sliceOf(c.query)
+		part, lang := sliceOf(c.query), c.language()
 		all, total, err := a.Compliance.Changes(ctx, c.Tenant.Number, compliance.ChangeFilter{Framework: f, Control: c.query.one("control"), From: c.query.moment("from"), To: c.query.moment("to")}, part)
 		if err != nil {
 			return nil, err
 		}
-		return pageOf(asked{page: part.Page, size: part.Size}, total, all, complianceChangeOf), nil
+		return pageOf(asked{page: part.Page, size: part.Size}, total, all, func(x *compliance.Change) complianceChange { return complianceChangeOf(x, lang) }), nil
 	})
 	handle(a, operation{
 		id: "getStatementOfApplicability", method: http.MethodGet, path: "/compliance/{framework}/statement-of-applicability", tag: complianceTag, summary: "Get the statement of applicability",
@@ -238,7 +238,7 @@ func (a *api) getAssessment(ctx context.Context, c *call, in *byFrameworkIn) (*a
 	if err != nil {
 		return nil, err
 	}
-	out.Body.Changes = mapped(changes, complianceChangeOf)
+	out.Body.Changes = mapped(changes, func(x *compliance.Change) complianceChange { return complianceChangeOf(x, lang) })
 	return out, nil
 }
 

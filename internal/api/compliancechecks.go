@@ -124,7 +124,7 @@ type (
 func (a *api) checks() {
 	handle(a, operation{
 		id: "listChecks", method: http.MethodGet, path: "/compliance/checks", tag: complianceTag, summary: "List checks with their results",
-		params: append(pages(),
+		params: append(pages(), languageParam,
 			param{name: "group", doc: "Filter by group.", many: true},
 			param{name: "result", doc: "Filter by result.", kind: enum, values: asTexts(compliance.Outcomes), many: true},
 			param{name: "tier", doc: "Filter by tier.", kind: enum, values: []string{"core", "extended"}},
@@ -142,7 +142,7 @@ func (a *api) checks() {
 	handle(a, operation{
 		id: "listGains", method: http.MethodGet, path: "/compliance/gains", tag: complianceTag, summary: "List what one fix would improve",
 		doc:    "For every check that does not pass: the controls that would stand better if it did, over all frameworks, the greatest gain first.",
-		params: append(pages(), profileParam),
+		params: append(pages(), languageParam, profileParam),
 	}, a.gains)
 }
 
@@ -182,9 +182,9 @@ func (a *api) checkTable(ctx context.Context, c *call, p compliance.Profile) (*c
 	return t, err
 }
 
-func (a *api) checkOf(t *checkTable, k *compliance.Check) CheckItem {
+func (a *api) checkOf(t *checkTable, k *compliance.Check, lang string) CheckItem {
 	out := CheckItem{
-		ID: k.ID, Title: k.Title, Group: k.Group, Tier: string(k.Tier), Result: string(compliance.NoData), Measures: k.Measures, Evidence: k.Evidence, Sources: k.Sources, Params: k.Params,
+		ID: k.ID, Title: inLanguage(lang, k.Title, k.TitleKo), Group: k.Group, Tier: string(k.Tier), Result: string(compliance.NoData), Measures: k.Measures, Evidence: k.Evidence, Sources: k.Sources, Params: k.Params,
 		Thresholds: k.Thresholds, Absence: string(k.Absence), Cadence: cadenceText(k.Cadence), Version: k.Version, Frameworks: len(t.walk[k.ID]), Variants: []checkVariant{},
 	}
 	if out.Params == nil {
@@ -198,7 +198,7 @@ func (a *api) checkOf(t *checkTable, k *compliance.Check) CheckItem {
 		v := &t.variants[k.ID][i]
 		item := checkVariant{Key: v.Key(), Own: v.Own, Result: string(compliance.NoData)}
 		if r := t.results[v.Key()]; r != nil {
-			item.Value, item.Unit, item.Threshold, item.Reason, item.EvaluatedAt, item.EvidenceID = r.Value, r.Unit, r.Threshold, r.Reason, &r.CollectedAt, orNull(r.EvidenceID)
+			item.Value, item.Unit, item.Threshold, item.Reason, item.EvaluatedAt, item.EvidenceID = r.Value, r.Unit, r.Threshold, r.ReasonIn(lang), &r.CollectedAt, orNull(r.EvidenceID)
 			if item.Stale = a.Compliance.Stale(r, a.Now()); !item.Stale {
 				item.Result = string(r.Outcome)
 			}
@@ -221,7 +221,7 @@ func (a *api) listChecks(ctx context.Context, c *call, _ *none) (*pageOut[CheckI
 	}
 	var all []CheckItem
 	for i := range a.Compliance.Catalogue.Checks {
-		item := a.checkOf(t, &a.Compliance.Catalogue.Checks[i])
+		item := a.checkOf(t, &a.Compliance.Catalogue.Checks[i], c.language())
 		one := func(name, value string) bool {
 			given := c.query.all(name)
 			return len(given) == 0 || slices.Contains(given, value)
@@ -243,7 +243,7 @@ func (a *api) getCheck(ctx context.Context, c *call, in *byCheckIn) (*checkOut, 
 	if err != nil {
 		return nil, err
 	}
-	out := &checkOut{checkDetail{CheckItem: a.checkOf(t, k), Crosswalk: t.crosswalkOf(k.ID, c.language(), nil)}}
+	out := &checkOut{checkDetail{CheckItem: a.checkOf(t, k, c.language()), Crosswalk: t.crosswalkOf(k.ID, c.language(), nil)}}
 	now := a.Now()
 	days, err := a.Compliance.Outcomes(ctx, c.Tenant.Number, k.ID, now.AddDate(-1, 0, 0), now)
 	if err != nil {
@@ -295,7 +295,7 @@ func (a *api) crosswalk(ctx context.Context, c *call, _ *none) (*pageOut[crosswa
 		if given := c.query.all("check"); len(given) > 0 && !slices.Contains(given, k.ID) {
 			continue
 		}
-		item := crosswalkItem{Check: k.ID, Title: k.Title, Group: k.Group, Result: a.checkOf(t, k).Result, Frameworks: t.crosswalkOf(k.ID, lang, only)}
+		item := crosswalkItem{Check: k.ID, Title: inLanguage(lang, k.Title, k.TitleKo), Group: k.Group, Result: a.checkOf(t, k, lang).Result, Frameworks: t.crosswalkOf(k.ID, lang, only)}
 		for _, f := range item.Frameworks {
 			item.Controls += len(f.Controls)
 		}
@@ -313,11 +313,15 @@ func (a *api) gains(ctx context.Context, c *call, _ *none) (*pageOut[gainItem], 
 	if err != nil {
 		return nil, err
 	}
+	lang := c.language()
 	k, part := slice(c.query, all)
 	return pageOf(k, int64(len(all)), part, func(g *compliance.Gain) gainItem {
 		out := gainItem{
-			Check: g.Check.ID, Title: g.Check.Title, Group: g.Check.Group, Result: string(g.Outcome), Reason: g.Reason, Summary: g.String(), Controls: g.Controls, Ready: g.Ready,
+			Check: g.Check.ID, Title: inLanguage(lang, g.Check.Title, g.Check.TitleKo), Group: g.Check.Group, Result: string(g.Outcome), Summary: g.String(), Controls: g.Controls, Ready: g.Ready,
 			Frameworks: make([]frameworkGain, len(g.By)),
+		}
+		if g.Result != nil {
+			out.Reason = g.Result.ReasonIn(lang)
 		}
 		for i, f := range g.By {
 			out.Frameworks[i] = frameworkGain{Framework: f.Framework.ID, Name: f.Framework.Name, Better: f.Better, Ready: f.Ready, Compliant: f.Compliant, Score: points(f.Score)}

@@ -115,7 +115,7 @@ func (a *api) controlOf(x *standingIn) ControlItem {
 		out.DomainTitle = inLanguage(x.lang, d.Title, d.TitleKo)
 	}
 	for i := range x.Findings {
-		out.Checks[i] = a.controlCheckOf(&x.Findings[i])
+		out.Checks[i] = a.controlCheckOf(&x.Findings[i], x.lang)
 	}
 	if t := x.Attestation; t != nil {
 		out.Attestation.AttestationRef = &AttestationRef{ID: t.ID, Status: string(t.Status), Statement: t.Statement, By: t.By, At: t.At, ExpiresAt: t.ExpiresAt, Expired: !a.Now().Before(t.ExpiresAt)}
@@ -126,10 +126,11 @@ func (a *api) controlOf(x *standingIn) ControlItem {
 	return out
 }
 
-func (a *api) controlCheckOf(f *compliance.Finding) controlCheck {
-	out := controlCheck{ID: f.Link.Check, Variant: f.Link.Key, Title: a.Compliance.Catalogue.Check(f.Link.Check).Title, Result: string(f.Outcome), Stale: f.Stale, Excepted: f.Excepted}
+func (a *api) controlCheckOf(f *compliance.Finding, lang string) controlCheck {
+	k := a.Compliance.Catalogue.Check(f.Link.Check)
+	out := controlCheck{ID: f.Link.Check, Variant: f.Link.Key, Title: inLanguage(lang, k.Title, k.TitleKo), Result: string(f.Outcome), Stale: f.Stale, Excepted: f.Excepted}
 	if r := f.Result; r != nil {
-		out.Value, out.Unit, out.Threshold, out.Reason, out.EvaluatedAt, out.EvidenceID = r.Value, r.Unit, r.Threshold, r.Reason, &r.CollectedAt, orNull(r.EvidenceID)
+		out.Value, out.Unit, out.Threshold, out.Reason, out.EvaluatedAt, out.EvidenceID = r.Value, r.Unit, r.Threshold, r.ReasonIn(lang), &r.CollectedAt, orNull(r.EvidenceID)
 	}
 	return out
 }
@@ -312,7 +313,7 @@ func (a *api) getControl(ctx context.Context, c *call, in *byControlIn) (*contro
 	if err != nil {
 		return nil, err
 	}
-	out.Changes = mapped(changes, complianceChangeOf)
+	out.Changes = mapped(changes, func(x *compliance.Change) complianceChange { return complianceChangeOf(x, c.language()) })
 	return &controlOut{Revision: r.Version, Body: out}, nil
 }
 

@@ -90,7 +90,7 @@ type complianceEvidenceControl struct {
 	_ struct{} `additionalProperties:"true"`
 }
 
-func (a *api) complianceEvidenceOf(k *evidence.Kept, refs *evidence.Refs) ComplianceEvidence {
+func (a *api) complianceEvidenceOf(k *evidence.Kept, refs *evidence.Refs, lang string) ComplianceEvidence {
 	out := ComplianceEvidence{
 		ID: k.ID, Seq: k.Seq, Kind: string(k.Kind), Title: k.Title, CheckID: orNull(k.CheckID), Variant: orNull(k.Variant), Result: orNull(string(k.Result)), Value: k.Value, Unit: orNull(k.Unit),
 		Threshold: orNull(k.Threshold), Reason: orNull(k.Reason), Method: orNull(k.Method), Resources: append([]string{}, k.Resources...), PeriodFrom: k.PeriodFrom, PeriodTo: k.PeriodTo,
@@ -99,10 +99,13 @@ func (a *api) complianceEvidenceOf(k *evidence.Kept, refs *evidence.Refs) Compli
 		Redactions: append([]string{}, k.Redactions...), Refs: []complianceEvidenceControl{}, HandedInBy: orNull(k.HandedInBy), Note: k.Note, Supersedes: orNull(k.Supersedes), SupersededBy: orNull(k.SupersededBy),
 		ContentHash: hex.EncodeToString(k.Content), PrevHash: hex.EncodeToString(k.PrevHash), Hash: hex.EncodeToString(k.Hash), AuditSeq: k.AuditSeq,
 	}
+	if k.Wording != nil {
+		out.Reason = orNull(k.Wording.In(lang))
+	}
 	if k.Kind == evidence.Automatic {
 		out.CheckVersion = &k.CheckVersion
 		if check := a.Compliance.Catalogue.Check(k.CheckID); check != nil {
-			out.Title = check.Title
+			out.Title = inLanguage(lang, check.Title, check.TitleKo)
 		}
 	}
 	if p := k.Population; p != nil {
@@ -150,7 +153,7 @@ func (a *api) evidence() {
 	handle(a, operation{
 		id: "listEvidence", method: http.MethodGet, path: "/compliance/evidence", tag: evidenceTag, summary: "List evidence",
 		doc:    "What checks found, failing results too, and what people handed in. Evidence is never changed or removed.",
-		params: append(paging("effectiveAt"), evidenceFilters()...),
+		params: append(append(paging("effectiveAt"), languageParam), evidenceFilters()...),
 	}, a.listEvidence)
 	handle(a, operation{
 		id: "uploadEvidence", method: http.MethodPost, path: "/compliance/evidence", tag: evidenceTag, summary: "Hand in evidence", status: http.StatusCreated,
@@ -183,7 +186,7 @@ func (a *api) evidence() {
 		params: bundleParams(),
 	}, a.exportBundle)
 	handle(a, operation{
-		id: "getEvidence", method: http.MethodGet, path: "/compliance/evidence/{id}", tag: evidenceTag, summary: "Get evidence", uuid: true, single: true,
+		id: "getEvidence", method: http.MethodGet, path: "/compliance/evidence/{id}", tag: evidenceTag, summary: "Get evidence", uuid: true, single: true, params: []param{languageParam},
 	}, func(ctx context.Context, c *call, in *byID) (*complianceEvidenceOut, error) {
 		k, err := a.Evidence.Get(ctx, c.Tenant.Number, in.ID)
 		if err != nil {
@@ -193,7 +196,7 @@ func (a *api) evidence() {
 		if err != nil {
 			return nil, err
 		}
-		return &complianceEvidenceOut{Body: a.complianceEvidenceOf(k, refs)}, nil
+		return &complianceEvidenceOut{Body: a.complianceEvidenceOf(k, refs, c.language())}, nil
 	})
 	handle(a, operation{
 		id: "getEvidenceArtifact", method: http.MethodGet, path: "/compliance/evidence/{id}/artifact", tag: evidenceTag, summary: "Download the file of evidence", uuid: true,
@@ -241,7 +244,7 @@ func (a *api) listEvidence(ctx context.Context, c *call, _ *none) (*pageOut[Comp
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(asked, total, list, func(k *evidence.Kept) ComplianceEvidence { return a.complianceEvidenceOf(k, refs) }), nil
+	return pageOf(asked, total, list, func(k *evidence.Kept) ComplianceEvidence { return a.complianceEvidenceOf(k, refs, c.language()) }), nil
 }
 
 func (a *api) checkedEvidence(records int64, flaws []evidence.Flaw, err error) (*evidenceCheckOut, error) {

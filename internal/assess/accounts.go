@@ -37,7 +37,7 @@ func (q *inquiry) people(ctx context.Context) ([]user, error) {
 
 const peoplePopulation = "active people who may sign in to KYRA"
 
-const noPeople = "Nobody has an account in KYRA: make the first with the set-up link that kyra serve prints, or with kyra user add."
+var noPeople = say("Nobody has an account in KYRA: make the first with the set-up link that kyra serve prints, or with kyra user add.")
 
 func mfaAll(ctx context.Context, q *inquiry) (*finding, error) {
 	all, err := q.people(ctx)
@@ -90,7 +90,7 @@ func judgeMFA(all []user, p compliance.Params, now time.Time) *finding {
 	default:
 		f.outcome = compliance.Fail
 	}
-	return f.remedied(fmt.Sprintf("%s people have a second factor, %d of %d administrators", of(good, f.size), mightyGood, mighty), "let "+few(without)+" set one up; who signs in at an identity provider needs it there, which KYRA does not see")
+	return f.remedied(say("%s people have a second factor, %d of %d administrators", of(good, f.size), mightyGood, mighty), say("let %s set one up; who signs in at an identity provider needs it there, which KYRA does not see", few(without)))
 }
 
 // signIn tells how people of the tenant sign in, nil where nobody knows.
@@ -120,29 +120,29 @@ func authPolicy(ctx context.Context, q *inquiry) (*finding, error) {
 func judgePassword(have *PasswordPolicy, p compliance.Params, now time.Time) *finding {
 	f := &finding{size: 1, from: now, to: now, resources: []string{"settings"}, facts: map[string]any{"policy": have}}
 	f.threshold = fmt.Sprintf("length >= %d AND last %d refused", p.Int("minLength"), p.Int("history"))
-	var grave, light []string
+	var grave, light []phrase
 	if have.MinLength < p.Int("minLength") {
-		grave = append(grave, fmt.Sprintf("length %d of %d", have.MinLength, p.Int("minLength")))
+		grave = append(grave, say("length %d of %d", have.MinLength, p.Int("minLength")))
 	}
 	if have.History < p.Int("history") {
-		grave = append(grave, fmt.Sprintf("%d of the last %d refused", have.History, p.Int("history")))
+		grave = append(grave, say("%d of the last %d refused", have.History, p.Int("history")))
 	}
 	if p.Bool("complexity") {
 		f.threshold += " AND kinds of characters asked for"
 		if !have.Complexity {
-			light = append(light, "kinds of characters are not asked for")
+			light = append(light, say("kinds of characters are not asked for"))
 		}
 	}
 	if days := p.Int("maxAgeDays"); days > 0 {
 		f.threshold += fmt.Sprintf(" AND changed every %d days", days)
 		if have.MaxAgeDays == 0 || have.MaxAgeDays > days {
-			light = append(light, "passwords do not expire in time")
+			light = append(light, say("passwords do not expire in time"))
 		}
 	}
 	if p.Bool("blockCommon") {
 		f.threshold += " AND known ones refused"
 		if !have.BlockCommon {
-			light = append(light, "known passwords are not refused")
+			light = append(light, say("known passwords are not refused"))
 		}
 	}
 	f.value, f.unit = new(float64(len(grave)+len(light))), "parameters missed"
@@ -153,9 +153,9 @@ func judgePassword(have *PasswordPolicy, p compliance.Params, now time.Time) *fi
 		f.outcome = compliance.Partly
 	default:
 		f.outcome = compliance.Pass
-		return f.remedied(fmt.Sprintf("Passwords have at least %d characters, and the last %d are refused", have.MinLength, have.History), "")
+		return f.remedied(say("Passwords have at least %d characters, and the last %d are refused", have.MinLength, have.History), none)
 	}
-	return f.remedied("The rule for passwords misses "+strings.Join(append(grave, light...), ", "), "tighten it in the settings of sign-in, or let people sign in at an identity provider that does")
+	return f.remedied(say("The rule for passwords misses %s", joined(", ", append(grave, light...))), say("tighten it in the settings of sign-in, or let people sign in at an identity provider that does"))
 }
 
 func sessionPolicy(ctx context.Context, q *inquiry) (*finding, error) {
@@ -176,27 +176,27 @@ func judgeSessions(have *SessionPolicy, p compliance.Params, now time.Time) *fin
 	f := &finding{size: 1, from: now, to: now, resources: []string{"settings"}, facts: map[string]any{"policy": have}}
 	attempts, lock, idle := p.Int("maxAttempts"), p.Minutes("lockMinutes"), p.Minutes("idleMinutes")
 	f.threshold = fmt.Sprintf("at most %d attempts AND then %s of waiting AND sessions end after %s unused", attempts, span(lock), span(idle))
-	var missed []string
+	var missed []phrase
 	if have.MaxAttempts <= 0 || have.MaxAttempts > attempts {
-		missed = append(missed, fmt.Sprintf("%d attempts where at most %d are allowed", have.MaxAttempts, attempts))
+		missed = append(missed, say("%d attempts where at most %d are allowed", have.MaxAttempts, attempts))
 	}
 	if have.Lock < lock {
-		missed = append(missed, fmt.Sprintf("%s of waiting after them, %s are asked for", span(have.Lock), span(lock)))
+		missed = append(missed, say("%s of waiting after them, %s are asked for", span(have.Lock), span(lock)))
 	}
 	if have.Idle <= 0 || have.Idle > idle {
-		missed = append(missed, fmt.Sprintf("sessions end after %s unused, %s are asked for", span(have.Idle), span(idle)))
+		missed = append(missed, say("sessions end after %s unused, %s are asked for", span(have.Idle), span(idle)))
 	}
 	f.value, f.unit = new(float64(3-len(missed))), "of 3 limits met"
 	switch len(missed) {
 	case 0:
 		f.outcome = compliance.Pass
-		return f.remedied("Lockout, waiting and idle time are within their limits", "")
+		return f.remedied(say("Lockout, waiting and idle time are within their limits"), none)
 	case 1:
 		f.outcome = compliance.Partly
 	default:
 		f.outcome = compliance.Fail
 	}
-	return f.remedied(fmt.Sprintf("%d of 3 limits met; missed: ", 3-len(missed))+strings.Join(missed, ", "), "change them in the settings of sign-in")
+	return f.remedied(say("%d of 3 limits met; missed: %s", 3-len(missed), joined(", ", missed)), say("change them in the settings of sign-in"))
 }
 
 // key is an API key that works.
@@ -247,25 +247,25 @@ func judgeHygiene(all []key, p compliance.Params, now time.Time) *finding {
 	}
 	list := &table{}
 	var bad int64
-	var names []string
+	var names []phrase
 	for i := range all {
 		k := &all[i]
-		var faults []string
+		var faults []phrase
 		if k.Expires == nil {
-			faults = append(faults, "no expiry")
+			faults = append(faults, say("no expiry"))
 		}
 		if now.Sub(k.Created) > old {
-			faults = append(faults, "older than "+span(old))
+			faults = append(faults, say("older than %s", span(old)))
 		}
 		if now.Sub(k.Created) > idle && (k.Used == nil || now.Sub(*k.Used) > idle) {
-			faults = append(faults, "unused")
+			faults = append(faults, say("unused"))
 		} else if k.Scope == identity.ReadWrite && now.Sub(k.Created) > idle && k.Wrote == nil {
-			faults = append(faults, "may write and did not")
+			faults = append(faults, say("may write and did not"))
 		}
-		list.add(k.ID, map[string]any{"id": k.ID, "name": text(k.Name), "prefix": k.Prefix, "scope": k.Scope, "createdAt": k.Created, "expiresAt": k.Expires, "lastUsedAt": k.Used, "faults": faults})
+		list.add(k.ID, map[string]any{"id": k.ID, "name": text(k.Name), "prefix": k.Prefix, "scope": k.Scope, "createdAt": k.Created, "expiresAt": k.Expires, "lastUsedAt": k.Used, "faults": english(faults)})
 		if len(faults) > 0 {
 			bad++
-			names = append(names, k.Name+" ("+strings.Join(faults, ", ")+")")
+			names = append(names, say("%s (%s)", k.Name, joined(", ", faults)))
 		}
 	}
 	ratio := share(bad, f.size)
@@ -279,7 +279,7 @@ func judgeHygiene(all []key, p compliance.Params, now time.Time) *finding {
 	default:
 		f.outcome = compliance.Fail
 	}
-	return f.remedied(fmt.Sprintf("%s API keys have a fault", of(bad, f.size)), "replace or revoke "+few(names))
+	return f.remedied(say("%s API keys have a fault", of(bad, f.size)), say("replace or revoke %s", few(names)))
 }
 
 // rights is who may do what in KYRA.
@@ -351,16 +351,16 @@ func judgeAccess(r *rights, p compliance.Params, now time.Time) *finding {
 	switch {
 	case !r.refuses:
 		f.size, f.outcome = max(f.size, 1), compliance.Fail
-		return f.remedied("The database lets entries of the audit log be changed: the triggers that refuse it are gone", "find out who removed them, verify the chain, and let KYRA's migrations make them again in a restored database")
+		return f.remedied(say("The database lets entries of the audit log be changed: the triggers that refuse it are gone"), say("find out who removed them, verify the chain, and let KYRA's migrations make them again in a restored database"))
 	case f.size == 0:
 		return f.nothing("Nobody has an account or a key that could read the audit log.")
 	case len(outside) > 0:
 		f.outcome = compliance.Partly
-		return f.remedied(fmt.Sprintf("Nobody can change or purge the audit log; %d of %d people and keys may read it without being %s", len(outside), f.size, strings.Join(allowed, " or ")),
-			"give "+few(outside)+" another role, or replace keys that only read by narrower ones")
+		return f.remedied(say("Nobody can change or purge the audit log; %d of %d people and keys may read it without being %s", len(outside), f.size, strings.Join(allowed, ", ")),
+			say("give %s another role, or replace keys that only read by narrower ones", few(outside)))
 	}
 	f.outcome = compliance.Pass
-	return f.remedied(fmt.Sprintf("Nobody can change or purge the audit log, and of %d people and keys only %s may read it", f.size, strings.Join(allowed, " and ")), "")
+	return f.remedied(say("Nobody can change or purge the audit log, and of %d people and keys only %s may read it", f.size, strings.Join(allowed, ", ")), none)
 }
 
 func roleSeparation(ctx context.Context, q *inquiry) (*finding, error) {
@@ -401,5 +401,5 @@ func judgeRoles(all []user, p compliance.Params, now time.Time) *finding {
 	if ratio <= limit+near {
 		f.outcome = compliance.Pass
 	}
-	return f.remedied(fmt.Sprintf("%s people are administrators; each has one role, so that nobody holds two that conflict", of(int64(len(admins)), f.size)), "make analysts, viewers or auditors of those who need no more: "+few(admins))
+	return f.remedied(say("%s people are administrators; each has one role, so that nobody holds two that conflict", of(int64(len(admins)), f.size)), say("make analysts, viewers or auditors of those who need no more: %s", few(admins)))
 }

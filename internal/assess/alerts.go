@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/compliance"
@@ -110,7 +109,7 @@ func judgeWaits(all []waits, from time.Time, p compliance.Params, now time.Time)
 		threshold: fmt.Sprintf("90 %% answered within %s (critical) and %s (high)", span(p.Minutes("criticalMinutes")), span(p.Minutes("highMinutes"))),
 	}
 	p90, p50 := true, true
-	var words []string
+	var words []phrase
 	rows := []map[string]any{}
 	for i := range all {
 		w := &all[i]
@@ -119,7 +118,7 @@ func judgeWaits(all []waits, from time.Time, p compliance.Params, now time.Time)
 		p90, p50 = p90 && w.within(90), p50 && w.within(50)
 		row := map[string]any{"severity": w.severity, "limitMinutes": w.limit.Minutes(), "created": w.created, "answered": w.done(), "stillYoung": w.young, "population": n}
 		if n > 0 {
-			said := "not answered"
+			said := say("not answered")
 			for _, percentile := range []int64{50, 90} {
 				row[fmt.Sprintf("p%d", percentile)] = nil
 				if minutes, ok := w.at(percentile); ok {
@@ -132,7 +131,7 @@ func judgeWaits(all []waits, from time.Time, p compliance.Params, now time.Time)
 					}
 				}
 			}
-			words = append(words, fmt.Sprintf("%s of %d %s", said, n, w.severity))
+			words = append(words, say("%s of %d %s", said, n, say(w.severity)))
 		}
 		rows = append(rows, row)
 	}
@@ -148,7 +147,7 @@ func judgeWaits(all []waits, from time.Time, p compliance.Params, now time.Time)
 	default:
 		f.outcome = compliance.Fail
 	}
-	return f.remedied("The 90th percentile of the time to the first answer is "+strings.Join(words, " and "), "assign or take up critical and high alerts sooner, route them to a channel, and tune the rules that raise too many")
+	return f.remedied(say("The 90th percentile of the time to the first answer is %s", joined(", ", words)), say("assign or take up critical and high alerts sooner, route them to a channel, and tune the rules that raise too many"))
 }
 
 // backlog is alerts by severity that are older than the limit.
@@ -235,7 +234,7 @@ func judgeBacklog(all []backlog, oldest []openAlert, p compliance.Params, now ti
 	}
 	f.facts = map[string]any{"severities": all, "oldest": list, "open": open}
 	if f.size == 0 {
-		return f.nothing(fmt.Sprintf("There is no critical or high alert that is older than %s.", span(age)))
+		return f.nothing("There is no critical or high alert that is older than %s.", span(age))
 	}
 	v := share(open, f.size)
 	f.value, f.unit, f.threshold = new(v), "ratio", "share still OPEN <= "+decimal(p.Float("passRatio"))
@@ -247,9 +246,9 @@ func judgeBacklog(all []backlog, oldest []openAlert, p compliance.Params, now ti
 	default:
 		f.outcome = compliance.Fail
 	}
-	found := fmt.Sprintf("%d of %d critical and high alerts (%s) are still OPEN after %s", open, f.size, percent(v), span(age))
+	found := say("%d of %d critical and high alerts (%s) are still OPEN after %s", open, f.size, percent(v), span(age))
 	if old > 0 {
-		found += fmt.Sprintf(", %d of them for more than %s", old, span(age+backlogPeriod))
+		found = found.And(say(", %d of them for more than %s", old, span(age+backlogPeriod)))
 	}
-	return f.remedied(found, "work them off, the oldest first (GET /alerts?status=OPEN&sort=createdAt), and tune the rules that raise too many")
+	return f.remedied(found, say("work them off, the oldest first (GET /alerts?status=OPEN&sort=createdAt), and tune the rules that raise too many"))
 }

@@ -189,10 +189,10 @@ func (r *round) evaluate(ctx context.Context, v *compliance.Variant) (result com
 	f, err := q.run(within, c)
 	if err != nil && ctx.Err() == nil {
 		r.Log.WarnContext(ctx, "a check could not be evaluated", "check", v.Check, "tenant", r.tenant, "err", err)
-		f = &finding{outcome: compliance.NoData, reason: "It could not be evaluated: " + reasonOf(err) + ". It is tried again within an hour."}
+		f = &finding{outcome: compliance.NoData, reason: say("It could not be evaluated: %s. It is tried again within an hour.", reasonOf(err))}
 	}
 	if f == nil {
-		f = &finding{outcome: compliance.NoData, reason: "It was not evaluated."}
+		f = &finding{outcome: compliance.NoData, reason: say("It was not evaluated.")}
 	}
 	return f.result(q, v, c)
 }
@@ -207,18 +207,18 @@ func (q *inquiry) run(ctx context.Context, c *compliance.Check) (f *finding, err
 	}()
 	e := evaluatorOf(c)
 	if e == nil {
-		return &finding{outcome: compliance.NoData, reason: "This version of KYRA does not know how to evaluate " + c.ID + ": upgrade it."}, nil
+		return &finding{outcome: compliance.NoData, reason: say("This version of KYRA does not know how to evaluate %s: upgrade it.", c.ID)}, nil
 	}
 	return e(ctx, q)
 }
 
 // reasonOf is what people may read of an error.
-func reasonOf(err error) string {
+func reasonOf(err error) phrase {
 	if f, ok := errors.AsType[*fault.Error](err); ok {
-		return strings.TrimSuffix(f.Message, ".")
+		return say("%s", strings.TrimSuffix(f.Message, "."))
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return "it took longer than " + patience.String()
+		return say("it took longer than %s", span(patience))
 	}
-	return "an internal error, which stands in the server's log"
+	return say("an internal error, which stands in the server's log")
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -143,7 +142,7 @@ func judgeInventory(machines []machine, p compliance.Params, now time.Time) *fin
 	f.facts = map[string]any{"assets": list, "owned": len(have), "withoutOwner": len(lack) + len(stale), "unknownForLong": len(stale)}
 	if list.count == 0 {
 		f.absent = true
-		f.reason = "No asset is known: send logs, or import the inventory with POST /assets/import."
+		f.reason = say("No asset is known: send logs, or import the inventory with POST /assets/import.")
 		return f
 	}
 	f.ratio(int64(len(have)), list.count, p)
@@ -151,11 +150,11 @@ func judgeInventory(machines []machine, p compliance.Params, now time.Time) *fin
 	if f.outcome == compliance.Pass && len(stale) > 0 {
 		f.outcome = compliance.Partly
 	}
-	found := fmt.Sprintf("%s assets have an owner", of(int64(len(have)), list.count))
+	found := say("%s assets have an owner", of(int64(len(have)), list.count))
 	if len(stale) > 0 {
-		found += fmt.Sprintf(", and %s unknown for more than 7 days", plural(int64(len(stale)), "is", "are"))
+		found = found.And(say(", and %s unknown for more than 7 days", plural(int64(len(stale)), "is", "are")))
 	}
-	return f.remedied(found, "name an owner and the criticality of "+few(names)+" (PATCH /assets/{id})")
+	return f.remedied(found, say("name an owner and the criticality of %s (PATCH /assets/{id})", few(names)))
 }
 
 func vulnScan(ctx context.Context, q *inquiry) (*finding, error) {
@@ -184,7 +183,7 @@ func judgeScan(machines []machine, p compliance.Params, now time.Time) *finding 
 	}
 	if !known {
 		f.absent = true
-		f.reason = "No vulnerability scanner sends its findings: connect Tenable, Qualys, Rapid7, OpenVAS or another one, so that each finding names the scanned host."
+		f.reason = say("No vulnerability scanner sends its findings: connect Tenable, Qualys, Rapid7, OpenVAS or another one, so that each finding names the scanned host.")
 		return f
 	}
 	list := &table{}
@@ -198,11 +197,11 @@ func judgeScan(machines []machine, p compliance.Params, now time.Time) *finding 
 	f.facts = map[string]any{"assets": list, "fresh": len(fresh)}
 	if list.count == 0 {
 		f.outcome = compliance.NoData
-		f.reason = "Scanners send findings, and no asset is in scope: look at the assets' tags."
+		f.reason = say("Scanners send findings, and no asset is in scope: look at the assets' tags.")
 		return f
 	}
 	f.ratio(int64(len(fresh)), list.count, p)
-	return f.remedied(fmt.Sprintf("%s assets were named by a scanner within %s", of(int64(len(fresh)), list.count), span(age)), "scan "+few(names))
+	return f.remedied(say("%s assets were named by a scanner within %s", of(int64(len(fresh)), list.count), span(age)), say("scan %s", few(names)))
 }
 
 // vulnSLA has nothing to look at: findings of scanners arrive as events, which say that a

@@ -40,7 +40,7 @@ func judgeChain(c *audit.Check, seal *audit.Seal, kept *evidence.Health, p compl
 	f := &finding{population: chainPopulation, resources: []string{"audit log"}, to: now, threshold: fmt.Sprintf("no break AND verified within %s", span(limit))}
 	if c == nil {
 		f.absent = true
-		f.reason = "The audit log was never verified: kyra serve does so at its start and every 6 hours; look into its log."
+		f.reason = say("The audit log was never verified: kyra serve does so at its start and every 6 hours; look into its log.")
 		return f
 	}
 	age := now.Sub(c.At)
@@ -52,25 +52,25 @@ func judgeChain(c *audit.Check, seal *audit.Seal, kept *evidence.Health, p compl
 	if kept != nil {
 		f.facts["evidence"] = map[string]any{"checkedAt": kept.At, "records": kept.Records, "flaws": kept.Flaws, "firstFlaw": kept.First.What, "firstFlawRecord": kept.First.ID}
 	}
-	found := fmt.Sprintf("%s of the audit log were verified %s ago", plural(c.Entries, "entry", "entries"), span(age))
+	found := say("%s of the audit log were verified %s ago", plural(c.Entries, "entry", "entries"), span(age))
 	switch {
 	case c.BrokenAt != 0:
 		f.outcome, f.size = compliance.Fail, max(c.Entries, 1)
-		return f.remedied(fmt.Sprintf("The audit log is broken at entry %d: %s", c.BrokenAt, c.Why), "compare it with an exported copy and find out who had access to the database")
+		return f.remedied(say("The audit log is broken at entry %d: %s", c.BrokenAt, c.Why), say("compare it with an exported copy and find out who had access to the database"))
 	case kept != nil && kept.Flaws > 0:
 		f.outcome, f.size = compliance.Fail, max(c.Entries, 1)
-		return f.remedied(fmt.Sprintf("Evidence is not as it was kept, first at record %d: %s", kept.First.Seq, kept.First.What), "compare it with an exported bundle or a backup, and find out who had access to database and data folder")
+		return f.remedied(say("Evidence is not as it was kept, first at record %d: %s", kept.First.Seq, kept.First.What), say("compare it with an exported bundle or a backup, and find out who had access to database and data folder"))
 	case age > longestUnverified:
 		f.outcome, f.size = compliance.Fail, max(c.Entries, 1)
-		return f.remedied(found, "look into the server's log for why verification does not run")
+		return f.remedied(found, say("look into the server's log for why verification does not run"))
 	case age > limit:
 		f.outcome = compliance.Partly
-		return f.remedied(found+" without a break", "look into the server's log for why verification does not run: it does every 6 hours")
+		return f.remedied(found.And(say(" without a break")), say("look into the server's log for why verification does not run: it does every 6 hours"))
 	case c.Entries == 0:
 		return f.nothing("The audit log is empty: nothing was changed yet.")
 	}
 	f.outcome = compliance.Pass
-	return f.remedied(found+" without a break", "")
+	return f.remedied(found.And(say(" without a break")), none)
 }
 
 // reviewDay is a day on which somebody worked on alerts or incidents.
@@ -140,7 +140,7 @@ func judgeReview(days []reviewDay, began time.Time, p compliance.Params, now tim
 		return f.nothing("No slot for a review has ended since the tenant was made: wait for the first one.")
 	}
 	f.ratio(done, slots, p)
-	return f.remedied(fmt.Sprintf("In %s slots somebody worked on alerts or incidents", of(done, slots)), "look at what came in at least every "+plural(int64(every), "day", "days")+", and note it at an alert or incident; nobody did in the slots of "+few(missed))
+	return f.remedied(say("In %s slots somebody worked on alerts or incidents", of(done, slots)), say("look at what came in at least every %s, and note it at an alert or incident; nobody did in the slots of %s", plural(int64(every), "day", "days"), few(missed)))
 }
 
 // taken is how often something was searched for or taken out.
@@ -184,6 +184,6 @@ func judgeSearches(all []taken, personal bool, p compliance.Params, now time.Tim
 	if size == 0 {
 		return f.nothing("Nobody has searched in events or exported anything for 30 days.")
 	}
-	return f.ratio(good, size, p).remedied(fmt.Sprintf("%s searches and exports of 30 days stand in the audit log with who, what and, where systems hold personal data, why", of(good, size)),
-		"say why with each export: the parameter reason")
+	return f.ratio(good, size, p).remedied(say("%s searches and exports of 30 days stand in the audit log with who, what and, where systems hold personal data, why", of(good, size)),
+		say("say why with each export: the parameter reason"))
 }

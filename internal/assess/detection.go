@@ -50,7 +50,7 @@ func judgeRules(rules []watcher, p compliance.Params, now time.Time) *finding {
 	f.facts = map[string]any{"rules": list, "active": active, "healthy": healthy, "blind": blind}
 	if active == 0 {
 		f.absent = true
-		f.reason = "No rule is active: switch on the built-in ones."
+		f.reason = say("No rule is active: switch on the built-in ones.")
 		return f
 	}
 	ratio := share(healthy, active)
@@ -64,10 +64,10 @@ func judgeRules(rules []watcher, p compliance.Params, now time.Time) *finding {
 	default:
 		f.outcome = compliance.Fail
 	}
-	found := fmt.Sprintf("%s active, %s of them run without error; %d cannot see anything of what arrives", plural(active, "rule is", "rules are"), percent(ratio), blind)
-	remedy := fmt.Sprintf("switch on or import rules: %d are asked for", need)
+	found := say("%s active, %s of them run without error; %d cannot see anything of what arrives", plural(active, "rule is", "rules are"), percent(ratio), blind)
+	remedy := say("switch on or import rules: %d are asked for", need)
 	if len(failing) > 0 {
-		remedy = "mend " + few(failing)
+		remedy = say("mend %s", few(failing))
 	}
 	return f.remedied(found, remedy)
 }
@@ -102,10 +102,10 @@ func judgeAttack(c *workbench.Coverage, p compliance.Params, now time.Time) *fin
 	f.facts = map[string]any{"attackVersion": c.AttackVersion, "tactics": list, "rules": c.Rules, "blindRules": c.BlindRules, "unmappedRules": c.UnmappedRules}
 	if list.count == 0 || c.Rules+c.BlindRules == 0 {
 		f.absent = true
-		f.reason = "No rule is active: switch on the built-in ones."
+		f.reason = say("No rule is active: switch on the built-in ones.")
 		return f
 	}
 	f.ratio(covered, list.count, p)
-	return f.remedied(fmt.Sprintf("%s tactics have at least %s that what arrives can feed; %s blind", of(covered, list.count), plural(int64(p.Int("minRules")), "rule", "rules"), plural(int64(c.BlindRules), "rule is", "rules are")),
-		"connect the log sources that blind rules wait for, for "+few(open))
+	return f.remedied(say("%s tactics have at least %s that what arrives can feed; %s blind", of(covered, list.count), plural(int64(p.Int("minRules")), "rule", "rules"), plural(int64(c.BlindRules), "rule is", "rules are")),
+		say("connect the log sources that blind rules wait for, for %s", few(open)))
 }

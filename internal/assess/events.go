@@ -50,7 +50,7 @@ func judgeClocks(clocks []logsource.Clock, offsets []offset, p compliance.Params
 	limit := p.Seconds("maxSkewSeconds")
 	f := &finding{population: fmt.Sprintf("log sources of which at least %d records carried a time of their own", logsource.EnoughSamples), from: now, to: now, resources: []string{"log sources", "heartbeats of collectors"}}
 	list := &table{}
-	var off []string
+	var off []phrase
 	few30, good := 0, int64(0)
 	for _, late := range []bool{true, false} {
 		for _, c := range clocks {
@@ -68,47 +68,39 @@ func judgeClocks(clocks []logsource.Clock, offsets []offset, p compliance.Params
 			}
 			list.add(c.ID, map[string]any{"source": text(c.Source), "host": text(c.Host), "medianSeconds": c.Median.Seconds(), "samples": c.Samples, "zoneAssumed": c.Zoneless})
 			if late {
-				off = append(off, fmt.Sprintf("%s of %s (%s)", c.Source, c.Host, span(c.Median)))
+				off = append(off, say("%s of %s (%s)", c.Source, c.Host, span(c.Median)))
 			} else {
 				good++
 			}
 		}
 	}
 	collectors := &table{}
-	var wrong []string
+	var wrong []phrase
 	for _, o := range offsets {
 		collectors.add(o.ID, map[string]any{"collector": text(o.Name), "offsetSeconds": o.Offset.Seconds()})
 		if o.Offset.Abs() > collectorSkew {
-			wrong = append(wrong, fmt.Sprintf("%s (%s)", o.Name, span(o.Offset)))
+			wrong = append(wrong, say("%s (%s)", o.Name, span(o.Offset)))
 		}
 	}
 	f.facts = map[string]any{"sources": list, "collectors": collectors, "sourcesWithFewRecords": few30}
 	if list.count == 0 {
-		return f.nothing(fmt.Sprintf("No log source has sent %d records with a time of their own since the server started: wait, or let senders write times (RFC 5424).", logsource.EnoughSamples))
+		return f.nothing("No log source has sent %d records with a time of their own since the server started: wait, or let senders write times (RFC 5424).", logsource.EnoughSamples)
 	}
 	f.ratio(good, list.count, p)
 	f.threshold += fmt.Sprintf(" within %s AND every collector within %s", span(limit), span(collectorSkew))
 	if f.outcome == compliance.Pass && len(wrong) > 0 {
 		f.outcome = compliance.Partly
 	}
-	found := fmt.Sprintf("The clocks of %s log sources are within %s of arrival", of(good, list.count), span(limit))
-	var remedy []string
+	found := say("The clocks of %s log sources are within %s of arrival", of(good, list.count), span(limit))
+	var remedy []phrase
 	if len(off) > 0 {
-		remedy = append(remedy, "set the clock or the time zone of "+few(off))
+		remedy = append(remedy, say("set the clock or the time zone of %s", few(off)))
 	}
 	if len(wrong) > 0 {
-		found += fmt.Sprintf(", and %s off by more than %s", plural(int64(len(wrong)), "collector is", "collectors are"), span(collectorSkew))
-		remedy = append(remedy, "set the clock of the collectors "+few(wrong)+" by NTP")
+		found = found.And(say(", and %s off by more than %s", plural(int64(len(wrong)), "collector is", "collectors are"), span(collectorSkew)))
+		remedy = append(remedy, say("set the clock of the collectors %s by NTP", few(wrong)))
 	}
-	return f.remedied(found, strings.Join(remedy, "; "))
-}
-
-// nothing makes f one without data, for want of anything that can be judged: that is its
-// population.
-func (f *finding) nothing(reason string) *finding {
-	f.outcome, f.absent, f.reason, f.size = compliance.NoData, false, reason, 0
-	f.value, f.unit = nil, ""
-	return f
+	return f.remedied(found, joined("; ", remedy))
 }
 
 // attributed are the categories of events that somebody did.
@@ -177,8 +169,8 @@ func judgeAttribution(all, whole map[string]int64, p compliance.Params, now time
 		return f.nothing("No event of the last 24 hours says who did something: connect sources that log sign-ins and changes.")
 	}
 	f.ratio(good, events, p)
-	return f.remedied(fmt.Sprintf("%s events carry time, source, action, outcome and who", of(good, events)),
-		"most are missing in "+few(worst)+": look at them with POST /siem/parse, and set a parser or aliases for the log source")
+	return f.remedied(say("%s events carry time, source, action, outcome and who", of(good, events)),
+		say("most are missing in %s: look at them with POST /siem/parse, and set a parser or aliases for the log source", few(worst)))
 }
 
 // term is how retention went.
@@ -248,30 +240,30 @@ func judgeDeletion(t *term, p compliance.Params, now time.Time) *finding {
 			return f.nothing("Deletion runs each hour, and has not run yet since the tenant was made.")
 		}
 		f.absent, f.size = true, 0
-		f.reason = "No run of deletion is on record: it runs each hour in kyra serve; look into the server's log for why it fails."
+		f.reason = say("No run of deletion is on record: it runs each hour in kyra serve; look into the server's log for why it fails.")
 		return f
 	}
 	age := now.Sub(*t.ended)
 	f.value, f.unit = new(age.Hours()/24), "days"
 	limit := now.AddDate(0, 0, -t.days-p.Int("graceDays"))
 	over := !t.archived.IsZero() && t.archived.Before(limit.Add(-day)) || t.oldest != nil && t.oldest.Before(limit)
-	found := fmt.Sprintf("Deletion last ran to its end %s ago, and events are kept %d days", span(age), t.days)
+	found := say("Deletion last ran to its end %s ago, and events are kept %d days", span(age), t.days)
 	switch {
 	case age > 30*day:
 		f.outcome = compliance.Fail
-		return f.remedied(found, "look into the server's log for why deletion does not end")
+		return f.remedied(found, say("look into the server's log for why deletion does not end"))
 	case over && t.holds > 0:
 		f.outcome = compliance.Partly
-		return f.remedied(fmt.Sprintf("%s; older ones are kept for %s", found, plural(t.holds, "legal hold", "legal holds")), "release holds whose reason has ended (GET /dsr/holds)")
+		return f.remedied(say("%s; older ones are kept for %s", found, plural(t.holds, "legal hold", "legal holds")), say("release holds whose reason has ended (GET /dsr/holds)"))
 	case over || age > p.Days("jobDays"):
 		f.outcome = compliance.Partly
-		what := "look into the server's log for why deletion does not end"
+		what := say("look into the server's log for why deletion does not end")
 		if over {
-			found += ", and there are older ones"
-			what = "look into the server's log for why they are still there"
+			found = found.And(say(", and there are older ones"))
+			what = say("look into the server's log for why they are still there")
 		}
 		return f.remedied(found, what)
 	}
 	f.outcome = compliance.Pass
-	return f.remedied(found+"; nothing is older", "")
+	return f.remedied(found.And(say("; nothing is older")), none)
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"hash"
 	"maps"
 	"math"
@@ -24,7 +23,7 @@ type finding struct {
 	value     *float64
 	unit      string
 	threshold string
-	reason    string
+	reason    phrase
 
 	population   string // what was looked at, in words
 	size, sample int64  // sample 0: all
@@ -33,16 +32,34 @@ type finding struct {
 	facts        map[string]any
 }
 
+// A phrase is what people read of a finding, in any language. Every form that is given to
+// say, plural, nothing and missing has a Korean wording in package compliance.
+type phrase = compliance.Text
+
+// none says nothing.
+var none phrase
+
+func say(form string, args ...any) phrase { return compliance.Say(form, args...) }
+
+func joined(separator string, all []phrase) phrase { return compliance.List(separator, all) }
+
 // missing is what evaluators return where the source that they need is not there.
-func missing(population, format string, args ...any) *finding {
-	return &finding{absent: true, population: population, reason: fmt.Sprintf(format, args...)}
+func missing(population, form string, args ...any) *finding {
+	return &finding{absent: true, population: population, reason: say(form, args...)}
+}
+
+// nothing tells that there was nothing to look at.
+func (f *finding) nothing(form string, args ...any) *finding {
+	f.outcome, f.absent, f.reason, f.size = compliance.NoData, false, say(form, args...), 0
+	f.value, f.unit = nil, ""
+	return f
 }
 
 // result is f as the outcome of a variant.
 func (f *finding) result(q *inquiry, v *compliance.Variant, c *compliance.Check) compliance.Result {
 	res := compliance.Result{
 		Variant: v.Key(), Check: v.Check, Version: c.Version, Outcome: f.outcome,
-		Value: f.value, Unit: f.unit, Threshold: f.threshold, Reason: f.reason,
+		Value: f.value, Unit: f.unit, Threshold: f.threshold, Reason: f.reason.String(), Said: f.reason,
 		Population: compliance.Population{Definition: f.population, Size: f.size, Sample: f.sample},
 		From:       f.from, To: f.to, EffectiveAt: q.now, CollectedAt: q.now,
 		Method: strings.Join(q.method, "\n"), Resources: f.resources,
@@ -114,47 +131,60 @@ func percent(v float64) string {
 }
 
 // of writes "412 of 430 (95.81 %)".
-func of(good, all int64) string {
-	return fmt.Sprintf("%d of %d (%s)", good, all, percent(share(good, all)))
+func of(good, all int64) phrase {
+	return say("%d of %d (%s)", good, all, percent(share(good, all)))
+}
+
+// english are phrases as facts hold them.
+func english(all []phrase) []string {
+	out := make([]string, len(all))
+	for i, t := range all {
+		out[i] = t.String()
+	}
+	return out
 }
 
 // remedied joins what was found and, unless it passes, what to do.
-func (f *finding) remedied(found, remedy string) *finding {
-	f.reason = found + "."
-	if f.outcome != compliance.Pass && remedy != "" {
-		f.reason = found + ": " + remedy + "."
+func (f *finding) remedied(found, remedy phrase) *finding {
+	f.reason = say("%s.", found)
+	if f.outcome != compliance.Pass && !remedy.None() {
+		f.reason = say("%s: %s.", found, remedy)
 	}
 	return f
 }
 
 // span writes a duration as people do: "36 h", "12 d", "5 min", "40 s".
-func span(d time.Duration) string {
+func span(d time.Duration) phrase {
 	switch {
 	case d.Abs() >= 72*time.Hour:
-		return decimal(math.Round(d.Hours()/2.4)/10) + " d"
+		return say("%s d", decimal(math.Round(d.Hours()/2.4)/10))
 	case d.Abs() >= 2*time.Hour:
-		return decimal(math.Round(d.Hours()*10)/10) + " h"
+		return say("%s h", decimal(math.Round(d.Hours()*10)/10))
 	case d.Abs() >= 2*time.Minute:
-		return decimal(math.Round(d.Minutes()*10)/10) + " min"
+		return say("%s min", decimal(math.Round(d.Minutes()*10)/10))
 	}
-	return decimal(math.Round(d.Seconds()*10)/10) + " s"
+	return say("%s s", decimal(math.Round(d.Seconds()*10)/10))
 }
 
 // plural writes "1 asset", "2 assets".
-func plural(n int64, one, many string) string {
+func plural(n int64, one, many string) phrase {
 	if n == 1 {
-		return "1 " + one
+		return say("1 " + one)
 	}
-	return strconv.FormatInt(n, 10) + " " + many
+	return say("%d "+many, n)
 }
 
 // few names the first of a list: "a, b, c and 12 more".
-func few(names []string) string {
+func few[T string | phrase](names []T) phrase {
 	const most = 5
-	if len(names) <= most {
-		return strings.Join(names, ", ")
+	first := make([]phrase, min(len(names), most))
+	for i := range first {
+		first[i] = say("%s", names[i])
 	}
-	return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+	if len(names) <= most {
+		return joined(", ", first)
+	}
+	return say("%s and %d more", joined(", ", first), len(names)-most)
 }
 
 // A table is rows that prove a finding: the first of them, how many there are, and the

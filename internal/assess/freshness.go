@@ -2,7 +2,6 @@ package assess
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/compliance"
@@ -75,6 +74,6 @@ func judgeFreshness(all []age, p compliance.Params, now time.Time) *finding {
 	if f.ratio(good, f.size, p); good == 0 {
 		f.outcome = compliance.Fail
 	}
-	return f.remedied(fmt.Sprintf("%s checks were evaluated within their cadence, %d of them without data", of(good, f.size), empty),
-		"let kyra serve run without a break, or collect evidence now (POST /compliance/evidence/collect): "+few(old))
+	return f.remedied(say("%s checks were evaluated within their cadence, %d of them without data", of(good, f.size), empty),
+		say("let kyra serve run without a break, or collect evidence now (POST /compliance/evidence/collect): %s", few(old)))
 }

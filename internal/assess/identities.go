@@ -63,7 +63,7 @@ func dormantAccounts(ctx context.Context, q *inquiry) (*finding, error) {
 
 func judgeDormant(old []dormant, all int64, began time.Time, p compliance.Params, now time.Time) *finding {
 	idle := p.Days("maxIdleDays")
-	f := &finding{population: accountPopulation, size: all, from: now.Add(-idle), to: now, resources: []string{"identities", "users"}, threshold: "share unused for " + span(idle) + " <= " + percent(p.Float("passRatio"))}
+	f := &finding{population: accountPopulation, size: all, from: now.Add(-idle), to: now, resources: []string{"identities", "users"}, threshold: "share unused for " + span(idle).String() + " <= " + percent(p.Float("passRatio"))}
 	list := &table{}
 	var names []string
 	for _, d := range old {
@@ -74,11 +74,11 @@ func judgeDormant(old []dormant, all int64, began time.Time, p compliance.Params
 	f.facts = map[string]any{"dormant": list, "accounts": all}
 	if all == 0 {
 		f.absent = true
-		f.reason = "No account is known: connect sources that log sign-ins."
+		f.reason = say("No account is known: connect sources that log sign-ins.")
 		return f
 	}
 	if list.count == 0 && began.After(now.Add(-idle)) {
-		return f.nothing(fmt.Sprintf("Accounts have been watched for %s: that none is unused for %s shows only after that time.", span(now.Sub(began)), span(idle)))
+		return f.nothing("Accounts have been watched for %s: that none is unused for %s shows only after that time.", span(now.Sub(began)), span(idle))
 	}
 	v := share(list.count, all)
 	f.value, f.unit = new(v), "ratio"
@@ -90,7 +90,7 @@ func judgeDormant(old []dormant, all int64, began time.Time, p compliance.Params
 	default:
 		f.outcome = compliance.Fail
 	}
-	return f.remedied(fmt.Sprintf("%s accounts were not used for %s", of(list.count, all), span(idle)), "disable "+few(names)+" where they live, and set their status to disabled or departed (PATCH /identities/{id})")
+	return f.remedied(say("%s accounts were not used for %s", of(list.count, all), span(idle)), say("disable %s where they live, and set their status to disabled or departed (PATCH /identities/{id})", few(names)))
 }
 
 // holder is an account whose rights are to be looked at now and then.
@@ -200,8 +200,8 @@ func judgeAccessReview(all []holder, p compliance.Params, now time.Time) *findin
 	default:
 		f.outcome = compliance.Fail
 	}
-	return f.remedied(fmt.Sprintf("About %s accounts a person decided within %s", of(done, f.size), span(age)),
-		"review "+few(open)+": confirm or change owner, tags, status or role of each (PATCH /identities/{id}), and revoke keys that nobody needs")
+	return f.remedied(say("About %s accounts a person decided within %s", of(done, f.size), span(age)),
+		say("review %s: confirm or change owner, tags, status or role of each (PATCH /identities/{id}), and revoke keys that nobody needs", few(open)))
 }
 
 // leaver is an account whose owner has left.
@@ -318,7 +318,7 @@ func judgeLeavers(all []leaver, p compliance.Params, now time.Time) *finding {
 	}
 	if len(all) == 0 {
 		f.absent = true
-		f.reason = "No leaver is known: set the status of an identity to departed on the day its owner leaves (PATCH /identities/{id}), from your personnel system where you can."
+		f.reason = say("No leaver is known: set the status of an identity to departed on the day its owner leaves (PATCH /identities/{id}), from your personnel system where you can.")
 		return f
 	}
 	list := &table{}
@@ -347,14 +347,14 @@ func judgeLeavers(all []leaver, p compliance.Params, now time.Time) *finding {
 	}
 	f.facts = map[string]any{"leavers": list}
 	if size == 0 {
-		return f.nothing(fmt.Sprintf("All leavers left less than %s ago: their time still runs.", span(limit)))
+		return f.nothing("All leavers left less than %s ago: their time still runs.", span(limit))
 	}
 	f.ratio(good, size, p)
-	f.threshold += " disabled within " + span(limit) + " AND no sign-in after leaving"
-	found := fmt.Sprintf("%s leavers were disabled within %s", of(good, size), span(limit))
+	f.threshold += " disabled within " + span(limit).String() + " AND no sign-in after leaving"
+	found := say("%s leavers were disabled within %s", of(good, size), span(limit))
 	if len(active) > 0 {
 		f.outcome = compliance.Fail
-		return f.remedied(found+fmt.Sprintf(", and %d signed in after leaving", len(active)), "disable "+few(active)+" at once, and find out who used them")
+		return f.remedied(found.And(say(", and %d signed in after leaving", len(active))), say("disable %s at once, and find out who used them", few(active)))
 	}
-	return f.remedied(found, "disable "+few(late)+" where they live: an event of that, or the status disabled, ends the clock")
+	return f.remedied(found, say("disable %s where they live: an event of that, or the status disabled, ends the clock", few(late)))
 }

@@ -49,7 +49,8 @@ func judgeContainment(all []incidentRow, p compliance.Params, now time.Time) *fi
 	}
 	list := &table{}
 	p90, p50 := true, true
-	var unassigned, words []string
+	var unassigned []string
+	var words []phrase
 	for _, severity := range grave {
 		limit := p.Hours(severity + "Hours")
 		var took []time.Duration // of those that are not contained how long it takes already
@@ -81,12 +82,12 @@ func judgeContainment(all []incidentRow, p compliance.Params, now time.Time) *fi
 		slices.Sort(took)
 		at := func(percent int) time.Duration { return took[(len(took)*percent+99)/100-1] }
 		p90, p50 = p90 && at(90) <= limit, p50 && at(50) <= limit
-		words = append(words, fmt.Sprintf("%s for %d %s", span(at(90)), len(took), severity))
+		words = append(words, say("%s for %d %s", span(at(90)), len(took), say(severity)))
 		if hours := at(90).Hours(); f.value == nil || hours > *f.value {
 			f.value, f.unit = new(hours), "hours"
 		}
 		if open > 0 {
-			words[len(words)-1] += fmt.Sprintf(" (%d not contained)", open)
+			words[len(words)-1] = words[len(words)-1].And(say(" (%d not contained)", open))
 		}
 	}
 	f.size = list.count
@@ -102,16 +103,16 @@ func judgeContainment(all []incidentRow, p compliance.Params, now time.Time) *fi
 	default:
 		f.outcome = compliance.Fail
 	}
-	found := "The 90th percentile of the time to contain is " + strings.Join(words, " and ")
-	var remedy []string
+	found := say("The 90th percentile of the time to contain is %s", joined(", ", words))
+	var remedy []phrase
 	if !p90 {
-		remedy = append(remedy, "contain incidents sooner, and set their status to CONTAINED when they are")
+		remedy = append(remedy, say("contain incidents sooner, and set their status to CONTAINED when they are"))
 	}
 	if len(unassigned) > 0 {
-		found += fmt.Sprintf("; %s assigned to nobody", plural(int64(len(unassigned)), "is", "are"))
-		remedy = append(remedy, "assign "+few(unassigned))
+		found = found.And(say("; %s assigned to nobody", plural(int64(len(unassigned)), "is", "are")))
+		remedy = append(remedy, say("assign %s", few(unassigned)))
 	}
-	return f.remedied(found, strings.Join(remedy, "; "))
+	return f.remedied(found, joined("; ", remedy))
 }
 
 // remark is a comment of an incident, or the note of a change of it.
@@ -198,8 +199,8 @@ func judgeLessons(all []incidentRow, remarks []remark, p compliance.Params, now 
 	if list.count == 0 {
 		return f.nothing("No incident was closed in the period.")
 	}
-	return f.ratio(good, list.count, p).remedied(fmt.Sprintf("%s closed incidents name root cause, lessons and corrective action", of(good, list.count)),
-		`write them down as comments with the headings "Root cause:", "Lessons:" and "Corrective action:", for `+few(open))
+	return f.ratio(good, list.count, p).remedied(say("%s closed incidents name root cause, lessons and corrective action", of(good, list.count)),
+		say(`write them down as comments with the headings "Root cause:", "Lessons:" and "Corrective action:", for %s`, few(open)))
 }
 
 // custody is what an incident has as evidence.
@@ -254,6 +255,6 @@ func judgeCustody(all []incidentRow, files []custody, p compliance.Params, now t
 	if list.count == 0 {
 		return f.nothing("No incident of the period has left OPEN.")
 	}
-	return f.ratio(good, list.count, p).remedied(fmt.Sprintf("%s incidents have evidence with a hash that stands in their log", of(good, list.count)),
-		"add what was secured (POST /incidents/{id}/evidence) to "+few(open))
+	return f.ratio(good, list.count, p).remedied(say("%s incidents have evidence with a hash that stands in their log", of(good, list.count)),
+		say("add what was secured (POST /incidents/{id}/evidence) to %s", few(open)))
 }

@@ -37,14 +37,18 @@ func judged(t *testing.T, name string, f *finding, want compliance.Outcome) {
 	if got != want {
 		t.Errorf("%s: %s, want %s: %s", name, got, want, f.reason)
 	}
-	if !strings.HasSuffix(f.reason, ".") || len(f.reason) < 20 || strings.Contains(f.reason, "%!") {
-		t.Errorf("%s: reason %q", name, f.reason)
+	reason, korean := f.reason.String(), f.reason.In("ko")
+	if !strings.HasSuffix(reason, ".") || len(reason) < 20 || strings.Contains(reason, "%!") {
+		t.Errorf("%s: reason %q", name, reason)
+	}
+	if !strings.HasSuffix(korean, ".") || strings.Contains(korean, "%!") || korean == reason {
+		t.Errorf("%s: reason in Korean %q", name, korean)
 	}
 	if got == compliance.Pass && (f.size <= 0 || f.value == nil && name == "") {
 		t.Errorf("%s passes without a population", name)
 	}
-	if (got == compliance.Partly || got == compliance.Fail) && !strings.Contains(f.reason, ": ") {
-		t.Errorf("%s names no remedy: %q", name, f.reason)
+	if (got == compliance.Partly || got == compliance.Fail) && !strings.Contains(reason, ": ") {
+		t.Errorf("%s names no remedy: %q", name, reason)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/compliance"
@@ -72,11 +71,11 @@ func logRetention(ctx context.Context, q *inquiry) (*finding, error) {
 
 func judgeRetention(k *kept, p compliance.Params, now time.Time) *finding {
 	need := p.Int("minDays")
-	why := ""
+	why := none
 	if pii := p.Int("piiMinDays"); pii > need && len(k.pii) == 0 {
-		why = fmt.Sprintf(" (%d would be where an asset has the tag personal-data)", pii)
+		why = say(" (%d would be where an asset has the tag personal-data)", pii)
 	} else if pii > need {
-		need, why = pii, fmt.Sprintf(", since %s personal data", plural(int64(len(k.pii)), "asset holds", "assets hold"))
+		need, why = pii, say(", since %s personal data", plural(int64(len(k.pii)), "asset holds", "assets hold"))
 	}
 	hot := p.Int("hotDays")
 	f := &finding{
@@ -90,12 +89,12 @@ func judgeRetention(k *kept, p compliance.Params, now time.Time) *finding {
 	}
 	if k.configured < need {
 		f.outcome = compliance.Fail
-		return f.remedied(fmt.Sprintf("Events are kept %d days, %d are asked for%s", k.configured, need, why), fmt.Sprintf("raise the tenant's retention to at least %d days", need))
+		return f.remedied(say("Events are kept %d days, %d are asked for%s", k.configured, need, why), say("raise the tenant's retention to at least %d days", need))
 	}
 	if k.first == nil {
 		f.size = 0
 		f.outcome = compliance.NoData
-		return f.remedied(fmt.Sprintf("Retention is set to %d days, and nothing has arrived yet that could be kept", k.configured), "send logs")
+		return f.remedied(say("Retention is set to %d days, and nothing has arrived yet that could be kept", k.configured), say("send logs"))
 	}
 	// What should be there: everything since the first arrival, or since the term began.
 	should := k.first.Truncate(day)
@@ -106,22 +105,22 @@ func judgeRetention(k *kept, p compliance.Params, now time.Time) *finding {
 	switch {
 	case k.configured < hot:
 		f.outcome = compliance.Partly
-		return f.remedied(fmt.Sprintf("Events can be searched for %d days, %d are asked for", k.configured, hot), "raise the tenant's retention")
+		return f.remedied(say("Events can be searched for %d days, %d are asked for", k.configured, hot), say("raise the tenant's retention"))
 	case k.early != nil && k.early.After(now.AddDate(0, 0, -need)):
 		f.outcome = compliance.Partly
-		return f.remedied(fmt.Sprintf("Retention is set to %d days, and on %s events were removed before their term since they took more room than retention.max_bytes allows", k.configured, k.early.UTC().Format(time.DateOnly)),
-			"raise retention.max_bytes, and give the disk the room")
+		return f.remedied(say("Retention is set to %d days, and on %s events were removed before their term since they took more room than retention.max_bytes allows", k.configured, k.early.UTC().Format(time.DateOnly)),
+			say("raise retention.max_bytes, and give the disk the room"))
 	case !whole:
 		f.outcome = compliance.Partly
-		have := "the raw archive has nothing"
+		have := say("the raw archive has nothing")
 		if !k.archived.IsZero() {
-			have = "the raw archive begins on " + k.archived.Format(time.DateOnly)
+			have = say("the raw archive begins on %s", k.archived.Format(time.DateOnly))
 		}
-		return f.remedied(fmt.Sprintf("Retention is set to %d days, events arrived since %s, and %s", k.configured, k.first.Format(time.DateOnly), have),
-			"find out where the days between have gone: kyra archive verify checks what is there")
+		return f.remedied(say("Retention is set to %d days, events arrived since %s, and %s", k.configured, k.first.Format(time.DateOnly), have),
+			say("find out where the days between have gone: kyra archive verify checks what is there"))
 	}
 	f.outcome = compliance.Pass
-	return f.remedied(fmt.Sprintf("Events are kept and can be searched for %d days, %d are asked for%s; everything since %s is there", k.configured, need, why, should.Format(time.DateOnly)), "")
+	return f.remedied(say("Events are kept and can be searched for %d days, %d are asked for%s; everything since %s is there", k.configured, need, why, should.Format(time.DateOnly)), none)
 }
 
 // online is a collector with the times in which nothing was heard of it.
@@ -259,13 +258,13 @@ func judgeOnline(all []online, p compliance.Params, now time.Time) *finding {
 	f.facts = map[string]any{"collectors": list, "hoursUp": up.Hours(), "hours": whole.Hours()}
 	if list.count == 0 {
 		f.absent = true
-		f.reason = "No collector is enrolled, and no test event has proven the server's own inputs yet: enroll collectors (docs/collectors.md), or leave canary.every on."
+		f.reason = say("No collector is enrolled, and no test event has proven the server's own inputs yet: enroll collectors (docs/collectors.md), or leave canary.every on.")
 		return f
 	}
 	f.ratio(int64(up/time.Second), int64(whole/time.Second), p)
 	f.size = list.count
-	found := fmt.Sprintf("%s, heard of during %s of the time", plural(list.count, "collector is there", "collectors are there"), percent(*f.value))
-	return f.remedied(found, "look at the gaps of "+few(worst)+"; a host that is gone for good is put out with DELETE /collectors/{id}")
+	found := say("%s, heard of during %s of the time", plural(list.count, "collector is there", "collectors are there"), percent(*f.value))
+	return f.remedied(found, say("look at the gaps of %s; a host that is gone for good is put out with DELETE /collectors/{id}", few(worst)))
 }
 
 func logSourceCoverage(ctx context.Context, q *inquiry) (*finding, error) {
@@ -300,12 +299,12 @@ func judgeCoverage(machines []machine, p compliance.Params, now time.Time) *find
 	f.facts = map[string]any{"assets": list, "silent": len(silent), "sending": len(sending)}
 	if list.count == 0 {
 		f.absent = true
-		f.reason = "No asset is known: send logs, or import the inventory with POST /assets/import."
+		f.reason = say("No asset is known: send logs, or import the inventory with POST /assets/import.")
 		return f
 	}
 	f.ratio(int64(len(sending)), list.count, p)
-	return f.remedied(fmt.Sprintf("%s assets sent logs within %s", of(int64(len(sending)), list.count), span(window)),
-		"connect "+few(names)+", or give those that need not the tag "+outOfScope)
+	return f.remedied(say("%s assets sent logs within %s", of(int64(len(sending)), list.count), span(window)),
+		say("connect %s, or give those that need not the tag %s", few(names), outOfScope))
 }
 
 // canarySource is what test events of KYRA's own are a log source of.
@@ -331,7 +330,7 @@ func judgeSilence(sources []logsource.Source, d *deliveries, p compliance.Params
 	f.threshold = fmt.Sprintf("silence of every source raises an alarm AND an alarm was delivered within %s", span(p.Days("testMaxAgeDays")))
 	longest := p.Minutes("maxSilenceMinutes")
 	list := &table{}
-	open, covered := []string{}, int64(0)
+	open, covered := []phrase{}, int64(0)
 	byState := map[string][]*logsource.Source{}
 	for i := range sources {
 		s := &sources[i]
@@ -355,7 +354,7 @@ func judgeSilence(sources []logsource.Source, d *deliveries, p compliance.Params
 			if state == "covered" {
 				covered++
 			} else {
-				open = append(open, fmt.Sprintf("%s of %s (%s)", s.Name, s.Host, state))
+				open = append(open, say("%s of %s (%s)", s.Name, s.Host, say(state)))
 			}
 		}
 	}
@@ -364,7 +363,7 @@ func judgeSilence(sources []logsource.Source, d *deliveries, p compliance.Params
 	f.size = list.count
 	if list.count == 0 {
 		f.absent = true
-		f.reason = "No log source is known, so that none can fall silent: send logs."
+		f.reason = say("No log source is known, so that none can fall silent: send logs.")
 		return f
 	}
 	f.value, f.unit = new(share(covered, list.count)), "ratio"
@@ -378,16 +377,16 @@ func judgeSilence(sources []logsource.Source, d *deliveries, p compliance.Params
 	default:
 		f.outcome = compliance.Fail
 	}
-	found := fmt.Sprintf("Silence of %s sources raises an alarm", of(covered, list.count))
-	var remedy []string
+	found := say("Silence of %s sources raises an alarm", of(covered, list.count))
+	var remedy []phrase
 	if delivered {
-		found += fmt.Sprintf(", and an alarm was last delivered on %s", last.UTC().Format(time.DateOnly))
+		found = found.And(say(", and an alarm was last delivered on %s", last.UTC().Format(time.DateOnly)))
 	} else {
-		found += ", and no alarm was delivered to a receiver"
-		remedy = append(remedy, "make a channel or webhook that is told of alert.created and collector.disconnected, and test it")
+		found = found.And(say(", and no alarm was delivered to a receiver"))
+		remedy = append(remedy, say("make a channel or webhook that is told of alert.created and collector.disconnected, and test it"))
 	}
 	if !whole {
-		remedy = append(remedy, "look at "+few(open)+": a source that is being learned is covered once its silence is known, or at once with silentAfter")
+		remedy = append(remedy, say("look at %s: a source that is being learned is covered once its silence is known, or at once with silentAfter", few(open)))
 	}
-	return f.remedied(found, strings.Join(remedy, "; "))
+	return f.remedied(found, joined("; ", remedy))
 }

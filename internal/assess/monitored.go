@@ -110,16 +110,16 @@ func judgeMonitored(c *class, seen *seenClass, rules []watcher, p compliance.Par
 	what := strings.ReplaceAll(c.Name, "-", " ")
 	if f.size == 0 {
 		f.absent = true
-		f.reason = fmt.Sprintf("No log source of the class %s is connected: send its logs to KYRA, for example of %s.", what, few(c.examples()))
+		f.reason = say("No log source of the class %s is connected: send its logs to KYRA, for example of %s.", say(what), few(c.examples()))
 		if len(c.Accounts) > 0 {
-			f.reason = fmt.Sprintf("No account of the class %s is known: give such identities the tag %s, and connect what they sign in to.", what, c.Accounts[0])
+			f.reason = say("No account of the class %s is known: give such identities the tag %s, and connect what they sign in to.", say(what), c.Accounts[0])
 		}
 		return f
 	}
 	sends := events > 0 || slices.ContainsFunc(seen.accounts, func(a classAccount) bool { return !a.Last.Before(now.Add(-window)) })
 	watched := len(healthy) >= minimum
 	if !sends && len(seen.connected) > 0 && !slices.ContainsFunc(seen.connected, func(s classSource) bool { return s.First.Before(now.Add(-window)) }) {
-		return f.nothing(fmt.Sprintf("%s: connected for less than %s, and no event of the class yet; wait until that time has passed.", few(sources), span(window)))
+		return f.nothing("%s: connected for less than %s, and no event of the class yet; wait until that time has passed.", few(sources), span(window))
 	}
 	switch {
 	case sends && watched:
@@ -130,30 +130,30 @@ func judgeMonitored(c *class, seen *seenClass, rules []watcher, p compliance.Par
 		f.outcome = compliance.Fail
 	}
 	of := few(sources)
-	if of == "" {
+	if of.None() {
 		of = few(slices.Sorted(maps.Keys(seen.counts)))
 	}
-	if of == "" {
+	if of.None() {
 		of = plural(int64(len(seen.accounts)), "account", "accounts")
 	}
-	found := fmt.Sprintf("%s: %s since %s", of, plural(events, "event of the class", "events of the class"), seen.from.UTC().Format("2006-01-02 15:04 MST"))
+	found := say("%s: %s since %s", of, plural(events, "event of the class", "events of the class"), seen.from.UTC().Format("2006-01-02 15:04 MST"))
 	if !sends {
-		found = fmt.Sprintf("%s: connected, and no event of the class within %s", of, span(window))
+		found = say("%s: connected, and no event of the class within %s", of, span(window))
 	}
-	found += fmt.Sprintf("; %d of %s that watch it can see and run, %d needed", len(healthy), plural(int64(len(bound)), "rule", "rules"), minimum)
-	var remedy []string
+	found = found.And(say("; %d of %s that watch it can see and run, %d needed", len(healthy), plural(int64(len(bound)), "rule", "rules"), minimum))
+	var remedy []phrase
 	if !sends {
-		remedy = append(remedy, "look whether the source still logs what the class asks for")
+		remedy = append(remedy, say("look whether the source still logs what the class asks for"))
 	}
 	if !watched {
 		switch {
 		case len(bound) == 0:
-			remedy = append(remedy, "switch on or import rules that look at such events")
+			remedy = append(remedy, say("switch on or import rules that look at such events"))
 		default:
-			remedy = append(remedy, "mend the rules that fail or are blind, or switch on others")
+			remedy = append(remedy, say("mend the rules that fail or are blind, or switch on others"))
 		}
 	}
-	return f.remedied(found, strings.Join(remedy, ", and "))
+	return f.remedied(found, joined(", and ", remedy))
 }
 
 // examples are names of sources without patterns.

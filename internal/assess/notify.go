@@ -2,7 +2,6 @@ package assess
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/kyra-mdr/kyra/internal/compliance"
 	"github.com/kyra-mdr/kyra/internal/incident"
@@ -50,16 +49,16 @@ func judgeNotices(n *incident.NoticeFigures, q *inquiry) *finding {
 		return f.nothing("No incident was marked as reportable within a year: mark those that are with POST /incidents/{id}/reportable.")
 	case n.Late > 0:
 		f.outcome = compliance.Fail
-		f.reason = fmt.Sprintf("%d of %d notices are late or were given late: give and record those that are missing (%s), and say in the case why.", n.Late, n.Notices, few(late))
+		f.reason = say("%d of %d notices are late or were given late: give and record those that are missing (%s), and say in the case why.", n.Late, n.Notices, few(late))
 	case n.WithoutDraft > 0:
 		f.outcome = compliance.Partly
-		f.reason = fmt.Sprintf("%d of %d notices are still to be given and have no draft: make one with POST /incidents/{id}/reportable/{clock}/notice (%s).", n.WithoutDraft, n.Notices, few(bare))
+		f.reason = say("%d of %d notices are still to be given and have no draft: make one with POST /incidents/{id}/reportable/{clock}/notice (%s).", n.WithoutDraft, n.Notices, few(bare))
 	case n.InTime == 0:
 		f.value = nil
-		return f.nothing(fmt.Sprintf("%d notices are still to be given, and their time is not over: give and record them.", n.Running))
+		return f.nothing("%d notices are still to be given, and their time is not over: give and record them.", n.Running)
 	default:
 		f.outcome = compliance.Pass
-		f.reason = fmt.Sprintf("%d notices were given in time, and %d are still within it.", n.InTime, n.Running)
+		f.reason = say("%d notices were given in time, and %d are still within it.", n.InTime, n.Running)
 	}
 	return f
 }

@@ -125,7 +125,7 @@ func tlsIngest(ctx context.Context, q *inquiry) (*finding, error) {
 func judgeTLS(listeners []Listener, links []secured, p compliance.Params, now time.Time) *finding {
 	f := &finding{population: listenerPopulation, from: now, to: now, resources: []string{"settings", "collectors"}}
 	var good, all int64
-	var open []string
+	var open []phrase
 	rows := []Listener{}
 	for _, l := range listeners {
 		rows = append(rows, l)
@@ -137,9 +137,9 @@ func judgeTLS(listeners []Listener, links []secured, p compliance.Params, now ti
 		case l.Behind, l.TLS != "" && l.TLS >= p.String("minVersion") && (l.Expires == nil || l.Expires.After(now)):
 			good++
 		case l.TLS == "":
-			open = append(open, l.Name+" on "+l.Address)
+			open = append(open, say("%s on %s", l.Name, l.Address))
 		default:
-			open = append(open, l.Name+" on "+l.Address+" (certificate or version)")
+			open = append(open, say("%s on %s (certificate or version)", l.Name, l.Address))
 		}
 	}
 	list := &table{}
@@ -150,7 +150,7 @@ func judgeTLS(listeners []Listener, links []secured, p compliance.Params, now ti
 		if ok {
 			good++
 		} else {
-			open = append(open, "collector "+s.Name+" (its certificate has expired)")
+			open = append(open, say("collector %s (its certificate has expired)", s.Name))
 		}
 	}
 	f.facts = map[string]any{"listeners": rows, "collectors": list}
@@ -159,8 +159,8 @@ func judgeTLS(listeners []Listener, links []secured, p compliance.Params, now ti
 	}
 	f.ratio(good, all, p)
 	f.threshold += " on TLS " + p.String("minVersion") + " or later"
-	return f.remedied(fmt.Sprintf("%s listeners and collectors are on TLS %s or later with a valid certificate", of(good, all), p.String("minVersion")),
-		"set tls.cert and tls.key, use syslog.tls in place of plain syslog or collectors, and close "+few(open))
+	return f.remedied(say("%s listeners and collectors are on TLS %s or later with a valid certificate", of(good, all), p.String("minVersion")),
+		say("set tls.cert and tls.key, use syslog.tls in place of plain syslog or collectors, and close %s", few(open)))
 }
 
 const storePopulation = "places where data lies: control database, queue, index, raw archive, files"
@@ -198,8 +198,8 @@ func judgeStores(stores []Store, now time.Time) *finding {
 	default:
 		f.outcome = compliance.Fail
 	}
-	found := fmt.Sprintf("%s stores are on encrypted disks as far as the system shows", of(good, f.size))
-	return f.remedied(found, "put the data folder on LUKS or the like; where the provider encrypts below the system, which KYRA cannot see, record an exception with the proof: "+few(plain))
+	found := say("%s stores are on encrypted disks as far as the system shows", of(good, f.size))
+	return f.remedied(found, say("put the data folder on LUKS or the like; where the provider encrypts below the system, which KYRA cannot see, record an exception with the proof: %s", few(plain)))
 }
 
 func certKeyAge(ctx context.Context, q *inquiry) (*finding, error) {
@@ -238,15 +238,15 @@ func judgeKeys(certificates []Certificate, keys []Key, p compliance.Params, now 
 	if f.size == 0 {
 		return f.nothing("No certificate and no key is in use.")
 	}
-	var old []string
+	var old []phrase
 	for _, c := range certificates {
 		if c.Expires.Before(now.Add(p.Days("minCertDays"))) {
-			old = append(old, fmt.Sprintf("certificate of %s (until %s)", c.Name, c.Expires.UTC().Format(time.DateOnly)))
+			old = append(old, say("certificate of %s (until %s)", c.Name, c.Expires.UTC().Format(time.DateOnly)))
 		}
 	}
 	for _, k := range keys {
 		if k.Since.Before(now.Add(-p.Days("maxKeyDays"))) {
-			old = append(old, fmt.Sprintf("%s (since %s)", k.Name, k.Since.UTC().Format(time.DateOnly)))
+			old = append(old, say("%s (since %s)", k.Name, k.Since.UTC().Format(time.DateOnly)))
 		}
 	}
 	f.value, f.unit = new(float64(len(old))), "items outside"
@@ -254,7 +254,7 @@ func judgeKeys(certificates []Certificate, keys []Key, p compliance.Params, now 
 	if len(old) > 0 {
 		f.outcome = compliance.Fail
 	}
-	return f.remedied(fmt.Sprintf("%d of %s outside their limits", len(old), plural(f.size, "key or certificate is", "keys and certificates are")), "renew "+few(old))
+	return f.remedied(say("%d of %s outside their limits", len(old), plural(f.size, "key or certificate is", "keys and certificates are")), say("renew %s", few(old)))
 }
 
 // component is a part of the platform with its version.
@@ -300,8 +300,8 @@ func judgeVersions(server string, all []component, p compliance.Params, now time
 	}
 	f.facts = map[string]any{"components": list, "knownFlaws": "not looked up: KYRA calls nobody to ask for flaws of its own"}
 	f.ratio(good, int64(len(all)), p)
-	return f.remedied(fmt.Sprintf("%s components run a release, that of the server (%s); whether that has known flaws KYRA does not look up", of(good, int64(len(all))), server),
-		"upgrade "+few(old))
+	return f.remedied(say("%s components run a release, that of the server (%s); whether that has known flaws KYRA does not look up", of(good, int64(len(all))), server),
+		say("upgrade %s", few(old)))
 }
 
 // platformBackup looks for what the audit log says of backups: KYRA makes none itself.
@@ -330,7 +330,7 @@ func judgeBackup(made, restored time.Time, p compliance.Params, now time.Time) *
 	}
 	if made.IsZero() {
 		f.absent = true
-		f.reason = "No backup of the platform is on record: run kyra backup --to DIR each day. If something else backs it up, record an exception that names the proof."
+		f.reason = say("No backup of the platform is on record: run kyra backup --to DIR each day. If something else backs it up, record an exception that names the proof.")
 		return f
 	}
 	age := now.Sub(made)
@@ -344,11 +344,11 @@ func judgeBackup(made, restored time.Time, p compliance.Params, now time.Time) *
 	default:
 		f.outcome = compliance.Fail
 	}
-	found := fmt.Sprintf("The last backup was made %s ago", span(age))
+	found := say("The last backup was made %s ago", span(age))
 	if tested {
-		return f.remedied(found+", and one was restored on "+restored.Format(time.DateOnly), "make one each day")
+		return f.remedied(found.And(say(", and one was restored on %s", restored.Format(time.DateOnly))), say("make one each day"))
 	}
-	return f.remedied(found+", and none was restored within "+span(p.Days("restoreDays")), "see whether one restores: kyra backup test --from DIR")
+	return f.remedied(found.And(say(", and none was restored within %s", span(p.Days("restoreDays")))), say("see whether one restores: kyra backup test --from DIR"))
 }
 
 // load is how the platform copes.
@@ -415,7 +415,7 @@ func judgeLoad(l *load, p compliance.Params, now time.Time) *finding {
 			return f.nothing("No test event has gone its way yet: wait for the first one.")
 		}
 		f.absent = true
-		f.reason = "No test event of the last 24 hours tells how long records take: set canary.every to 15m."
+		f.reason = say("No test event of the last 24 hours tells how long records take: set canary.every to 15m.")
 		return f
 	}
 	// What is lost takes for ever.
@@ -428,27 +428,27 @@ func judgeLoad(l *load, p compliance.Params, now time.Time) *finding {
 		f.facts["p95Seconds"] = p95.Seconds()
 	}
 	full := l.free < free
-	var found string
+	var found phrase
 	if f.value == nil {
-		found = fmt.Sprintf("%d of %d test events were lost", l.lost, f.size)
+		found = say("%d of %d test events were lost", l.lost, f.size)
 	} else {
-		found = fmt.Sprintf("95 %% of records are in the event store within %s", span(p95))
+		found = say("95 %% of records are in the event store within %s", span(p95))
 	}
 	if l.free >= 0 {
-		found += fmt.Sprintf(", %s %% of the disk are free", decimal(float64(int(l.free*10))/10))
+		found = found.And(say(", %s %% of the disk are free", decimal(float64(int(l.free*10))/10)))
 	} else {
-		found += ", how much of the disk is free is not known"
+		found = found.And(say(", how much of the disk is free is not known"))
 	}
-	var remedy []string
+	var remedy []phrase
 	if late {
-		remedy = append(remedy, "give the server more processors or disk, or send less")
+		remedy = append(remedy, say("give the server more processors or disk, or send less"))
 	}
 	if full {
-		remedy = append(remedy, "make room on the disk, or keep events shorter")
+		remedy = append(remedy, say("make room on the disk, or keep events shorter"))
 	}
 	if !l.alarms {
-		found += ", and nobody is told when something is wrong"
-		remedy = append(remedy, "make a channel or webhook that is told of alert.created, and leave canary.every on")
+		found = found.And(say(", and nobody is told when something is wrong"))
+		remedy = append(remedy, say("make a channel or webhook that is told of alert.created, and leave canary.every on"))
 	}
 	nearly := !late || f.value != nil && p95 <= limit*3/2
 	almost := !full || l.free >= free/2
@@ -460,5 +460,5 @@ func judgeLoad(l *load, p compliance.Params, now time.Time) *finding {
 	default:
 		f.outcome = compliance.Fail
 	}
-	return f.remedied(found, strings.Join(remedy, "; "))
+	return f.remedied(found, joined("; ", remedy))
 }

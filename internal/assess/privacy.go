@@ -120,16 +120,16 @@ func judgeWishes(all []wish, zone *time.Location, p compliance.Params, now time.
 	if f.outcome == compliance.Pass && open > 0 {
 		f.outcome = compliance.Partly
 	}
-	found := fmt.Sprintf("%s requests were closed within their term", of(good, list.count))
-	var remedy []string
+	found := say("%s requests were closed within their term", of(good, list.count))
+	var remedy []phrase
 	if open > 0 {
-		found += fmt.Sprintf(", %s overdue", plural(open, "is", "are"))
-		remedy = append(remedy, "answer what is overdue")
+		found = found.And(say(", %s overdue", plural(open, "is", "are")))
+		remedy = append(remedy, say("answer what is overdue"))
 	}
 	if n := int64(len(unconfirmed)); n > 0 {
-		found += fmt.Sprintf(", of %d receipt was not confirmed in time", n)
+		found = found.And(say(", of %d receipt was not confirmed in time", n))
 	}
-	return f.remedied(found, strings.Join(append(remedy, "begin sooner; late ones are "+few(append(late, unconfirmed...))), "; "))
+	return f.remedied(found, joined("; ", append(remedy, say("begin sooner; late ones are %s", few(append(late, unconfirmed...))))))
 }
 
 const systemsPopulation = "assets with the tag personal-data"
@@ -184,7 +184,7 @@ func judgeSystems(machines []machine, days []reviewDay, began time.Time, unexpla
 	f.facts = map[string]any{"systems": list, "exportsWithoutReason": unexplained}
 	if list.count == 0 {
 		f.absent = true
-		f.reason = "No asset is known to hold personal data: give those that do the tag personal-data (PATCH /assets/{id}), and connect them."
+		f.reason = say("No asset is known to hold personal data: give those that do the tag personal-data (PATCH /assets/{id}), and connect them.")
 		return f
 	}
 	missed := 0
@@ -209,20 +209,20 @@ func judgeSystems(machines []machine, days []reviewDay, began time.Time, unexpla
 	default:
 		f.outcome = compliance.Fail
 	}
-	found := fmt.Sprintf("%s systems with personal data sent access records within a day", of(good, list.count))
-	var remedy []string
+	found := say("%s systems with personal data sent access records within a day", of(good, list.count))
+	var remedy []phrase
 	if len(silent) > 0 {
-		remedy = append(remedy, "connect "+few(silent))
+		remedy = append(remedy, say("connect %s", few(silent)))
 	}
 	if missed > 0 {
-		found += fmt.Sprintf(", %s of %d days passed without a review", plural(int64(missed), "slot", "slots"), every)
-		remedy = append(remedy, fmt.Sprintf("review what came in every %d days, and note it at an alert or incident", every))
+		found = found.And(say(", %s of %d days passed without a review", plural(int64(missed), "slot", "slots"), every))
+		remedy = append(remedy, say("review what came in every %d days, and note it at an alert or incident", every))
 	}
 	if unexplained > 0 {
-		found += fmt.Sprintf(", %s of data carry no reason", plural(unexplained, "export", "exports"))
-		remedy = append(remedy, "ask for the reasons of exports (GET /audit-logs?action=export.create) and keep them as evidence")
+		found = found.And(say(", %s of data carry no reason", plural(unexplained, "export", "exports")))
+		remedy = append(remedy, say("ask for the reasons of exports (GET /audit-logs?action=export.create) and keep them as evidence"))
 	}
-	return f.remedied(found, strings.Join(remedy, "; "))
+	return f.remedied(found, joined("; ", remedy))
 }
 
 // masking is what is taken out of records, and what is found in them all the same.
@@ -323,12 +323,12 @@ func judgeMasking(m *masking, p compliance.Params, now time.Time) *finding {
 	default:
 		f.outcome = compliance.Partly
 	}
-	found := fmt.Sprintf("%s on; of %d events what they take out was still found in %d", plural(int64(m.rules), "masking rule is", "masking rules are"), m.sampled, leaks)
+	found := say("%s on; of %d events what they take out was still found in %d", plural(int64(m.rules), "masking rule is", "masking rules are"), m.sampled, leaks)
 	switch {
 	case m.rules == 0:
-		found = fmt.Sprintf("No masking rule is on, and %d events that were looked through hold personal data: %s", m.sampled, few(open))
+		found = say("No masking rule is on, and %d events that were looked through hold personal data: %s", m.sampled, few(open))
 	case len(open) > 0:
-		found += ", and what no rule takes out: " + few(open)
+		found = found.And(say(", and what no rule takes out: %s", few(open)))
 	}
-	return f.remedied(found, "add or widen masking rules (POST /masking-rules) where the data are not needed")
+	return f.remedied(found, say("add or widen masking rules (POST /masking-rules) where the data are not needed"))
 }

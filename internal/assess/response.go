@@ -102,7 +102,7 @@ func judgePractice(list []practice, played []exercise, p compliance.Params, now 
 	f.facts = map[string]any{"playbooks": rows, "exercise": last}
 	if rows.count == 0 {
 		f.absent = true
-		f.reason = "No playbook is enabled: enable those that are built in, or write some."
+		f.reason = say("No playbook is enabled: enable those that are built in, or write some.")
 		return f
 	}
 	ratio := share(good, rows.count)
@@ -115,18 +115,18 @@ func judgePractice(list []practice, played []exercise, p compliance.Params, now 
 	default:
 		f.outcome = compliance.Fail
 	}
-	found := fmt.Sprintf("%s enabled playbooks ran within %d days", of(good, rows.count), p.Int("maxAgeDays"))
-	var remedy []string
+	found := say("%s enabled playbooks ran within %d days", of(good, rows.count), p.Int("maxAgeDays"))
+	var remedy []phrase
 	if ratio < p.Float("passRatio")-near {
-		remedy = append(remedy, "run "+few(old)+" once (POST /playbooks/{id}/run)")
+		remedy = append(remedy, say("run %s once (POST /playbooks/{id}/run)", few(old)))
 	}
 	if last == nil {
-		found += ", and no exercise is on record"
-		remedy = append(remedy, `keep an incident whose title begins with "Exercise:" for each, and close it when it has ended`)
+		found = found.And(say(", and no exercise is on record"))
+		remedy = append(remedy, say(`keep an incident whose title begins with "Exercise:" for each, and close it when it has ended`))
 	} else {
-		found += ", and an exercise ended on " + last.Closed.Format(time.DateOnly)
+		found = found.And(say(", and an exercise ended on %s", last.Closed.Format(time.DateOnly)))
 	}
-	return f.remedied(found, strings.Join(remedy, "; "))
+	return f.remedied(found, joined("; ", remedy))
 }
 
 // alarms are the events that tell of something that waits for people.
@@ -301,7 +301,7 @@ func judgeChannels(d *deliveries, p compliance.Params, now time.Time) *finding {
 	f.facts = map[string]any{"receivers": list, "successes7d": done, "failures7d": failed, "lastDelivery": last}
 	if list.count == 0 {
 		f.absent = true
-		f.reason = "Nobody outside KYRA is told of critical alerts: make a notification channel with a route, or a webhook."
+		f.reason = say("Nobody outside KYRA is told of critical alerts: make a notification channel with a route, or a webhook.")
 		return f
 	}
 	ratio := share(failed, failed+done)
@@ -309,13 +309,13 @@ func judgeChannels(d *deliveries, p compliance.Params, now time.Time) *finding {
 	switch {
 	case last == nil || last.Before(f.from):
 		f.outcome = compliance.Fail
-		found := fmt.Sprintf("Nothing was delivered by %s within %s", few(names), span(p.Days("testMaxAgeDays")))
-		return f.remedied(found, "test it with POST /notification-channels/{id}/test or POST /webhooks/{id}/test, and look into its deliveries")
+		found := say("Nothing was delivered by %s within %s", few(names), span(p.Days("testMaxAgeDays")))
+		return f.remedied(found, say("test it with POST /notification-channels/{id}/test or POST /webhooks/{id}/test, and look into its deliveries"))
 	case !last.Before(now.Add(-provenWithin)) && ratio <= p.Float("maxFailureRatio")+near:
 		f.outcome = compliance.Pass
 	default:
 		f.outcome = compliance.Partly
 	}
-	return f.remedied(fmt.Sprintf("%s told of critical alerts; the last delivery was %s ago, and %d of %d of 7 days failed", plural(list.count, "receiver is", "receivers are"), span(now.Sub(*last)), failed, failed+done),
-		"look into the deliveries that failed, and test the channels of which nothing is delivered")
+	return f.remedied(say("%s told of critical alerts; the last delivery was %s ago, and %d of %d of 7 days failed", plural(list.count, "receiver is", "receivers are"), span(now.Sub(*last)), failed, failed+done),
+		say("look into the deliveries that failed, and test the channels of which nothing is delivered"))
 }

@@ -50,10 +50,10 @@ func tiFreshness(ctx context.Context, q *inquiry) (*finding, error) {
 
 func judgeFeeds(feeds []feed, p compliance.Params, now time.Time) *finding {
 	pass, partial := p.Hours("passHours"), p.Hours("partialHours")
-	f := &finding{population: "enabled feeds of indicators", size: int64(len(feeds)), from: now.Add(-partial), to: now, resources: []string{"threat intelligence feeds"}, threshold: "all enabled feeds <= " + span(pass)}
+	f := &finding{population: "enabled feeds of indicators", size: int64(len(feeds)), from: now.Add(-partial), to: now, resources: []string{"threat intelligence feeds"}, threshold: "all enabled feeds <= " + span(pass).String()}
 	if len(feeds) == 0 {
 		f.absent = true
-		f.reason = "No feed of indicators is enabled: add one with POST /threat-intel-feeds."
+		f.reason = say("No feed of indicators is enabled: add one with POST /threat-intel-feeds.")
 		return f
 	}
 	list := &table{}
@@ -88,7 +88,7 @@ func judgeFeeds(feeds []feed, p compliance.Params, now time.Time) *finding {
 	default:
 		f.outcome = compliance.Fail
 	}
-	return f.remedied(fmt.Sprintf("The oldest of %s was read %s ago", plural(f.size, "enabled feed", "enabled feeds"), span(oldest)), "look into what fails, or disable what is not needed: "+few(late))
+	return f.remedied(say("The oldest of %s was read %s ago", plural(f.size, "enabled feed", "enabled feeds"), span(oldest)), say("look into what fails, or disable what is not needed: %s", few(late)))
 }
 
 // domain is an own domain, and what is known of the names under it.
@@ -119,7 +119,7 @@ func judgeDomains(domains []domain, p compliance.Params, now time.Time) *finding
 	}
 	if len(domains) == 0 {
 		f.absent = true
-		f.reason = "No own domain is named: add one with POST /domains, verify it and let it be checked."
+		f.reason = say("No own domain is named: add one with POST /domains, verify it and let it be checked.")
 		return f
 	}
 	list := &table{}
@@ -146,7 +146,7 @@ func judgeDomains(domains []domain, p compliance.Params, now time.Time) *finding
 	f.facts = map[string]any{"domains": list}
 	if never {
 		f.outcome = compliance.Fail
-		return f.remedied(fmt.Sprintf("%s of %s never checked", few(late), plural(f.size, "own domain was", "own domains were")), "verify them and run POST /domains/{id}/check")
+		return f.remedied(say("%s of %s never checked", few(late), plural(f.size, "own domain was", "own domains were")), say("verify them and run POST /domains/{id}/check"))
 	}
 	f.value, f.unit = new(oldest.Hours()/24), "days"
 	switch {
@@ -157,9 +157,9 @@ func judgeDomains(domains []domain, p compliance.Params, now time.Time) *finding
 	default:
 		f.outcome = compliance.Fail
 	}
-	found := fmt.Sprintf("The oldest check of %s was %s ago", plural(f.size, "own domain", "own domains"), span(oldest))
+	found := say("The oldest check of %s was %s ago", plural(f.size, "own domain", "own domains"), span(oldest))
 	if wrong > 0 {
-		return f.remedied(found+fmt.Sprintf(", and nobody has looked at %s with something found wrong", plural(wrong, "name", "names")), "review the names under "+few(review))
+		return f.remedied(found.And(say(", and nobody has looked at %s with something found wrong", plural(wrong, "name", "names"))), say("review the names under %s", few(review)))
 	}
-	return f.remedied(found, "check "+few(late))
+	return f.remedied(found, say("check %s", few(late)))
 }

@@ -23,6 +23,7 @@ const (
 type Check struct {
 	ID         string // "log-retention"
 	Title      string
+	TitleKo    string
 	Group      string // "logging", "detection", …
 	Tier       Tier
 	Evaluator  string // "ratio", "monitored", …: several checks may share one

@@ -14,7 +14,7 @@ import (
 type Gain struct {
 	Check   *Check
 	Outcome Outcome // the worst of its variants now
-	Reason  string  // of that result: what was found and what to do; "" where there is none
+	Result  *Result // that result: its reason says what was found and what to do; nil for none
 	By      []FrameworkGain
 	// Controls are those whose status would be better, Ready those that would then only
 	// wait for a person; over all frameworks.
@@ -86,10 +86,7 @@ func (s *Service) gain(st *state, views []*View, variants []Variant, c *Check, n
 		}
 		// What fails asks for more than what has no data.
 		if g.Outcome == Pass || found == Fail || found == Partly && g.Outcome == NoData {
-			g.Outcome, g.Reason = found, ""
-			if r != nil {
-				g.Reason = r.Reason
-			}
+			g.Outcome, g.Result = found, r
 		}
 		better.results[v.Key()] = &Result{Variant: v.Key(), Check: c.ID, Outcome: Pass, CollectedAt: now}
 	}

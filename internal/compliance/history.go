@@ -56,8 +56,17 @@ type Change struct {
 	At                          time.Time
 	From, To                    Status
 	Code                        Code
-	Reason                      string // how it stands since
+	Reason                      string // how it stands since, in English
+	Why                         Reason // the same by its parts; without a code where only Reason was kept
 	Cause                       string // what brought it about
+}
+
+// ReasonIn is the reason in the language, where its parts were kept.
+func (c *Change) ReasonIn(language string) string {
+	if c.Why.Code == "" {
+		return c.Reason
+	}
+	return c.Why.In(language)
 }
 
 // Slice is a page of a list: Page from 0, Size 1 to 100.
@@ -141,9 +150,13 @@ func (s *Service) Changes(ctx context.Context, tenant uint32, f ChangeFilter, p 
 	if !f.To.IsZero() {
 		w.and(`at < ?`, f.To.UnixMicro())
 	}
-	page, total, err := listed(ctx, s.DB, `compliance_change`, `SELECT id, framework, edition, control, at, from_status, to_status, code, reason, cause FROM compliance_change`, w, p,
+	page, total, err := listed(ctx, s.DB, `compliance_change`, `SELECT id, framework, edition, control, at, from_status, to_status, code, reason, cause, why FROM compliance_change`, w, p,
 		func(rows *sql.Rows, c *Change) error {
-			return rows.Scan(&c.ID, &c.Framework, &c.Edition, &c.Control, sqldb.Micros(&c.At), &c.From, &c.To, &c.Code, &c.Reason, &c.Cause)
+			var why string
+			if err := rows.Scan(&c.ID, &c.Framework, &c.Edition, &c.Control, sqldb.Micros(&c.At), &c.From, &c.To, &c.Code, &c.Reason, &c.Cause, &why); err != nil || why == "" {
+				return err
+			}
+			return json.Unmarshal([]byte(why), &c.Why)
 		})
 	return page, total, wrap("list changes of compliance", err)
 }

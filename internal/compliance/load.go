@@ -51,6 +51,7 @@ type controlText struct {
 type checkText struct {
 	ID         string            `yaml:"id"`
 	Title      string            `yaml:"title"`
+	TitleKo    string            `yaml:"titleKo"`
 	Group      string            `yaml:"group"`
 	Tier       Tier              `yaml:"tier"`
 	Evaluator  string            `yaml:"evaluator"`
@@ -140,7 +141,7 @@ func (c *Catalogue) readChecks(file string, text []byte) error {
 			return fail("thresholds are pass, partial and fail")
 		}
 		c.Checks[i] = Check{
-			ID: t.ID, Title: t.Title, Group: t.Group, Tier: t.Tier, Evaluator: t.Evaluator, Measures: t.Measures, Evidence: t.Evidence, Sources: t.Source,
+			ID: t.ID, Title: t.Title, TitleKo: t.TitleKo, Group: t.Group, Tier: t.Tier, Evaluator: t.Evaluator, Measures: t.Measures, Evidence: t.Evidence, Sources: t.Source,
 			Params: t.Params, Thresholds: t.Thresholds, Absence: t.Absence, Cadence: cadence, Version: max(t.Version, 1), line: t.line,
 		}
 		c.checks[t.ID] = &c.Checks[i]

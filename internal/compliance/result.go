@@ -29,7 +29,8 @@ type Result struct {
 	Value     *float64 // nil where there is no number
 	Unit      string   // "ratio", "days", "minutes", "count", …
 	Threshold string   // what it was held against, in words with the parameters filled in: "ratio >= 0.95"
-	Reason    string   // one sentence: what was found, and unless it passes what to do
+	Reason    string   // one sentence: what was found, and unless it passes what to do, in English
+	Said      Text     // Reason in every language
 
 	Population Population
 	From, To   time.Time // the period that was looked at

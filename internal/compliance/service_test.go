@@ -482,8 +482,8 @@ func TestGains(t *testing.T) {
 			w.Fatalf("%d gains, %v", len(all), err)
 		}
 		g := all[0]
-		if g.Check.ID != "mfa-all" || g.Outcome != compliance.Fail || len(g.By) != 9 || g.Reason != "found so" {
-			w.Errorf("the greatest gain is %s (%s) in %d frameworks: %s", g.Check.ID, g.Outcome, len(g.By), g.Reason)
+		if g.Check.ID != "mfa-all" || g.Outcome != compliance.Fail || len(g.By) != 9 || g.Result.Reason != "found so" {
+			w.Errorf("the greatest gain is %s (%s) in %d frameworks: %s", g.Check.ID, g.Outcome, len(g.By), g.Result.Reason)
 		}
 		if by := g.By[0]; by.Framework.ID != "ISMSP" || len(by.Better) != 3 || by.Compliant != 3 {
 			w.Errorf("ISMS-P gains %+v", by)

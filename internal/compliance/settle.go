@@ -94,7 +94,11 @@ func (s *Service) complete(r *Result, now time.Time) error {
 		r.Value = nil
 	}
 	if r.Outcome == Pass && r.Population.Size <= 0 {
-		r.Outcome, r.Reason = NoData, "There was nothing to look at. "+r.Reason
+		r.Outcome = NoData
+		if r.Said.String() == r.Reason {
+			r.Said = Say("There was nothing to look at. %s", r.Said)
+		}
+		r.Reason = "There was nothing to look at. " + r.Reason
 	}
 	return nil
 }
@@ -106,19 +110,27 @@ func (r *Result) store(ctx context.Context, tx *sqldb.DB, tenant uint32) error {
 	if err != nil {
 		return err
 	}
+	said := ""
+	if !r.Said.None() {
+		text, err := json.Marshal(r.Said)
+		if err != nil {
+			return err
+		}
+		said = string(text)
+	}
 	var until *time.Time
 	if !r.ValidUntil.IsZero() {
 		until = &r.ValidUntil
 	}
 	if _, err := sqldb.Exec(ctx, tx, `
-		INSERT INTO compliance_result (tenant, variant, check_id, version, outcome, value, unit, threshold, reason, population, size, sample, from_at, to_at, effective_at, collected_at, valid_until, method, resources, evidence)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+		INSERT INTO compliance_result (tenant, variant, check_id, version, outcome, value, unit, threshold, reason, population, size, sample, from_at, to_at, effective_at, collected_at, valid_until, method, resources, evidence, said)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
 		ON CONFLICT (tenant, variant) DO UPDATE SET version = excluded.version, outcome = excluded.outcome, value = excluded.value, unit = excluded.unit, threshold = excluded.threshold,
 			reason = excluded.reason, population = excluded.population, size = excluded.size, sample = excluded.sample, from_at = excluded.from_at, to_at = excluded.to_at,
-			effective_at = excluded.effective_at, collected_at = excluded.collected_at, valid_until = excluded.valid_until, method = excluded.method, resources = excluded.resources, evidence = excluded.evidence
+			effective_at = excluded.effective_at, collected_at = excluded.collected_at, valid_until = excluded.valid_until, method = excluded.method, resources = excluded.resources, evidence = excluded.evidence, said = excluded.said
 		WHERE excluded.collected_at >= compliance_result.collected_at`,
 		int64(tenant), r.Variant, r.Check, int64(r.Version), string(r.Outcome), r.Value, r.Unit, r.Threshold, r.Reason, r.Population.Definition, r.Population.Size, r.Population.Sample,
-		r.From.UnixMicro(), r.To.UnixMicro(), r.EffectiveAt.UnixMicro(), r.CollectedAt.UnixMicro(), sqldb.Nullable(until), r.Method, string(resources), r.EvidenceID); err != nil {
+		r.From.UnixMicro(), r.To.UnixMicro(), r.EffectiveAt.UnixMicro(), r.CollectedAt.UnixMicro(), sqldb.Nullable(until), r.Method, string(resources), r.EvidenceID, said); err != nil {
 		return err
 	}
 	_, err = sqldb.Exec(ctx, tx, `
@@ -229,10 +241,14 @@ func storeChanges(ctx context.Context, tx *sqldb.DB, tenant uint32, part []chang
 		if err != nil {
 			return err
 		}
-		log = append(log, id.String(), int64(tenant), c.at.framework, c.at.edition, c.at.control, now.UnixMicro(), string(c.from), string(c.to), string(c.why.Code), c.why.String(), c.cause)
+		why, err := json.Marshal(c.why)
+		if err != nil {
+			return err
+		}
+		log = append(log, id.String(), int64(tenant), c.at.framework, c.at.edition, c.at.control, now.UnixMicro(), string(c.from), string(c.to), string(c.why.Code), c.why.String(), c.cause, string(why))
 		current = append(current, int64(tenant), c.at.framework, c.at.edition, c.at.control, string(c.to), now.UnixMicro())
 	}
-	if _, err := sqldb.Exec(ctx, tx, `INSERT INTO compliance_change (id, tenant, framework, edition, control, at, from_status, to_status, code, reason, cause) VALUES `+sqldb.Rows(len(part), 11), log...); err != nil {
+	if _, err := sqldb.Exec(ctx, tx, `INSERT INTO compliance_change (id, tenant, framework, edition, control, at, from_status, to_status, code, reason, cause, why) VALUES `+sqldb.Rows(len(part), 12), log...); err != nil {
 		return err
 	}
 	_, err := sqldb.Exec(ctx, tx, `INSERT INTO compliance_status (tenant, framework, edition, control, status, since) VALUES `+sqldb.Rows(len(part), 6)+`

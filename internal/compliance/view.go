@@ -255,14 +255,19 @@ func stateOf(ctx context.Context, tx *sqldb.DB, tenant uint32) (*state, error) {
 	return st, err
 }
 
-const selectResult = `SELECT variant, check_id, version, outcome, value, unit, threshold, reason, population, size, sample, from_at, to_at, effective_at, collected_at, valid_until, method, resources, evidence FROM compliance_result`
+const selectResult = `SELECT variant, check_id, version, outcome, value, unit, threshold, reason, population, size, sample, from_at, to_at, effective_at, collected_at, valid_until, method, resources, evidence, said FROM compliance_result`
 
 func scanResult(rows *sql.Rows, r *Result) error {
 	var until *time.Time
-	var resources string
+	var resources, said string
 	if err := rows.Scan(&r.Variant, &r.Check, &r.Version, &r.Outcome, &r.Value, &r.Unit, &r.Threshold, &r.Reason, &r.Population.Definition, &r.Population.Size, &r.Population.Sample,
-		sqldb.Micros(&r.From), sqldb.Micros(&r.To), sqldb.Micros(&r.EffectiveAt), sqldb.Micros(&r.CollectedAt), sqldb.MicrosOrNull(&until), &r.Method, &resources, &r.EvidenceID); err != nil {
+		sqldb.Micros(&r.From), sqldb.Micros(&r.To), sqldb.Micros(&r.EffectiveAt), sqldb.Micros(&r.CollectedAt), sqldb.MicrosOrNull(&until), &r.Method, &resources, &r.EvidenceID, &said); err != nil {
 		return err
+	}
+	if said != "" {
+		if err := json.Unmarshal([]byte(said), &r.Said); err != nil {
+			return err
+		}
 	}
 	if until != nil {
 		r.ValidUntil = *until

@@ -43,7 +43,8 @@ type Record struct {
 	Value        *float64           `json:"value,omitempty"`
 	Unit         string             `json:"unit,omitempty"`
 	Threshold    string             `json:"threshold,omitempty"`
-	Reason       string             `json:"reason,omitempty"`
+	Reason       string             `json:"reason,omitempty"`  // in English
+	Wording      *compliance.Text   `json:"wording,omitempty"` // the same in every language; absent in older records
 
 	// Of manual evidence.
 	Title      string    `json:"title,omitempty"`

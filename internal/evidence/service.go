@@ -105,6 +105,9 @@ func (s *Service) found(tenant uint32, r *compliance.Result) (Record, error) {
 		PeriodFrom: micro(r.From), PeriodTo: micro(r.To), EffectiveAt: micro(r.EffectiveAt), CollectedAt: micro(r.CollectedAt), ValidUntil: &until,
 		Redactions: []string{},
 	}
+	if !r.Said.None() && r.Said.String() == r.Reason {
+		d.Wording = &r.Said
+	}
 	if len(r.Facts) == 0 {
 		return d, nil
 	}

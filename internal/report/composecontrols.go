@@ -18,7 +18,7 @@ func (w *writer) scope() {
 	for i := range w.Scope {
 		r := &w.Scope[i]
 		t.Rows = append(t.Rows, paper.Row{Cells: []paper.Cell{
-			{Text: w.check(r.Check), Below: day(r.CollectedAt, w.Zone)}, {Text: orDash(r.Population.Definition)}, {Text: number(r.Population.Size)}, {Text: measured(r.Value, r.Unit)}, {Text: w.outcome(r.Outcome), Mark: markOfOutcome(r.Outcome)},
+			{Text: w.check(r.Check), Below: day(r.CollectedAt, w.Zone)}, {Text: orDash(r.Population.Definition)}, {Text: number(r.Population.Size)}, {Text: w.measured(r.Value, r.Unit)}, {Text: w.outcome(r.Outcome), Mark: markOfOutcome(r.Outcome)},
 		}})
 	}
 	w.add(t)
@@ -118,8 +118,8 @@ func (w *writer) finding(f *compliance.Finding) paper.Row {
 	}
 	cells := []paper.Cell{{Text: w.check(f.Link.Check), Below: f.Link.Check}, result, {Text: "–"}, {Text: w.s("Never evaluated.", "평가된 적 없음")}, {Text: "–"}}
 	if r := f.Result; r != nil {
-		cells[2] = paper.Cell{Text: measured(r.Value, r.Unit), Below: r.Threshold}
-		cells[3] = paper.Cell{Text: orDash(r.Reason)}
+		cells[2] = paper.Cell{Text: w.measured(r.Value, r.Unit), Below: r.Threshold}
+		cells[3] = paper.Cell{Text: orDash(r.ReasonIn(string(w.Language)))}
 		if f.Stale {
 			cells[1].Below = w.f("stale, collected %s", "만료, %s 수집", day(r.CollectedAt, w.Zone))
 		} else if r.EvidenceID != "" {

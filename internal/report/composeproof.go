@@ -78,7 +78,7 @@ func (w *writer) item(no, id string, k *evidence.Kept) paper.Row {
 	result := paper.Cell{Text: w.s("Document", "문서")}
 	if k.Kind == evidence.Automatic {
 		name, under = w.check(k.CheckID), k.Variant
-		result = paper.Cell{Text: w.outcome(k.Result), Mark: markOfOutcome(k.Result), Below: measured(k.Value, k.Unit)}
+		result = paper.Cell{Text: w.outcome(k.Result), Mark: markOfOutcome(k.Result), Below: w.measured(k.Value, k.Unit)}
 		if k.Value == nil {
 			result.Below = ""
 		}
@@ -329,7 +329,7 @@ func (w *writer) annex() {
 			continue
 		}
 		seen[id] = true
-		t.Rows = append(t.Rows, paper.Row{Cells: []paper.Cell{{Text: c.Title, Below: c.ID}, {Text: c.Measures}, {Text: w.took(c.Cadence)}, {Text: fmt.Sprint(c.Version)}}})
+		t.Rows = append(t.Rows, paper.Row{Cells: []paper.Cell{{Text: w.title(c.Title, c.TitleKo), Below: c.ID}, {Text: c.Measures}, {Text: w.took(c.Cadence)}, {Text: fmt.Sprint(c.Version)}}})
 	}
 	w.add(t)
 	w.sub("Glossary", "용어")

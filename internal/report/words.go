@@ -169,8 +169,14 @@ func number(n int64) string {
 	return sign + b.String()
 }
 
+// koreanUnits are the units of values that checks find.
+var koreanUnits = map[string]string{
+	"seconds": "초", "minutes": "분", "hours": "시간", "days": "일", "rules": " (규칙 수)", "parameters missed": " (미달 항목)", "of 3 limits met": " (기준 3개 중 충족)", "ratio with a fault": " (문제 비율)",
+	"principals outside": " (허용 외)", "ratio of administrators": " (관리자 비율)", "items outside": " (기준 초과)", "ratio of failures": " (실패 비율)", "ratio of leaks": " (유출 비율)",
+}
+
 // measured is a value with its unit.
-func measured(v *float64, unit string) string {
+func (l Language) measured(v *float64, unit string) string {
 	if v == nil {
 		return "–"
 	}
@@ -181,6 +187,9 @@ func measured(v *float64, unit string) string {
 		return strconv.FormatFloat(math.Round(*v*10000)/100, 'f', -1, 64) + " %"
 	case "", "count":
 		return s
+	}
+	if worded, ok := koreanUnits[unit]; ok && l == Korean {
+		return s + worded
 	}
 	return s + " " + unit
 }

@@ -15739,6 +15739,8 @@ export interface operations {
                 control?: string;
                 /** @description Only from then on. */
                 from?: string;
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
+                lang?: "en" | "ko";
                 /** @description Page number, from 0. */
                 page?: number;
                 /** @description Items per page. */
@@ -16299,6 +16301,8 @@ export interface operations {
             query?: {
                 /** @description Filter by group. Several by comma or by repetition. */
                 group?: string[];
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
+                lang?: "en" | "ko";
                 /** @description Page number, from 0. */
                 page?: number;
                 /** @description Filter by result. Several by comma or by repetition. */
@@ -16432,6 +16436,8 @@ export interface operations {
                 from?: string;
                 /** @description Filter by where it comes from. */
                 kind?: "automatic" | "manual";
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
+                lang?: "en" | "ko";
                 /** @description Page number, from 0. */
                 page?: number;
                 /** @description Filter by what was found. */
@@ -16546,7 +16552,10 @@ export interface operations {
     };
     getEvidence: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
+                lang?: "en" | "ko";
+            };
             header?: {
                 /** @description An ETag: 304 when the object is still the same. */
                 "If-None-Match"?: string;
@@ -16946,6 +16955,8 @@ export interface operations {
     listGains: {
         parameters: {
             query?: {
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
+                lang?: "en" | "ko";
                 /** @description Page number, from 0. */
                 page?: number;
                 /** @description core: what telemetry can speak about; full: every control. By default as the settings say, which is core at first. */

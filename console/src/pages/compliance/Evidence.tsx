@@ -25,7 +25,7 @@ import { useUrl, writeQuery } from "~/url/url";
 
 import { useCollect } from "./Collect";
 import css from "./compliance.module.css";
-import { amount, resultDots, useFrameworks, type Evidence } from "./data";
+import { amount, resultDots, useFrameworks, useTitles, type Evidence } from "./data";
 import { Tabs } from "./Tabs";
 
 const filters = ["framework", "control", "check", "result", "kind"] as const;
@@ -40,7 +40,7 @@ export default function EvidencePage() {
   const language = useLanguage();
   const frameworks = useFrameworks(undefined).data ?? [];
   const { button, progress } = useCollect();
-  const query = Object.fromEntries(filters.filter((n) => url.get(n) !== undefined).map((n) => [n, url.get(n)]));
+  const query = { ...Object.fromEntries(filters.filter((n) => url.get(n) !== undefined).map((n) => [n, url.get(n)])), lang: useTitles() };
   const list = usePages<Evidence>({ key: ["compliance", "evidence", query], load: (page, signal) => answer(client.GET("/api/v1/compliance/evidence", { params: { query: { ...query, size: 100, page } as never }, signal })) });
   const [adding, setAdding] = useState(false);
   const columns = useMemo<Column<Evidence>[]>(
@@ -140,7 +140,8 @@ function About({ id }: { id: string }) {
   const t = useText("compliance");
   const forms = useText("forms");
   const language = useLanguage();
-  const q = useQuery({ queryKey: ["compliance", "evidence", "one", id], queryFn: ({ signal }) => answer(client.GET("/api/v1/compliance/evidence/{id}", { params: { path: { id } }, signal })) });
+  const lang = useTitles();
+  const q = useQuery({ queryKey: ["compliance", "evidence", "one", id, lang], queryFn: ({ signal }) => answer(client.GET("/api/v1/compliance/evidence/{id}", { params: { path: { id }, query: { lang } }, signal })) });
   if (q.isPending) return <Loading rows={8} />;
   if (q.error) return <Failed error={q.error} />;
   const e = q.data;

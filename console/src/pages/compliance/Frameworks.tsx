@@ -12,7 +12,7 @@ import { Time } from "~/time/Time";
 import { Bar } from "./Bar";
 import { useCollect } from "./Collect";
 import css from "./compliance.module.css";
-import { amount, resultDots, useFrameworks, useProfile, type Framework, type Profile } from "./data";
+import { amount, resultDots, useFrameworks, useProfile, useTitles, type Framework, type Profile } from "./data";
 import { Tabs } from "./Tabs";
 
 /** How every framework stands, and which fix helps most. */
@@ -83,7 +83,8 @@ function Card({ of: f }: { of: Framework }) {
 
 function Gains({ profile }: { profile: Profile | undefined }) {
   const t = useText("compliance");
-  const q = useQuery({ queryKey: ["compliance", "gains", profile], queryFn: ({ signal }) => answer(client.GET("/api/v1/compliance/gains", { params: { query: { size: 12, ...(profile ? { profile } : {}) } }, signal })), staleTime: 30_000 });
+  const lang = useTitles();
+  const q = useQuery({ queryKey: ["compliance", "gains", profile, lang], queryFn: ({ signal }) => answer(client.GET("/api/v1/compliance/gains", { params: { query: { size: 12, lang, ...(profile ? { profile } : {}) } }, signal })), staleTime: 30_000 });
   if (!q.data) return null;
   return (
     <section className={css.gains}>
