@@ -40,6 +40,12 @@ type identity struct {
 
 var errNotEnrolled = errors.New("this host is not enrolled: make a token on the server, then run kyra collector enroll")
 
+// Enrolled reports whether this host has an identity.
+func Enrolled(p Paths) bool {
+	_, err := readIdentity(p)
+	return err == nil
+}
+
 // readIdentity reads and checks the identity in the state folder.
 func readIdentity(p Paths) (*identity, error) {
 	text, err := os.ReadFile(p.identity())
@@ -242,7 +248,7 @@ func setUp(p Paths, e Enrolment) error {
 	_, err := os.Stat(p.Config)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		text := "# Settings of the KYRA collector. After a change: kyra collector reload\nserver: " + e.Server + "\n"
+		text := "# Settings of the KYRA collector. After a change: kyra-collector reload\nserver: " + e.Server + "\n"
 		if err := spool.WriteFile(p.Config, []byte(text), 0o640); err != nil {
 			return fmt.Errorf("write %s: %w", p.Config, err)
 		}

@@ -36,7 +36,7 @@ func New(use, version string, usage error) *cobra.Command {
 		Use: use, Short: "collect logs on this host and send them to a server",
 		Long: "Reads logs where this host has them and sends them over mutual TLS, outbound only. What is read\n" +
 			"lies on disk before it is sent, and until the server has acknowledged it.\n\n" +
-			"Begin with: kyra collector enroll --server https://HOST:PORT --token-file FILE",
+			"Begin with: enroll --server https://HOST:PORT --token-file FILE",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -70,6 +70,14 @@ func (o *options) enroll() *cobra.Command {
 			"standard input (--token-file -) or from KYRA_ENROLL_TOKEN: others on this host can read\n" +
 			"the command line.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if service {
+				if err := serviceFolders(o.paths()); err != nil { // before the token is used up
+					return err
+				}
+				if e.Server == "" && file == "" && collector.Enrolled(o.paths()) {
+					return installService(cmd.Context(), cmd.OutOrStdout(), o.paths())
+				}
+			}
 			if e.Server == "" {
 				return o.wrong("no server: give --server https://HOST:PORT")
 			}
@@ -96,7 +104,16 @@ func (o *options) enroll() *cobra.Command {
 			if service {
 				return installService(cmd.Context(), cmd.OutOrStdout(), o.paths())
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "sources are in %s; start with: kyra collector run, or as a service with enroll --service\n", o.paths().Sources())
+			start, asService := cmd.Parent().CommandPath()+" run", ", or as a service with: "+cmd.CommandPath()+" --service"
+			if serviceFolders(o.paths()) != nil {
+				asService = ""
+			}
+			for _, f := range []struct{ name, value string }{{"dir", o.dir}, {"config", o.config}, {"state", o.state}} {
+				if f.value != "" {
+					start += " --" + f.name + " " + f.value
+				}
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "sources are in %s; start with: %s%s\n", o.paths().Sources(), start, asService)
 			return nil
 		},
 	}
@@ -106,7 +123,7 @@ func (o *options) enroll() *cobra.Command {
 	f.StringVar(&e.Host, "host", "", "how this host calls itself (its host name)")
 	f.BoolVar(&e.Replace, "replace", false, "give up the identity that this host has")
 	f.BoolVar(&e.Bare, "without-sources", false, "set up no source for the system's own log")
-	f.BoolVar(&service, "service", false, "install and start the system service")
+	f.BoolVar(&service, "service", false, "install and start the system service; alone, for a host that is enrolled already")
 	return cmd
 }
 

@@ -26,10 +26,18 @@ const (
 	serviceName = "kyra-collector.service"
 )
 
-// installService writes the systemd unit for this program and starts it.
-func installService(ctx context.Context, out io.Writer, p collector.Paths) error {
+// serviceFolders refuses folders that the service does not use.
+func serviceFolders(p collector.Paths) error {
 	if p.Config != defaultConfig() || p.State != defaultState() {
 		return errors.New("the service uses the usual folders: leave out --dir, --config and --state")
+	}
+	return nil
+}
+
+// installService writes the systemd unit for this program and starts it.
+func installService(ctx context.Context, out io.Writer, p collector.Paths) error {
+	if err := serviceFolders(p); err != nil {
+		return err
 	}
 	program, err := os.Executable()
 	if err != nil {

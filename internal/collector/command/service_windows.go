@@ -30,6 +30,9 @@ func programData() string {
 func defaultConfig() string { return filepath.Join(programData(), "collector.yaml") }
 func defaultState() string  { return filepath.Join(programData(), "state") }
 
+// serviceFolders allows any folders: the service is told them.
+func serviceFolders(collector.Paths) error { return nil }
+
 // installService makes the service for this program and starts it.
 func installService(_ context.Context, out io.Writer, p collector.Paths) error {
 	program, err := os.Executable()

@@ -272,6 +272,9 @@ func (f *files) open(ctx context.Context, x found, now time.Time) error {
 	case known && m.fits(file, size):
 		t.pos, t.cutter.skip, t.head, t.sum, t.last = m.Offset, m.Skip, m.Head, m.Sum, m.Tail
 		t.cutter.path = cmp.Or(m.Path, x.path)
+		if m.Before != nil {
+			t.before = *m.Before
+		}
 	case f.first && f.spec.Start == "end":
 		t.pos = size
 	default:
@@ -281,6 +284,9 @@ func (f *files) open(ctx context.Context, x found, now time.Time) error {
 			return nil
 		}
 		t.pos = from
+		if known && !m.Old && m.Offset > 0 { // it was cut off while nothing was read
+			t.cut(m)
+		}
 	}
 	delete(f.held, x.id)
 	delete(f.marks, x.id)
@@ -326,14 +332,17 @@ func (f *files) copyOf(x found, file *os.File, now time.Time) (from int64, wait 
 	}
 	for id, m := range f.marks { // copied and cut off while nothing was read
 		size := x.info.Size()
-		if m.Old || m.Offset == 0 || !related(m.Path, x.path) || !sameHead(m, file, size) || !f.replaced(id, m) {
+		if id == x.id || !related(m.Path, x.path) {
 			continue
 		}
-		if size < m.Offset {
-			return size, false
-		}
-		if m.fits(file, size) {
-			return m.Offset, false
+		for _, form := range m.forms(f.replaced(id, m)) {
+			switch {
+			case !sameHead(form, file, size):
+			case size < form.Offset:
+				return size, false
+			case form.fits(file, size):
+				return form.Offset, false
+			}
 		}
 	}
 	return 0, false

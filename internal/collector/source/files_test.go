@@ -404,6 +404,44 @@ func TestFileCompressedAndItsNumberUsedAgain(t *testing.T) {
 	k.await(t, want...)
 }
 
+// Killed after a file was cut off and written anew, and before what is known of its copy
+// was on disk.
+func TestFileKilledBeforeItsCopyWasKnown(t *testing.T) {
+	for _, packed := range []bool{false, true} {
+		t.Run(fmt.Sprint("packed ", packed), func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "a.log")
+			source := fileSource(path+"*", "  exclude: ['*.tmp']\n")
+			var k kept
+			stop := start(t, &k, source)
+			text, want := lines(0, 100)
+			write(t, path, text)
+			k.await(t, want...)
+			if err := os.Truncate(path, 0); err != nil {
+				t.Fatal(err)
+			}
+			write(t, path, "new\n")
+			want = append(want, "new")
+			k.await(t, want...)
+			stop()
+			copied := path + ".1"
+			write(t, copied, text)
+			if packed {
+				compress(t, copied)
+				copied += ".gz"
+			}
+			old := time.Now().Add(-time.Minute) // as gzip and cp -p leave it
+			if err := os.Chtimes(copied, old, old); err != nil {
+				t.Fatal(err)
+			}
+			start(t, &k, source)
+			time.Sleep(300 * time.Millisecond)
+			write(t, path, "newer\n")
+			k.await(t, append(want, "newer")...)
+		})
+	}
+}
+
 // Copied, cut off and compressed at once, as log rotation does it without delay, while
 // the source reads and while it does not.
 func TestFileCopiedCutOffAndCompressed(t *testing.T) {

@@ -33,6 +33,20 @@ type mark struct {
 	Gone   int64  `json:"g,omitempty"` // when the file had no name any more, seconds since 1970
 	Old    bool   `json:"z,omitempty"` // a compressed file: Offset counts plain bytes, Sum is of those of the file
 	Done   bool   `json:"d,omitempty"` // and it was read to its end
+	Before *mark  `json:"b,omitempty"` // as of when the file was cut off, until the copy that was made then is known
+}
+
+// forms returns what a copy of the file may be known by: the mark, where the file is not
+// what it was any more, and that of before it was cut off.
+func (m mark) forms(replaced bool) []mark {
+	var all []mark
+	if replaced && !m.Old && m.Offset > 0 {
+		all = append(all, m)
+	}
+	if m.Before != nil {
+		all = append(all, *m.Before)
+	}
+	return all
 }
 
 func parseMark(text string) (m mark, err error) {
@@ -103,8 +117,16 @@ type tail struct {
 }
 
 func (t *tail) mark() mark {
-	return mark{Path: t.cutter.path, Offset: t.pos, Skip: t.cutter.skip, Head: t.head, Sum: t.sum, Tail: t.last}
+	m := mark{Path: t.cutter.path, Offset: t.pos, Skip: t.cutter.skip, Head: t.head, Sum: t.sum, Tail: t.last}
+	if t.before.Offset > 0 {
+		before := t.before
+		m.Before = &before
+	}
+	return m
 }
+
+// cut notes what the file was before it was cut off.
+func (t *tail) cut(m mark) { m.Before, t.before = nil, m }
 
 // read takes what a file has grown by, up to a bound, and reports whether there is more.
 func (f *files) read(ctx context.Context, t *tail, now time.Time) (more bool, err error) {
@@ -122,7 +144,7 @@ func (f *files) read(ctx context.Context, t *tail, now time.Time) (more bool, er
 	}
 	if info.Size() < end || t.changed() {
 		// Cut off, to be written anew. What was read but is not whole is gone with it.
-		t.before = t.mark()
+		t.cut(t.mark())
 		t.pos, t.buf, t.head, t.cutter.skip = 0, nil, 0, false
 		if err := f.put(ctx, t, cutting{}); err != nil {
 			return false, err
@@ -299,13 +321,19 @@ func (f *files) readOld(ctx context.Context, x found) error {
 	m.Done = true
 	f.marks[x.id] = m
 	change := map[string]string{x.id: m.String()}
+	_, present := f.now[original]
 	switch t := f.tails[original]; {
 	case original == "" || original == x.id:
-	case t == nil:
+	case t != nil:
+		t.before = mark{}
+	case present:
+		known := f.marks[original]
+		known.Before = nil
+		f.marks[original] = known
+		change[original] = known.String()
+	default:
 		delete(f.marks, original)
 		change[original] = ""
-	default:
-		t.before = mark{}
 	}
 	return f.out.Put(ctx, Piece{Marks: change})
 }
@@ -324,10 +352,17 @@ func headOf(path string) (sum uint64, length int, err error) {
 // name any more, or whose number is another's by now, or that was cut off after it was
 // copied.
 func (f *files) plainOf(x found) (id string, offset int64, err error) {
-	candidates := map[string]mark{}
+	type candidate struct {
+		id string
+		mark
+	}
+	var candidates []candidate
 	for id, m := range f.marks {
-		if !m.Old && m.Offset > 0 && related(m.Path, x.path) && f.replaced(id, m) {
-			candidates[id] = m
+		if !related(m.Path, x.path) {
+			continue
+		}
+		for _, form := range m.forms(f.replaced(id, m)) {
+			candidates = append(candidates, candidate{id, form})
 		}
 	}
 	for id, t := range f.tails {
@@ -339,10 +374,10 @@ func (f *files) plainOf(x found) (id string, offset int64, err error) {
 			}
 		}
 		if m.Offset > 0 && related(m.Path, x.path) {
-			candidates[id] = m
+			candidates = append(candidates, candidate{id, m})
 		}
 	}
-	for id, m := range candidates {
+	for _, m := range candidates {
 		file, plain, err := openGzip(x.path)
 		if err != nil {
 			return "", 0, err
@@ -350,11 +385,11 @@ func (f *files) plainOf(x found) (id string, offset int64, err error) {
 		head := make([]byte, min(int64(m.Head), m.Offset))
 		same := false
 		if _, err := io.ReadFull(plain, head); err == nil && crc64.Checksum(head, polynomial) == m.Sum {
-			same = tailFits(plain, int64(len(head)), head, m)
+			same = tailFits(plain, int64(len(head)), head, m.mark)
 		}
 		file.Close()
 		if same {
-			return id, m.Offset, nil
+			return m.id, m.Offset, nil
 		}
 	}
 	return "", 0, nil
