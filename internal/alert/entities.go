@@ -14,7 +14,7 @@ func (s *Service) EntitiesByAlert(ctx context.Context, db *sqldb.DB, tenant uint
 	out := make(map[string][]Entity, len(ids))
 	err := chunked(ids, func(in string, args []any) error {
 		for r, err := range sqldb.Stream(ctx, db, func(rows *sql.Rows, r *row) error { return rows.Scan(&r.id, &r.entities) }, `
-			SELECT a.id, d.entities FROM alert a JOIN alert_detail d ON d.seq = a.seq WHERE a.tenant = $1 AND a.id IN (`+in+`)`, append([]any{int64(tenant)}, args...)...) {
+			SELECT a.id, d.entities FROM alert a JOIN alert_detail d ON d.seq = a.seq WHERE `+amongIDs+` (`+in+`)`, append([]any{int64(tenant)}, args...)...) {
 			if err != nil {
 				return err
 			}
