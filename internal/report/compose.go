@@ -231,12 +231,12 @@ func (w *writer) domains() {
 	all := w.View.Domains()
 	b := paper.Bars{Title: w.s("Controls by domain and status", "영역별 통제 상태"), Series: w.series()}
 	t := paper.Table{Title: w.s("The same as a table", "표"), Columns: []paper.Column{
-		{Title: w.s("Domain", "영역"), Width: 66},
-		{Title: w.status(compliance.Compliant), Width: 19, Right: true},
-		{Title: w.status(compliance.Partial), Width: 19, Right: true},
-		{Title: w.status(compliance.NonCompliant), Width: 19, Right: true},
-		{Title: w.status(compliance.NotAssessed), Width: 19, Right: true},
-		{Title: w.s("Total", "합계"), Width: 14, Right: true},
+		{Title: w.s("Domain", "영역"), Width: 57},
+		{Title: w.status(compliance.Compliant), Width: 20, Right: true},
+		{Title: w.status(compliance.Partial), Width: 18, Right: true},
+		{Title: w.status(compliance.NonCompliant), Width: 26, Right: true},
+		{Title: w.status(compliance.NotAssessed), Width: 22, Right: true},
+		{Title: w.s("Total", "합계"), Width: 13, Right: true},
 		{Title: w.s("Score %", "점수 %"), Width: 18, Right: true},
 	}}
 	row := func(name string, c *compliance.Coverage, whole bool) {
@@ -281,10 +281,10 @@ func (w *writer) trend() {
 		{Title: w.s("Score %", "점수 %"), Width: 20, Right: true},
 		{Title: w.status(compliance.Compliant), Width: 20, Right: true},
 		{Title: w.status(compliance.Partial), Width: 20, Right: true},
-		{Title: w.status(compliance.NonCompliant), Width: 22, Right: true},
+		{Title: w.status(compliance.NonCompliant), Width: 26, Right: true},
 		{Title: w.status(compliance.NotAssessed), Width: 22, Right: true},
 		{Title: w.s("Weight of partial", "부분 적합 가중치"), Width: 24, Right: true},
-		{Title: w.s("Strict", "엄격"), Width: 16},
+		{Title: w.s("Strict", "엄격"), Width: 12},
 	}}
 	var told []string
 	for i := len(months) - 1; i >= 0; i-- {
@@ -299,7 +299,10 @@ func (w *writer) trend() {
 		tab.Rows = append(tab.Rows, paper.Row{Cells: append(cells, paper.Cell{Text: fmt.Sprintf("%d.%02d", d.Weight/100, d.Weight%100)}, paper.Cell{Text: w.yes(d.Strict)})})
 	}
 	t.Description = strings.Join(told, "; ")
-	w.add(t, tab)
+	if len(t.Points) > 1 { // one point is no trend
+		w.add(t)
+	}
+	w.add(tab)
 }
 
 func (w *writer) yes(b bool) string {

@@ -97,7 +97,7 @@ func (w *writer) gap(s *compliance.Standing) {
 	line := w.f("%s since %s · owner: %s · due: %s", "%s, %s부터 · 담당자: %s · 기한: %s", w.status(s.Status), day(s.Since, w.Zone), orDash(s.Record.Owner), due)
 	w.add(paper.Text{Text: line + "\n" + s.Why.In(string(w.Language)), Muted: true})
 	t := paper.Table{Columns: []paper.Column{
-		{Title: w.s("Check", "점검"), Width: 40}, {Title: w.s("Result", "결과"), Width: 25}, {Title: w.s("Value and threshold", "값과 기준"), Width: 42}, {Title: w.s("What was found", "확인 내용"), Width: 52}, {Title: w.s("Evidence", "증적"), Width: 15},
+		{Title: w.s("Check", "점검"), Width: 36}, {Title: w.s("Result", "결과"), Width: 24}, {Title: w.s("Value and threshold", "값과 기준"), Width: 38}, {Title: w.s("What was found", "확인 내용"), Width: 61}, {Title: w.s("Evidence", "증적"), Width: 15},
 	}}
 	for i := range s.Findings {
 		f := &s.Findings[i]
@@ -162,7 +162,7 @@ func (w *writer) stale() {
 func (w *writer) unassessed() {
 	w.sub("Not assessed, by reason", "미평가 통제와 사유")
 	t := paper.Table{
-		Columns: []paper.Column{{Title: w.s("Reason", "사유"), Width: 62}, {Title: w.s("Number", "수"), Width: 14, Right: true}, {Title: w.s("Controls", "통제"), Width: 98}},
+		Columns: []paper.Column{{Title: w.s("Reason", "사유"), Width: 62}, {Title: w.s("Number", "수"), Width: 20, Right: true}, {Title: w.s("Controls", "통제"), Width: 92}},
 		Empty:   w.s("Every control is assessed.", "모든 통제가 평가되었습니다."),
 	}
 	words := map[compliance.Code]string{

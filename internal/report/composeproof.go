@@ -346,6 +346,6 @@ func (w *writer) annex() {
 	w.say("Ask for the evidence bundle (GET /api/v1/compliance/evidence/bundle) and run: kyra verify bundle.zip. It needs no server and no network. It checks the SHA-256 of every record and artifact, the chain and the signature of its head, and names what was altered. A hash in this report must be found in the bundle. A report made from the same state has the same report id, and byte for byte the same file.",
 		"증적 묶음(GET /api/v1/compliance/evidence/bundle)을 받아 kyra verify bundle.zip 을 실행합니다. 서버와 네트워크가 필요하지 않습니다. 모든 기록과 산출물의 SHA-256, 사슬, 사슬 머리의 서명을 확인하고 변경된 항목을 알려 줍니다. 이 보고서의 해시는 묶음에서 찾을 수 있어야 합니다. 같은 상태에서 만든 보고서는 보고서 번호가 같고 파일도 바이트 단위로 같습니다.")
 	if w.Language == Korean {
-		w.add(paper.Text{Muted: true, Text: "점검 이름, 측정 내용과 점검이 남긴 설명은 증적에 보관된 원문(영어) 그대로 표시합니다."})
+		w.add(paper.Text{Muted: true, Text: "측정 내용, 기준, 조사 대상은 증적에 보관된 원문(영어) 그대로 표시합니다."})
 	}
 }

@@ -16,6 +16,7 @@ func (p *printer) block(b Block, after []Block) {
 	case Points:
 		p.points(b.Items)
 	case Facts:
+		p.room(p.factsHeight(b.Items))
 		p.facts(b.Items, 52, size{pt: 9, ink: grey}, size{pt: 9, ink: ink})
 		p.y += 3
 	case Tiles:
@@ -65,10 +66,23 @@ func (p *printer) least(after []Block) float64 {
 		return 70
 	case Tiles:
 		return 30
+	case Facts:
+		return p.factsHeight(b.Items)
 	case Signatures:
 		return 60
 	}
 	return 22
+}
+
+// factsHeight is the room that a short list of facts needs so that it stays together, and
+// that its beginning needs where it is long.
+func (p *printer) factsHeight(items []Fact) float64 {
+	z := size{pt: 9, ink: ink}
+	h := 0.0
+	for _, f := range items {
+		h += float64(max(1, len(p.wrap(f.Value, column-52, z))))*z.leading() + 1.1
+	}
+	return min(h, 100)
 }
 
 func (p *printer) heading(h Heading, after []Block) {

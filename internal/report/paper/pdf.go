@@ -1,6 +1,8 @@
 package paper
 
 import (
+	"bytes"
+	"encoding/xml"
 	"fmt"
 	"io"
 	"time"
@@ -67,11 +69,13 @@ func PDF(w io.Writer, d *Document) error {
 	p.SetCreationDate(at)
 	p.SetModificationDate(at)
 	p.SetCatalogSort(true)
-	p.SetLang(map[string]string{"ko": "ko-KR"}[d.Language])
-	if d.Language != "ko" {
-		p.SetLang("en-GB")
+	language := "en-GB"
+	if d.Language == "ko" {
+		language = "ko-KR"
 	}
+	p.SetLang(language)
 	p.SetTitle(d.Title+" – "+d.Organisation, true)
+	p.SetXmpMetadata(described(d, language, at))
 	p.SetSubject(d.Kind, true)
 	p.SetAuthor(d.Organisation, true)
 	p.SetCreator("KYRA", true)
@@ -95,10 +99,54 @@ func PDF(w io.Writer, d *Document) error {
 	if err := p.Error(); err != nil {
 		return fmt.Errorf("set PDF: %w", err)
 	}
-	if err := p.Output(w); err != nil {
+	if err := p.Output(&versioned{w: w}); err != nil {
 		return fmt.Errorf("write PDF: %w", err)
 	}
 	return nil
+}
+
+// versioned writes a PDF whose first line says 1.7: the library says 1.3 of everything
+// without transparency, and metadata came with 1.4.
+type versioned struct {
+	w     io.Writer
+	begun bool
+}
+
+func (v *versioned) Write(b []byte) (int, error) {
+	const theirs, ours = "%PDF-1.3", "%PDF-1.7" // of one length: places in the file stay
+	if !v.begun {
+		v.begun = true
+		if rest, ok := bytes.CutPrefix(b, []byte(theirs)); ok {
+			if _, err := io.WriteString(v.w, ours); err != nil {
+				return 0, err
+			}
+			n, err := v.w.Write(rest)
+			return n + len(theirs), err
+		}
+	}
+	return v.w.Write(b)
+}
+
+// described is what the document says of itself to programs: XMP.
+func described(d *Document, language string, at time.Time) []byte {
+	text := func(s string) string {
+		var b bytes.Buffer
+		_ = xml.EscapeText(&b, []byte(s)) // a buffer takes everything
+		return b.String()
+	}
+	moment := at.Format(time.RFC3339)
+	return fmt.Appendf(nil, `<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:pdf="http://ns.adobe.com/pdf/1.3/">
+<dc:format>application/pdf</dc:format>
+<dc:title><rdf:Alt><rdf:li xml:lang="x-default">%[1]s</rdf:li><rdf:li xml:lang="%[2]s">%[1]s</rdf:li></rdf:Alt></dc:title>
+<dc:description><rdf:Alt><rdf:li xml:lang="x-default">%[3]s</rdf:li></rdf:Alt></dc:description>
+<dc:creator><rdf:Seq><rdf:li>%[4]s</rdf:li></rdf:Seq></dc:creator>
+<dc:language><rdf:Bag><rdf:li>%[2]s</rdf:li></rdf:Bag></dc:language>
+<xmp:CreatorTool>KYRA</xmp:CreatorTool><xmp:CreateDate>%[5]s</xmp:CreateDate><xmp:ModifyDate>%[5]s</xmp:ModifyDate>
+<pdf:Producer>KYRA</pdf:Producer>
+</rdf:Description></rdf:RDF></x:xmpmeta>
+<?xpacket end="r"?>`, text(d.Title+" – "+d.Organisation), language, text(d.Kind), text(d.Organisation), moment)
 }
 
 // measure fills the widths of a face.

@@ -101,6 +101,12 @@ func (p *printer) table(t *Table) {
 			p.group(g, r.Group)
 			continue
 		}
+		if rest := t.Rows[i:]; len(rest) == 2 && i >= 2 && rest[1].Group == "" {
+			first, last := p.rowHeight(g, &rest[0]), p.rowHeight(g, &rest[1])
+			if p.y+first <= bottom && p.y+first+last > bottom && first+last < 90 {
+				p.more(g) // the last row does not stand on a page alone
+			}
+		}
 		p.row(g, r)
 	}
 	p.y += 5
@@ -236,6 +242,12 @@ func (p *printer) layRow(g *grid, r *Row) (cells [][]laid, n int) {
 		n = max(n, len(cells[i]))
 	}
 	return cells, n
+}
+
+// rowHeight is the height of a row on one page.
+func (p *printer) rowHeight(g *grid, r *Row) float64 {
+	_, n := p.layRow(g, r)
+	return float64(n)*pitch + 2*padding
 }
 
 func (p *printer) row(g *grid, r *Row) {
