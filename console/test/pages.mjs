@@ -62,6 +62,12 @@ export const pages = [
   { name: "settings", path: "/settings" },
   { name: "settings-security", path: "/settings/security" },
   { name: "settings-team", path: "/settings/team" },
+  { name: "settings-sso", path: "/settings/sso" },
+  { name: "settings-sso-provider", path: "/settings/sso", act: async (page) => {
+    await page.getByRole("button", { name: "New identity provider" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Add a row" }).click();
+  } },
+  { name: "settings-passkey", path: "/settings/security", act: (page) => page.getByRole("button", { name: "Add a passkey" }).click() },
   { name: "settings-keys", path: "/settings/keys" },
   { name: "settings-webhooks", path: "/settings/webhooks" },
   { name: "settings-masking", path: "/settings/masking" },

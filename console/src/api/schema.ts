@@ -3672,6 +3672,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/session/second-factor/prove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Show the second factor in a session that began without
+         * @description For who came from an identity provider that does not ask for one, where the tenant does. A recovery code does, too.
+         */
+        post: operations["proveSecondFactor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/session/second-factor/remove": {
         parameters: {
             query?: never;
@@ -3741,6 +3761,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/session/sso": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign in with an identity provider's answer
+         * @description Refusals are 401 with an error such as ssoNoRole, ssoUnverified, ssoUnknown, ssoDisabled, ssoDomain, ssoDenied, ssoLost, ssoFailed.
+         */
+        post: operations["finishSSO"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/sso/providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * List where one can sign in
+         * @description A POST, so that the address stands in no log.
+         */
+        post: operations["listSignInProviders"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/sso/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin to sign in at an identity provider
+         * @description Authorization code flow with PKCE (S256). The cookie that it sets belongs to the answer.
+         */
+        post: operations["startSSO"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/session/tenant": {
         parameters: {
             query?: never;
@@ -3778,6 +3858,48 @@ export interface paths {
         patch: operations["updateProfile"];
         trace?: never;
     };
+    "/api/v1/settings/scim": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get how a directory provisions people (SCIM 2.0) */
+        get: operations["getProvisioning"];
+        /**
+         * Set which roles the directory's groups give
+         * @description Whom the directory has provisioned gets their role at once.
+         */
+        put: operations["setProvisioning"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/settings/scim/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make the directory's token
+         * @description It opens SCIM and nothing else. The one before ends at once.
+         */
+        post: operations["createDirectoryToken"];
+        /** End the directory's token */
+        delete: operations["deleteDirectoryToken"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/settings/sign-in": {
         parameters: {
             query?: never;
@@ -3790,6 +3912,92 @@ export interface paths {
         /** Set how people have to sign in */
         put: operations["setSignInPolicy"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/settings/sso": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get single sign-on and its identity providers */
+        get: operations["getSingleSignOn"];
+        /**
+         * Set whether people have to come from an identity provider
+         * @description One Admin keeps password and passkey, for the day when the provider is out of reach. Sessions that are no longer allowed end.
+         */
+        put: operations["setSingleSignOn"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/settings/sso/providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add an identity provider
+         * @description Its issuer must answer. Internal addresses have to be allowed by the operator, as for webhooks.
+         */
+        post: operations["createSSOProvider"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/settings/sso/providers/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get an identity provider */
+        get: operations["getSSOProvider"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove an identity provider
+         * @description The sessions that it vouches for end.
+         */
+        delete: operations["deleteSSOProvider"];
+        options?: never;
+        head?: never;
+        /**
+         * Change an identity provider
+         * @description Another issuer knows nobody yet. Switched off, the sessions that it vouches for end.
+         */
+        patch: operations["updateSSOProvider"];
+        trace?: never;
+    };
+    "/api/v1/settings/sso/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test an issuer
+         * @description Reads its metadata and fetches its keys; nothing is stored.
+         */
+        post: operations["testSSOProvider"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4863,7 +5071,7 @@ export interface paths {
         put?: never;
         /**
          * Invite somebody
-         * @description The answer shows the invitation's link once; it works for seven days.
+         * @description The link works for seven days. It goes out by mail where the tenant has a mail connector that works, else the answer shows it once.
          */
         post: operations["inviteUser"];
         delete?: never;
@@ -7201,6 +7409,14 @@ export interface components {
              */
             minutes: number;
         };
+        DirectoryTokenOutBody: {
+            /** @description Bearer token for the directory. It is shown here only. */
+            token: string;
+            /** @description Base address of SCIM 2.0. */
+            url: string;
+        } & {
+            [key: string]: unknown;
+        };
         DocumentExplanation: {
             condition: components["schemas"]["Trace"];
             exceptions: components["schemas"]["ExceptionExplanation"][] | null;
@@ -7839,6 +8055,22 @@ export interface components {
              */
             name: string;
             token: string;
+        };
+        FinishSSOInBody: {
+            code?: string;
+            error?: string;
+            errorDescription?: string;
+            /** @description RFC 9207. */
+            iss?: string;
+            /** @description Of the address that the browser came back to. */
+            slug: string;
+            state: string;
+        };
+        FinishSSOOutBody: {
+            /** @description Where in the console to go on. */
+            to: string;
+        } & {
+            [key: string]: unknown;
         };
         FoldedItem: {
             /**
@@ -8620,7 +8852,7 @@ export interface components {
             id: string;
             /** Format: date-time */
             lastSignInAt: string | null;
-            /** @description For them, once. It is shown here only. */
+            /** @description For them, once. It is shown here only; empty where it was sent. */
             link: string;
             name: string;
             /**
@@ -8631,6 +8863,8 @@ export interface components {
             /** @enum {string} */
             role: "Admin" | "Analyst" | "Viewer" | "Auditor";
             secondFactor: boolean;
+            /** @description The link went to them by mail, through the tenant's mail connector. */
+            sent: boolean;
             /**
              * Format: int64
              * @description That go on in this tenant.
@@ -8638,6 +8872,8 @@ export interface components {
             sessions: number;
             /** @enum {string} */
             status: "invited" | "active" | "disabled";
+            /** @description Why the mail could not be sent; empty where it was, or where there is no mail connector. */
+            unsent: string;
         } & {
             [key: string]: unknown;
         };
@@ -9571,6 +9807,21 @@ export interface components {
             reference?: string;
             /** @description The clock's recipient when left out. */
             to?: string;
+        };
+        OfferedInBody: {
+            /** @description Providers of its domain come first. */
+            email?: string;
+        };
+        OfferedOutBody: {
+            providers: components["schemas"]["OfferedProvider"][];
+        } & {
+            [key: string]: unknown;
+        };
+        OfferedProvider: {
+            name: string;
+            slug: string;
+        } & {
+            [key: string]: unknown;
         };
         OfficialScore: {
             /** @description The score reaches what a conditional status needs; open items must be closed within 180 days. */
@@ -10924,6 +11175,19 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        PasskeyOutBody: {
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: uuid */
+            id: string;
+            /** Format: date-time */
+            lastUsedAt: string | null;
+            name: string;
+            /** @description With the first second factor: each works once where the passkey is lost. They are shown here only. */
+            recoveryCodes: string[];
+        } & {
+            [key: string]: unknown;
+        };
         PasskeySignInInBody: {
             /** @description What the browser answered, by toJSON(). */
             credential: unknown;
@@ -11663,6 +11927,27 @@ export interface components {
             title: string;
             /** @description Only in lists, with include=triage. */
             triage?: components["schemas"]["AlertTriage"];
+        } & {
+            [key: string]: unknown;
+        };
+        ProvisioningBody: {
+            /** @description Of those in no mapped group; empty: they are switched off. */
+            defaultRole: string;
+            hasToken: boolean;
+            /**
+             * Format: date-time
+             * @description To the minute.
+             */
+            lastUsedAt: string | null;
+            /** @description By the groups' names; of several the mightiest counts. */
+            roles: components["schemas"]["RoleMapping"][];
+            /** Format: date-time */
+            tokenMadeAt: string | null;
+            tokenMadeBy: string;
+            /** @description The token's first characters, to recognise it by. */
+            tokenPrefix: string;
+            /** @description Base address of SCIM 2.0, to enter at the directory. */
+            url: string;
         } & {
             [key: string]: unknown;
         };
@@ -12528,6 +12813,15 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        RoleMapping: {
+            /** @enum {string} */
+            role: "Admin" | "Analyst" | "Viewer" | "Auditor";
+            /**
+             * @description Of the claim, or the group's name; its case does not matter.
+             * @example soc-analysts
+             */
+            value: string;
+        };
         RotateInBody: {
             /**
              * Format: int64
@@ -12973,12 +13267,18 @@ export interface components {
         };
         SecurityOutBody: {
             /**
+             * Format: int64
+             * @description Each is a second factor, too.
+             */
+            passkeys: number;
+            /**
              * Format: date-time
              * @description null: there is no password.
              */
             passwordChangedAt: string | null;
             /** Format: int64 */
             recoveryCodesLeft: number;
+            /** @description An authenticator app. */
             secondFactor: boolean;
             /** @description The tenant asks for one. */
             secondFactorRequired: boolean;
@@ -13042,6 +13342,11 @@ export interface components {
             timeZone: string;
         } & {
             [key: string]: unknown;
+        };
+        SetProvisioningInBody: {
+            /** @description Admin, Analyst, Viewer, Auditor, or empty for none. */
+            defaultRole: string;
+            roles: components["schemas"]["RoleMapping"][];
         };
         SettingForTrial: {
             apply: components["schemas"]["SourceReading"];
@@ -13137,9 +13442,26 @@ export interface components {
             idleMinutes: number;
             /**
              * Format: int64
+             * @description Wrong sign-ins of an account before it has to wait.
+             */
+            lockAttempts: number;
+            /**
+             * Format: int64
+             * @description The first wait after them; 0: 30 seconds, doubling to 15 minutes.
+             */
+            lockMinutes: number;
+            /**
+             * Format: int64
              * @description After which any session ends.
              */
             longestHours: number;
+            /**
+             * Format: int64
+             * @description So many last passwords are refused again; the strictest of somebody's tenants counts.
+             */
+            passwordHistory: number;
+            /** @description Letters and digits are asked for in the next password. */
+            passwordKinds: boolean;
             /** @description Who has none can only set one up. */
             secondFactorRequired: boolean;
         } & {
@@ -13149,7 +13471,17 @@ export interface components {
             /** Format: int64 */
             idleMinutes: number;
             /** Format: int64 */
+            lockAttempts?: number;
+            /** Format: int64 */
+            lockMinutes?: number;
+            /** Format: int64 */
             longestHours: number;
+            /**
+             * Format: int64
+             * @description Left out: as it is, like those below.
+             */
+            passwordHistory?: number;
+            passwordKinds?: boolean;
             secondFactorRequired: boolean;
         };
         SilencedAlert: {
@@ -13320,6 +13652,93 @@ export interface components {
             /** @description Of the new incident; the old one's with Split: before it when left out. */
             title?: string;
         };
+        SsoCheck: {
+            message: string;
+            /** @enum {string} */
+            name: "discovery" | "keys" | "pkce" | "scopes";
+            ok: boolean;
+        };
+        SsoOnlyInBody: {
+            /** @description An active Admin with a password or passkey; needed with only. */
+            breakGlassUserId?: string;
+            only: boolean;
+        };
+        SSOProvider: {
+            clientId: string;
+            /** Format: date-time */
+            createdAt: string;
+            createdBy: string;
+            /** @description Whoever is new gets an account. */
+            createUsers: boolean;
+            /** @description Of those whom the mapping says nothing of; empty: refused. */
+            defaultRole: string;
+            /** @description Of mail addresses that may come in; empty: all. */
+            domains: string[];
+            enabled: boolean;
+            /** @description The secret itself is never shown. */
+            hasSecret: boolean;
+            /** Format: uuid */
+            id: string;
+            issuer: string;
+            /** @description That equals the externalId which a directory (SCIM) knows people by. */
+            linkClaim: string;
+            /** @description Shown to everybody who opens the sign-in page; else to addresses of its domains. */
+            listed: boolean;
+            /** @description As the sign-in page shows it. */
+            name: string;
+            /** @description To enter at the provider. */
+            redirectUri: string;
+            /** @description Whose values give roles anew with each sign-in; empty: roles are given here. */
+            roleClaim: string;
+            roles: components["schemas"]["RoleMapping"][];
+            scopes: string[];
+            /** @description Every sign-in there has shown a second factor, also where its token does not say so. */
+            secondFactorAtProvider: boolean;
+            /** @description Begins a sign-in there; for a tile in the provider's own portal. */
+            signInUri: string;
+            /** @description In its addresses. */
+            slug: string;
+            /** Format: date-time */
+            updatedAt: string;
+        } & {
+            [key: string]: unknown;
+        };
+        SsoProviderBody: {
+            clientId?: string;
+            /** @description Empty: a public client. Left out: as it is. */
+            clientSecret?: string;
+            createUsers?: boolean;
+            /** @description Admin, Analyst, Viewer, Auditor, or empty to refuse. */
+            defaultRole?: string;
+            domains?: string[];
+            enabled?: boolean;
+            /** @example https://acme.okta.com */
+            issuer?: string;
+            /** @description sub when left out. */
+            linkClaim?: string;
+            listed?: boolean;
+            /** @example Okta */
+            name?: string;
+            /** @example groups */
+            roleClaim?: string;
+            roles?: components["schemas"]["RoleMapping"][];
+            /** @description openid profile email when left out. */
+            scopes?: string[];
+            secondFactorAtProvider?: boolean;
+            /** @example acme-okta */
+            slug?: string;
+        };
+        SsoSettingsOutBody: {
+            /** @description The Admin who may still use them; empty where everybody may. */
+            breakGlassUserId: string;
+            /** @description People come from a provider: passwords and passkeys open nothing here. */
+            only: boolean;
+            providers: components["schemas"]["SSOProvider"][];
+            /** @description Redirect addresses are this and the slug. */
+            redirectBase: string;
+        } & {
+            [key: string]: unknown;
+        };
         StagedDay: {
             /** Format: int64 */
             alerts: number;
@@ -13387,6 +13806,17 @@ export interface components {
              * @description Events of further entities: they are in count, and no alerts are counted of them.
              */
             unkept: number;
+        } & {
+            [key: string]: unknown;
+        };
+        StartSSOInBody: {
+            slug: string;
+            /** @description Where in the console to go on. */
+            to?: string;
+        };
+        StartSSOOutBody: {
+            /** @description To send the browser to, within ten minutes. */
+            url: string;
         } & {
             [key: string]: unknown;
         };
@@ -13799,6 +14229,24 @@ export interface components {
             findings: components["schemas"]["TestFinding"][];
             problems: components["schemas"]["RuleProblem"][];
             valid: boolean;
+        } & {
+            [key: string]: unknown;
+        };
+        TestSSOInBody: {
+            issuer: string;
+            scopes?: string[] | null;
+        };
+        TestSSOOutBody: {
+            authorizationEndpoint: string;
+            checks: components["schemas"]["SsoCheck"][];
+            /**
+             * Format: int64
+             * @description That signatures can be checked with.
+             */
+            keys: number;
+            /** @description People can be sent there. Whether client and secret fit shows the first sign-in. */
+            ok: boolean;
+            tokenEndpoint: string;
         } & {
             [key: string]: unknown;
         };
@@ -24418,7 +24866,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PasskeyItem"];
+                    "application/json": components["schemas"]["PasskeyOutBody"];
                 };
             };
             400: components["responses"]["400"];
@@ -24656,6 +25104,43 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    proveSecondFactor: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CodeInBody"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
     removeSecondFactor: {
         parameters: {
             query?: never;
@@ -24820,6 +25305,116 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    finishSSO: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FinishSSOInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FinishSSOOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    listSignInProviders: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OfferedInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OfferedOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    startSSO: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StartSSOInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StartSSOOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
     switchTenant: {
         parameters: {
             query?: never;
@@ -24897,6 +25492,139 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    getProvisioning: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProvisioningBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    setProvisioning: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetProvisioningInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProvisioningBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    createDirectoryToken: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DirectoryTokenOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    deleteDirectoryToken: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 412 when the object has changed since. */
+                "If-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            412: components["responses"]["412"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
     getSignInPolicy: {
         parameters: {
             query?: never;
@@ -24964,6 +25692,267 @@ export interface operations {
             403: components["responses"]["403"];
             409: components["responses"]["409"];
             412: components["responses"]["412"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    getSingleSignOn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SsoSettingsOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    setSingleSignOn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SsoOnlyInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SsoSettingsOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    createSSOProvider: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SsoProviderBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    Location?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SSOProvider"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    getSSOProvider: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 304 when the object is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    Location?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SSOProvider"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    deleteSSOProvider: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 412 when the object has changed since. */
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            412: components["responses"]["412"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    updateSSOProvider: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: 412 when the object has changed since. */
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SsoProviderBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    Location?: string;
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SSOProvider"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            412: components["responses"]["412"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    testSSOProvider: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text up to 255 characters. The same key and body within 24 hours replays the stored answer; another body is 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TestSSOInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestSSOOutBody"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            409: components["responses"]["409"];
             413: components["responses"]["413"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];

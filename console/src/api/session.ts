@@ -29,6 +29,21 @@ export async function signIn(with_: { email: string; password: string; code?: st
   queries.clear();
 }
 
+/** Signs in with a passkey: show asks the person's authenticator. */
+export async function passkeySignIn(show: (options: unknown) => Promise<unknown>): Promise<void> {
+  const asked = await send<{ token: string; publicKey: unknown }>({ method: "POST", url: `${path}/passkey/start` });
+  const credential = await show(asked.publicKey);
+  await send({ method: "POST", url: `${path}/passkey`, body: { token: asked.token, credential } });
+  queries.clear();
+}
+
+/** Signs in with an identity provider's answer; returns where to go on. */
+export async function finishSSO(answer: { slug: string; state: string; code: string; iss: string; error: string; errorDescription: string }): Promise<string> {
+  const got = await send<{ to: string }>({ method: "POST", url: `${path}/sso`, body: answer });
+  queries.clear();
+  return got.to;
+}
+
 export async function signOut(): Promise<void> {
   await send({ method: "DELETE", url: path });
   queries.clear();

@@ -23,6 +23,13 @@ const signin = createRoute({
   loader: () => preload(["signin"]),
 });
 
+const sso = createRoute({
+  getParentRoute: () => root,
+  path: "/signin/sso/$slug",
+  component: lazyRouteComponent(() => import("~/signin/SSO")),
+  loader: () => preload(["signin"]),
+});
+
 const setup = createRoute({
   getParentRoute: () => root,
   path: "/setup",
@@ -45,6 +52,8 @@ const frame = createRoute({
   beforeLoad: async ({ location }) => {
     const session = await queries.ensureQueryData(sessionQuery);
     if (session === null) throw redirect({ to: "/signin" as never, search: (location.pathname === "/" ? {} : { to: location.href }) as never, replace: true });
+    // Without its second factor a session may do nothing but show or set one up.
+    if (session.secondFactorMissing && location.pathname !== "/settings/security") throw redirect({ to: "/settings/security" as never, replace: true });
   },
 });
 
@@ -60,7 +69,7 @@ const shown = pages.flatMap((page) =>
 );
 
 export const router = createRouter({
-  routeTree: root.addChildren([signin, setup, invitation, frame.addChildren(shown)]),
+  routeTree: root.addChildren([signin, sso, setup, invitation, frame.addChildren(shown)]),
   parseSearch: (text) => parseQuery(text),
   stringifySearch: (query) => writeQuery(query),
   defaultPreload: "intent",

@@ -11,6 +11,7 @@ export type Texts = {
   overview: typeof import("./en/overview.json");
   forms: typeof import("./en/forms.json");
   settings: typeof import("./en/settings.json");
+  access: typeof import("./en/access.json");
   assets: typeof import("./en/assets.json");
   identities: typeof import("./en/identities.json");
   exposure: typeof import("./en/exposure.json");

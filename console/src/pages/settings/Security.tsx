@@ -5,7 +5,7 @@ import { useState } from "react";
 import { useAct } from "~/api/act";
 import { queries } from "~/api/queries";
 import { send } from "~/api/send";
-import { useMay } from "~/api/session";
+import { useMay, useSession } from "~/api/session";
 import { confirm } from "~/parts/Confirm";
 import { copy } from "~/parts/copy";
 import { Dialog } from "~/parts/Dialog";
@@ -17,6 +17,7 @@ import { visible } from "~/parts/visible";
 import { useText } from "~/text/text";
 import { Time } from "~/time/Time";
 
+import { Passkeys } from "./Passkeys";
 import type { OpenSession, Policy, Safety } from "./people";
 import css from "./settings.module.css";
 
@@ -24,11 +25,19 @@ import css from "./settings.module.css";
 export default function Security() {
   const t = useText("settings");
   const q = useQuery({ queryKey: ["security"], queryFn: ({ signal }) => send<Safety>({ method: "GET", url: "/api/v1/session/security" }, signal) });
+  const access = useText("access");
+  const { secondFactorMissing } = useSession();
   const policyRight = useMay("settings:write");
   if (q.isPending) return <Loading rows={4} />;
   if (q.error) return <Failed error={q.error} retry={() => void q.refetch()} />;
   return (
     <div className={css.scroll}>
+      {secondFactorMissing && (q.data.secondFactor || q.data.recoveryCodesLeft > 0) ? (
+        <section className={css.part}>
+          <h2>{access("prove")}</h2>
+          <Prove />
+        </section>
+      ) : null}
       <section className={css.part}>
         <h2>{t("password")}</h2>
         <Password changedAt={q.data.passwordChangedAt} />
@@ -36,6 +45,10 @@ export default function Security() {
       <section className={css.part}>
         <h2>{t("secondFactor")}</h2>
         <SecondFactor safety={q.data} />
+      </section>
+      <section className={css.part}>
+        <h2>{access("passkeys")}</h2>
+        <Passkeys hasPassword={q.data.passwordChangedAt !== null} />
       </section>
       <section className={css.part}>
         <h2>{t("sessions")}</h2>
@@ -66,6 +79,31 @@ function useDo() {
         return false;
       },
     );
+}
+
+/** Who came from an identity provider that asks for no second factor shows it here. */
+function Prove() {
+  const access = useText("access");
+  const run = useDo();
+  const [code, setCode] = useState("");
+  return (
+    <form
+      className={css.part}
+      style={{ padding: 0 }}
+      onSubmit={(e) => {
+        e.preventDefault();
+        void run("POST", "/api/v1/session/second-factor/prove", { code: code.trim() }, access("proved")).then((done) => void (done && queries.invalidateQueries({ queryKey: ["session"] })));
+      }}
+    >
+      <p>{access("proveWhy")}</p>
+      <TextInput style={{ maxWidth: 320 }} label={access("proveCode")} autoComplete="one-time-code" required value={code} onChange={(e) => setCode(e.currentTarget.value)} />
+      <div className={css.buttons}>
+        <Button size="xs" type="submit" disabled={code.trim() === ""}>
+          {access("prove")}
+        </Button>
+      </div>
+    </form>
+  );
 }
 
 function Password({ changedAt }: { changedAt: string | null }) {
@@ -107,7 +145,9 @@ function SecondFactor({ safety }: { safety: Safety }) {
   const t = useText("settings");
   const forms = useText("forms");
   const parts = useText("parts");
+  const access = useText("access");
   const run = useDo();
+  const hasPassword = safety.passwordChangedAt !== null;
   const [step, setStep] = useState<"start" | "remove" | "codes">();
   const [password, setPassword] = useState("");
   const [enrolment, setEnrolment] = useState<Enrolment>();
@@ -125,7 +165,7 @@ function SecondFactor({ safety }: { safety: Safety }) {
   const url = "/api/v1/session/second-factor";
   return (
     <>
-      <p>{safety.secondFactor ? t("factorOn", { n: safety.recoveryCodesLeft }) : safety.secondFactorRequired ? t("factorNeeded") : t("factorOff")}</p>
+      <p>{safety.secondFactor ? t("factorOn", { n: safety.recoveryCodesLeft }) : safety.passkeys > 0 ? access("factorPasskey", { n: safety.recoveryCodesLeft }) : safety.secondFactorRequired ? t("factorNeeded") : t("factorOff")}</p>
       <div className={css.buttons}>
         {safety.secondFactor ? (
           <>
@@ -137,9 +177,16 @@ function SecondFactor({ safety }: { safety: Safety }) {
             </Button>
           </>
         ) : (
-          <Button size="xs" variant="default" onClick={() => begin("start")}>
-            {t("setUpFactor")}
-          </Button>
+          <>
+            <Button size="xs" variant="default" onClick={() => begin("start")}>
+              {t("setUpFactor")}
+            </Button>
+            {safety.passkeys > 0 ? (
+              <Button size="xs" variant="default" onClick={() => begin("codes")}>
+                {t("newCodes")}
+              </Button>
+            ) : null}
+          </>
         )}
       </div>
       {codes ? (
@@ -164,7 +211,7 @@ function SecondFactor({ safety }: { safety: Safety }) {
         <Dialog
           title={step === "start" ? t("setUpFactor") : step === "remove" ? t("removeFactor") : t("newCodes")}
           action={t("next")}
-          ready={password !== ""}
+          ready={!hasPassword || password !== ""}
           onClose={() => setStep(undefined)}
           onSubmit={() => {
             if (step === "remove") return run("POST", `${url}/remove`, { password }, t("factorRemoved"));
@@ -179,7 +226,7 @@ function SecondFactor({ safety }: { safety: Safety }) {
             }, fault);
           }}
         >
-          <PasswordInput label={t("passwordNow")} description={t("passwordSure")} autoComplete="current-password" value={password} onChange={(e) => setPassword(e.currentTarget.value)} data-autofocus />
+          {hasPassword ? <PasswordInput label={t("passwordNow")} description={t("passwordSure")} autoComplete="current-password" value={password} onChange={(e) => setPassword(e.currentTarget.value)} data-autofocus /> : null}
         </Dialog>
       ) : null}
       {enrolment ? (
@@ -192,6 +239,7 @@ function SecondFactor({ safety }: { safety: Safety }) {
             send<{ recoveryCodes: string[] }>({ method: "POST", url: `${url}/confirm`, body: { code: code.trim() } }).then((got) => {
               setCodes(got.recoveryCodes);
               void queries.invalidateQueries({ queryKey: ["security"] });
+              void queries.invalidateQueries({ queryKey: ["session"] });
               return true;
             }, fault)
           }
@@ -257,6 +305,7 @@ function Sessions() {
 
 function SignInPolicy() {
   const t = useText("settings");
+  const access = useText("access");
   const forms = useText("forms");
   const act = useAct();
   const url = "/api/v1/settings/sign-in";
@@ -265,14 +314,26 @@ function SignInPolicy() {
   if (q.error) return <Failed error={q.error} />;
   const set = (change: Partial<Policy>) => {
     const next = { ...q.data, ...change };
-    const body = ({ secondFactorRequired, idleMinutes, longestHours }: Policy) => ({ secondFactorRequired, idleMinutes, longestHours });
+    const body = ({ secondFactorRequired, idleMinutes, longestHours, passwordHistory, passwordKinds, lockAttempts, lockMinutes }: Policy) => ({ secondFactorRequired, idleMinutes, longestHours, passwordHistory, passwordKinds, lockAttempts, lockMinutes });
     void act({ call: { method: "PUT", url, body: body(next) }, undo: { method: "PUT", url, body: body(q.data) }, done: forms("saved"), renews: [["signInPolicy"], ["security"]] });
   };
+  const number = (key: "idleMinutes" | "longestHours" | "passwordHistory" | "lockAttempts" | "lockMinutes", label: string, min: number, max: number, why?: string) => (
+    <NumberInput key={`${key}${q.data[key]}`} style={{ maxWidth: 320 }} label={label} description={why} min={min} max={max} defaultValue={q.data[key]} onBlur={(e) => e.currentTarget.value !== "" && Number(e.currentTarget.value) !== q.data[key] && set({ [key]: Number(e.currentTarget.value) })} />
+  );
   return (
     <>
       <Switch checked={q.data.secondFactorRequired} label={t("factorForAll")} description={t("factorForAllWhy")} onChange={(e) => set({ secondFactorRequired: e.currentTarget.checked })} />
-      <NumberInput key={`i${q.data.idleMinutes}`} style={{ maxWidth: 240 }} label={t("idle")} min={5} max={1440} defaultValue={q.data.idleMinutes} onBlur={(e) => Number(e.currentTarget.value) !== q.data.idleMinutes && set({ idleMinutes: Number(e.currentTarget.value) })} />
-      <NumberInput key={`l${q.data.longestHours}`} style={{ maxWidth: 240 }} label={t("longest")} min={1} max={720} defaultValue={q.data.longestHours} onBlur={(e) => Number(e.currentTarget.value) !== q.data.longestHours && set({ longestHours: Number(e.currentTarget.value) })} />
+      {number("idleMinutes", t("idle"), 5, 1440)}
+      {number("longestHours", t("longest"), 1, 720)}
+      {number("passwordHistory", access("history"), 0, 24)}
+      <Switch checked={q.data.passwordKinds} label={access("kinds")} description={access("kindsWhy")} onChange={(e) => set({ passwordKinds: e.currentTarget.checked })} />
+      {number("lockAttempts", access("lockAttempts"), 3, 5)}
+      {number("lockMinutes", access("lockMinutes"), 0, 60, access("lockMinutesWhy"))}
+      <div className={css.buttons}>
+        <Button size="xs" variant="default" onClick={() => set({ secondFactorRequired: true, idleMinutes: 15, passwordHistory: Math.max(4, q.data.passwordHistory), passwordKinds: true, lockMinutes: Math.max(30, q.data.lockMinutes) })}>
+          {access("pci")}
+        </Button>
+      </div>
     </>
   );
 }

@@ -12,6 +12,7 @@ const sections = [
   { id: "profile", right: "", show: lazy(() => import("./Profile")) },
   { id: "security", right: "", show: lazy(() => import("./Security")) },
   { id: "team", right: "users:read", show: lazy(() => import("./Team")) },
+  { id: "sso", right: "settings:read", show: lazy(() => import("./SingleSignOn")) },
   { id: "keys", right: "keys:read", show: lazy(() => import("./Keys")) },
   { id: "webhooks", right: "webhooks:read", show: lazy(() => import("./Webhooks")) },
   { id: "ingest", right: "keys:read", show: lazy(() => import("./Ingest")) },

@@ -13,6 +13,7 @@ import { FilterBar } from "~/parts/FilterBar";
 import { Listing } from "~/parts/Listing";
 import { Pill } from "~/parts/Pill";
 import { Raw } from "~/parts/Raw";
+import { toast } from "~/parts/Toasts";
 import { visible } from "~/parts/visible";
 import { useText } from "~/text/text";
 import { Time } from "~/time/Time";
@@ -20,7 +21,7 @@ import { useUrl, writeQuery } from "~/url/url";
 
 import { Two } from "./Keys";
 import { Top } from "./Top";
-import type { Person } from "./people";
+import type { Handed, Person } from "./people";
 
 const roles = ["Admin", "Analyst", "Viewer", "Auditor"] as const;
 const statuses = ["invited", "active", "disabled"] as const;
@@ -36,7 +37,9 @@ export default function Team() {
   const query = { role: url.all("role"), status: url.all("status"), search: url.get("search") };
   const list = usePages<Person>({ key: ["users", query], load: (page, signal) => send({ method: "GET", url: `/api/v1/users${writeQuery({ ...query, size: 100, page })}` }, signal) });
   const [inviting, setInviting] = useState(false);
-  const [link, setLink] = useState<string>();
+  const access = useText("access");
+  const [link, setLink] = useState<Handed>();
+  const hand = (got: Handed) => (got.sent ? toast(access("linkSent")) : setLink(got));
   const columns = useMemo<Column<Person>[]>(
     () => [
       { id: "name", header: forms("name"), width: "minmax(180px, 1fr)", cell: (r) => <Two first={<Raw text={r.name || r.email} />} second={<Raw text={r.email} />} /> },
@@ -69,15 +72,15 @@ export default function Team() {
         filters={["role", "status", "search"]}
         rowHeight={48}
         empty={{ title: t("noPeople"), why: t("teamWhy") }}
-        panel={(_, row, close) => (row ? <About person={row} may={may} onLink={setLink} onGone={close} /> : null)}
+        panel={(_, row, close) => (row ? <About person={row} may={may} onLink={hand} onGone={close} /> : null)}
       />
-      {inviting ? <Invite onClose={() => setInviting(false)} onLink={setLink} /> : null}
-      {link ? <Once title={t("link")} why={t("linkWhy")} value={link} onClose={() => setLink(undefined)} /> : null}
+      {inviting ? <Invite onClose={() => setInviting(false)} onLink={hand} /> : null}
+      {link ? <Once title={t("link")} why={link.unsent === "" ? t("linkWhy") : access("linkUnsent", { why: visible(link.unsent) })} value={link.link} onClose={() => setLink(undefined)} /> : null}
     </>
   );
 }
 
-function About({ person, may, onLink, onGone }: { person: Person; may: boolean; onLink: (l: string) => void; onGone: () => void }) {
+function About({ person, may, onLink, onGone }: { person: Person; may: boolean; onLink: (l: Handed) => void; onGone: () => void }) {
   const t = useText("settings");
   const forms = useText("forms");
   const words = useText("words");
@@ -123,7 +126,7 @@ function About({ person, may, onLink, onGone }: { person: Person; may: boolean; 
             onChange={(v) => v && v !== person.role && void act({ call: { method: "PATCH", url: path, body: { role: v } }, undo: { method: "PATCH", url: path, body: { role: person.role } }, done: forms("saved"), renews })}
           />
           <div style={{ display: "flex", flexWrap: "wrap", gap: 8 }}>
-            {button(person.status === "invited" ? t("newInvitation") : t("resetPassword"), () => void act<{ link: string }>({ call: { method: "POST", url: `${path}/link` }, done: t("linkMade"), renews }).then((got) => got && onLink(got.link)))}
+            {button(person.status === "invited" ? t("newInvitation") : t("resetPassword"), () => void act<Handed>({ call: { method: "POST", url: `${path}/link` }, done: t("linkMade"), renews }).then((got) => got && onLink(got)))}
             {self || person.status === "invited"
               ? null
               : button(person.status === "disabled" ? forms("switchOn") : forms("switchOff"), () =>
@@ -139,7 +142,7 @@ function About({ person, may, onLink, onGone }: { person: Person; may: boolean; 
   );
 }
 
-function Invite({ onClose, onLink }: { onClose: () => void; onLink: (l: string) => void }) {
+function Invite({ onClose, onLink }: { onClose: () => void; onLink: (l: Handed) => void }) {
   const t = useText("settings");
   const forms = useText("forms");
   const act = useAct();
@@ -153,8 +156,8 @@ function Invite({ onClose, onLink }: { onClose: () => void; onLink: (l: string) 
       ready={email.trim() !== "" && name.trim() !== ""}
       onClose={onClose}
       onSubmit={async () => {
-        const got = await act<{ link: string }>({ call: { method: "POST", url: "/api/v1/users", body: { email: email.trim(), name: name.trim(), role } }, done: t("invited", { name: name.trim() }), renews: [["users"]] });
-        if (got) onLink(got.link);
+        const got = await act<Handed>({ call: { method: "POST", url: "/api/v1/users", body: { email: email.trim(), name: name.trim(), role } }, done: t("invited", { name: name.trim() }), renews: [["users"]] });
+        if (got) onLink(got);
         return got !== undefined;
       }}
     >

@@ -1,1 +1,0 @@
-import{X as e,et as t,it as n}from"./text-C4azAEC6.js";import{X as r}from"./index-afhS8syV.js";var i=n(),a=e(e=>{let n=t([`Input`,`InputWrapper`,`TextInput`],null,e);return(0,i.jsx)(r,{component:`input`,...n,__staticSelector:`TextInput`})});a.classes=r.classes,a.displayName=`@mantine/core/TextInput`;export{a as t};

@@ -1,1 +1,0 @@
-import{n as e}from"./Settings-BtMyVNnb.js";import{it as t}from"./text-C4azAEC6.js";var n=t();function r({why:t,children:r}){return(0,n.jsxs)(`div`,{className:e.top,children:[(0,n.jsx)(`p`,{children:t}),r]})}export{r as t};

@@ -1,0 +1,1 @@
+var e=[`alert.created`,`alert.updated`,`incident.created`,`incident.updated`,`incident.overdue`,`collector.disconnected`,`collector.connected`,`canary`,`playbook.notice`,`playbook.asks`,`webhook.disabled`,`channel.disabled`,`connector.disabled`,`connector.unhealthy`,`dsr.dueSoon`,`dsr.overdue`];export{e as t};
