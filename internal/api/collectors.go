@@ -12,7 +12,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/source"
 )
 
-type collectorItem struct {
+type CollectorItem struct {
 	ID             string    `json:"id" format:"uuid"`
 	Hostname       string    `json:"hostname"`
 	Status         string    `json:"status" enum:"online,offline" doc:"By the age of the last heartbeat."`
@@ -24,15 +24,15 @@ type collectorItem struct {
 	_ struct{} `additionalProperties:"true"`
 }
 
-func collectorOf(c *source.Collector) collectorItem {
-	return collectorItem{
+func collectorOf(c *source.Collector) CollectorItem {
+	return CollectorItem{
 		ID: c.ID, Hostname: c.Hostname, Status: string(c.Status), Version: c.Version, OSFamily: c.OSFamily,
 		LastHeartbeat: c.LastHeartbeat, EventsIngested: c.EventsIngested,
 	}
 }
 
 type collectorDetail struct {
-	collectorItem
+	CollectorItem
 	Name          string                `json:"name" doc:"As its enrolment token says; \"server\" is the server's own inputs."`
 	Labels        map[string]string     `json:"labels" nullable:"false"`
 	EnrolledAt    *time.Time            `json:"enrolledAt" nullable:"true"`
@@ -94,7 +94,7 @@ type collectorConfigState struct {
 // The list is a bare array, for ever, as the reference has it.
 type collectorsOut struct {
 	Total int             `header:"X-Total-Count"`
-	Body  []collectorItem `nullable:"false"`
+	Body  []CollectorItem `nullable:"false"`
 }
 
 type collectorOut struct {
@@ -132,7 +132,7 @@ func (a *api) listCollectors(ctx context.Context, c *call, _ *none) (*collectors
 	if err != nil {
 		return nil, err
 	}
-	out := &collectorsOut{Total: len(all), Body: make([]collectorItem, 0, len(all))}
+	out := &collectorsOut{Total: len(all), Body: make([]CollectorItem, 0, len(all))}
 	for i := range all {
 		out.Body = append(out.Body, collectorOf(&all[i]))
 	}
@@ -144,7 +144,7 @@ func (a *api) getCollector(ctx context.Context, c *call, in *byID) (*collectorOu
 	if err != nil {
 		return nil, err
 	}
-	d := collectorDetail{collectorItem: collectorOf(&got), Name: got.Name, Labels: map[string]string{}, Sources: []collectorSource{}, Config: collectorConfigState{State: "none"}}
+	d := collectorDetail{CollectorItem: collectorOf(&got), Name: got.Name, Labels: map[string]string{}, Sources: []collectorSource{}, Config: collectorConfigState{State: "none"}}
 	m, err := a.Fleet.Member(ctx, c.Tenant.Number, in.ID)
 	if errors.Is(err, fault.NotFound) { // the server's own inputs
 		return &collectorOut{"0", d}, nil

@@ -76,9 +76,9 @@ type (
 		Total int             `header:"X-Total-Count"`
 		Body  []FrameworkItem `nullable:"false"`
 	}
-	// frameworkCoverage has the documented keys and no other; what else there is to tell is in
+	// FrameworkCoverage has the documented keys and no other; what else there is to tell is in
 	// the assessment.
-	frameworkCoverage struct {
+	FrameworkCoverage struct {
 		Framework     string  `json:"framework" example:"ISMSP"`
 		TotalControls int     `json:"totalControls" example:"31"`
 		Compliant     int     `json:"compliant" example:"24"`
@@ -87,7 +87,7 @@ type (
 		NotAssessed   int     `json:"notAssessed" example:"7"`
 		Score         float64 `json:"score" doc:"100 × (compliant + weight × partial) ÷ totalControls; the weight is 0.5 unless the settings say otherwise." example:"77.42"`
 	}
-	frameworkCoverageOut struct{ Body frameworkCoverage }
+	frameworkCoverageOut struct{ Body FrameworkCoverage }
 	collectIn            struct {
 		Body *struct {
 			Frameworks []string `json:"frameworks,omitempty" nullable:"false" doc:"Absent or empty: all."`
@@ -167,9 +167,9 @@ func (a *api) getCoverage(ctx context.Context, c *call, in *byFrameworkIn) (*fra
 	return &frameworkCoverageOut{coverageOf(v)}, nil
 }
 
-func coverageOf(v *compliance.View) frameworkCoverage {
+func coverageOf(v *compliance.View) FrameworkCoverage {
 	k := &v.Coverage
-	return frameworkCoverage{
+	return FrameworkCoverage{
 		Framework: v.Framework.ID, TotalControls: k.Total, Compliant: k.Compliant, Partial: k.Partial, NonCompliant: k.NonCompliant, NotAssessed: k.NotAssessed, Score: points(k.Score),
 	}
 }

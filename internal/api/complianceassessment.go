@@ -10,7 +10,7 @@ import (
 
 type (
 	assessmentBody struct {
-		frameworkCoverage
+		FrameworkCoverage
 		Name             string             `json:"name"`
 		Edition          string             `json:"edition"`
 		Version          string             `json:"version"`
@@ -207,7 +207,7 @@ func (a *api) getAssessment(ctx context.Context, c *call, in *byFrameworkIn) (*a
 	}
 	k, f, s := &v.Coverage, v.Framework, v.Settings
 	out := &assessmentOut{Body: assessmentBody{
-		frameworkCoverage: coverageOf(v), Name: f.Name, Edition: f.Edition, Version: f.Version, Profile: string(v.Profile), Strict: s.Strict, PartialWeight: s.PartialWeight,
+		FrameworkCoverage: coverageOf(v), Name: f.Name, Edition: f.Edition, Version: f.Version, Profile: string(v.Profile), Strict: s.Strict, PartialWeight: s.PartialWeight,
 		Categories: append([]string{}, s.Frameworks[f.ID].Categories...), NotApplicable: k.NotApplicable, AssessedScore: points(k.AssessedScore), EvidenceCoverage: points(k.EvidenceCoverage),
 		ReadyToAttest: k.ReadyToAttest, Stale: k.Stale, LastEvaluatedAt: momentOrNull(v.EvaluatedAt), Domains: []domainCoverage{}, Limits: limitsOfNumbers,
 	}}

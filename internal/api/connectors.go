@@ -59,7 +59,7 @@ type (
 			Enabled *bool          `json:"enabled,omitempty"`
 		}
 	}
-	healthItem struct {
+	HealthItem struct {
 		At     time.Time         `json:"at"`
 		Status string            `json:"status" enum:"ok,failed"`
 		Checks []connector.Check `json:"checks" nullable:"false" doc:"connectivity, authentication, dataFlow; each ok, failed or skipped."`
@@ -69,7 +69,7 @@ type (
 	testedConnectorOut struct {
 		Body struct {
 			Success bool `json:"success"`
-			healthItem
+			HealthItem
 		}
 	}
 	healthOut struct {
@@ -77,7 +77,7 @@ type (
 			Status  string            `json:"status" enum:"ok,failed,unknown"`
 			At      *time.Time        `json:"at" nullable:"true"`
 			Checks  []connector.Check `json:"checks" nullable:"false"`
-			History []healthItem      `json:"history" nullable:"false" doc:"Newest first, at most one day."`
+			History []HealthItem      `json:"history" nullable:"false" doc:"Newest first, at most one day."`
 
 			_ struct{} `additionalProperties:"true"`
 		}
@@ -283,8 +283,8 @@ func (a *api) tryConnector(ctx context.Context, c *call, in *testConnectorIn) (*
 	return testedOf(a.Connectors.Try(ctx, c.Tenant.Number, d))
 }
 
-func healthItemOf(h *connector.Health) healthItem {
-	return healthItem{At: h.At, Status: string(h.Status), Checks: append([]connector.Check{}, h.Checks...)}
+func healthItemOf(h *connector.Health) HealthItem {
+	return HealthItem{At: h.At, Status: string(h.Status), Checks: append([]connector.Check{}, h.Checks...)}
 }
 
 func testedOf(h *connector.Health, err error) (*testedConnectorOut, error) {
@@ -292,7 +292,7 @@ func testedOf(h *connector.Health, err error) (*testedConnectorOut, error) {
 		return nil, err
 	}
 	out := &testedConnectorOut{}
-	out.Body.Success, out.Body.healthItem = h.Status == connector.OK, healthItemOf(h)
+	out.Body.Success, out.Body.HealthItem = h.Status == connector.OK, healthItemOf(h)
 	return out, nil
 }
 
@@ -303,7 +303,7 @@ func (a *api) connectorHealth(ctx context.Context, c *call, in *byID) (*healthOu
 		return nil, err
 	}
 	out := &healthOut{}
-	out.Body.Status, out.Body.Checks, out.Body.History = string(connector.Unknown), []connector.Check{}, []healthItem{}
+	out.Body.Status, out.Body.Checks, out.Body.History = string(connector.Unknown), []connector.Check{}, []HealthItem{}
 	for i := range list {
 		out.Body.History = append(out.Body.History, healthItemOf(&list[i]))
 	}

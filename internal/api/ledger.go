@@ -9,7 +9,7 @@ import (
 )
 
 type (
-	ledgerCounts struct {
+	LedgerCounts struct {
 		Received    int64            `json:"received" doc:"Records that were acknowledged, or taken in where nothing is acknowledged."`
 		Stored      int64            `json:"stored" doc:"In the event store; also what no parser knows."`
 		Quarantined int64            `json:"quarantined" doc:"In the event store, with a format that they break."`
@@ -22,7 +22,7 @@ type (
 	ledgerItem struct {
 		Hour   time.Time `json:"hour" doc:"Its beginning, UTC; of arrival."`
 		Source string    `json:"source"`
-		ledgerCounts
+		LedgerCounts
 
 		_ struct{} `additionalProperties:"true"`
 	}
@@ -36,7 +36,7 @@ type (
 	ledgerOut struct {
 		Body struct {
 			page[ledgerItem]
-			Totals     ledgerCounts  `json:"totals" doc:"Over all pages."`
+			Totals     LedgerCounts  `json:"totals" doc:"Over all pages."`
 			Unbalanced int64         `json:"unbalanced" doc:"Lines that do not add up."`
 			Refused    []refusalItem `json:"refused" nullable:"false" doc:"Refused, the sender was told. Of the whole server, hence shown to its own tenant only."`
 			Lost       []refusalItem `json:"lost" nullable:"false" doc:"Lost before us: what the kernel says it dropped, and input that was torn. Of the whole server, hence shown to its own tenant only."`
@@ -77,7 +77,7 @@ func (a *api) getLedger(ctx context.Context, c *call, _ *none) (*ledgerOut, erro
 	}
 	out := &ledgerOut{}
 	out.Body.page = pageOf(asked, b.Count, b.Lines, func(e *source.Entry) ledgerItem {
-		return ledgerItem{Hour: e.Hour, Source: e.Source, ledgerCounts: countsOf(e)}
+		return ledgerItem{Hour: e.Hour, Source: e.Source, LedgerCounts: countsOf(e)}
 	}).Body
 	out.Body.Totals, out.Body.Unbalanced = countsOf(&b.Total), b.Wrong
 	out.Body.Totals.Balanced = b.Wrong == 0
@@ -100,8 +100,8 @@ func (a *api) getLedger(ctx context.Context, c *call, _ *none) (*ledgerOut, erro
 	return out, nil
 }
 
-func countsOf(e *source.Entry) ledgerCounts {
-	c := ledgerCounts{Received: e.Received, Stored: e.Stored, Quarantined: e.Quarantined, Dropped: e.Dropped, DroppedBy: e.Drops, Balanced: e.Balanced()}
+func countsOf(e *source.Entry) LedgerCounts {
+	c := LedgerCounts{Received: e.Received, Stored: e.Stored, Quarantined: e.Quarantined, Dropped: e.Dropped, DroppedBy: e.Drops, Balanced: e.Balanced()}
 	if c.DroppedBy == nil {
 		c.DroppedBy = map[string]int64{}
 	}
