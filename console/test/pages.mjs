@@ -76,6 +76,12 @@ export const pages = [
   { name: "settings-retention", path: "/settings/retention" },
   { name: "settings-plan", path: "/settings/plan" },
   { name: "settings-demo", path: "/settings/demo" },
+  { name: "jobs", path: "/jobs" },
+  { name: "reading", path: "/sources?tab=logs&search=sshd", act: async (page) => {
+    await page.locator('[role="row"][aria-rowindex="2"]').click();
+    await page.getByRole("button", { name: "New setting" }).click();
+    await page.getByRole("dialog").waitFor();
+  } },
   { name: "tenants", path: "/tenants" },
   { name: "tenants-list", path: "/tenants?tab=tenants" },
 ];

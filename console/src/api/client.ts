@@ -2,6 +2,7 @@ import createClient, { type Middleware } from "openapi-fetch";
 
 import { curlOf } from "./curl";
 import { Problem, problemOf } from "./problem";
+import { noteRead } from "./reads";
 import type { components, paths } from "./schema";
 
 /** A type of the API's document by its name. */
@@ -39,6 +40,7 @@ const remember: Middleware = {
     if (request.method !== "GET" && request.headers.get("Content-Type")?.startsWith("application/json")) {
       sent.set(request, await request.clone().text());
     }
+    if (request.method === "GET") noteRead("GET", request.url);
     return request;
   },
 };

@@ -1,5 +1,6 @@
 import { curlOf } from "./curl";
 import { Problem, problemOf } from "./problem";
+import { noteRead } from "./reads";
 
 /** A call that changes something, as it can be made, undone and written as curl. */
 export type Call = { method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE"; url: string; body?: unknown; headers?: Record<string, string> };
@@ -7,6 +8,7 @@ export type Call = { method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE"; url: s
 /** Makes a call; every fault is thrown as a Problem. An empty answer is undefined. */
 export async function send<T>(call: Call, signal?: AbortSignal): Promise<T> {
   const { method, url, body } = call;
+  if (method === "GET" || url.endsWith("/siem/search")) noteRead(method, url, body);
   let response: Response;
   try {
     response = await fetch(url, {

@@ -2,11 +2,12 @@ import { UnstyledButton } from "@mantine/core";
 import { IconFlask } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useRouter } from "@tanstack/react-router";
+import { useEffect } from "react";
 
 import { useAct } from "~/api/act";
 import { answer, client } from "~/api/client";
 import { queries } from "~/api/queries";
-import { switchTenant, useMay, useSession } from "~/api/session";
+import { sessionQuery, switchTenant, useMay, useSession } from "~/api/session";
 import { confirm } from "~/parts/Confirm";
 import { toastFault } from "~/parts/Toasts";
 import { useText } from "~/text/text";
@@ -26,17 +27,21 @@ function Banner() {
   const may = useMay("settings:write");
   const act = useAct();
   const router = useRouter();
-  // While it is removed the server brings the session back: the page follows.
   const demo = useQuery({
     queryKey: ["demo"],
     enabled: may,
     queryFn: ({ signal }) => answer(client.GET("/api/v1/demo", { signal })),
-    refetchInterval: (q) => {
-      const d = q.state.data;
-      if (d && d.tenantId !== tenant.id) void queries.invalidateQueries().then(() => router.navigate({ to: "/" }));
-      return d?.jobId ? 1_000 : false;
-    },
+    refetchInterval: (q) => (q.state.data?.jobId ? 1_000 : false),
   });
+  // When it is removed the server brings the session back: the page follows, once.
+  const gone = demo.data !== undefined && demo.data.tenantId !== tenant.id;
+  useEffect(() => {
+    if (!gone) return;
+    void queries.fetchQuery({ ...sessionQuery, staleTime: 0 }).then(() => {
+      void queries.invalidateQueries({ predicate: (q) => q.queryKey[0] !== "session" });
+      return router.navigate({ to: "/" });
+    });
+  }, [gone, router]);
   const home = tenants.find((x) => x.id === demo.data?.of) ?? tenants.find((x) => !x.demo);
   return (
     <div className={css.demo} role="note">

@@ -6,6 +6,7 @@ import { useNavigate } from "@tanstack/react-router";
 import { useDeferredValue, useId, useState } from "react";
 
 import { answer, client } from "~/api/client";
+import { readsOfPage } from "~/api/reads";
 import { pages } from "~/pages/registry";
 import { copy } from "~/parts/copy";
 import { SeverityMark } from "~/parts/Severity";
@@ -63,6 +64,8 @@ function Content({ onClose }: { onClose: () => void }) {
     ["light", `${t("theme")}: ${t("theme.light")}`, () => setColorScheme("light")],
     ["dark", `${t("theme")}: ${t("theme.dark")}`, () => setColorScheme("dark")],
     ...(Object.keys(languages) as Language[]).map((l): [string, string, () => void] => [l, `${t("language")}: ${languages[l]}`, () => void setLanguage(l)]),
+    ["curl", t("copyCalls"), () => void copy(readsOfPage()).then(() => toast(parts("copied")))],
+    ["print", t("print"), () => setTimeout(() => window.print(), 100)],
     ["link", parts("copyLink"), () => void copy(window.location.href).then(() => toast(parts("copied")))],
   ];
   for (const [id, label, run] of commands) if (fits(label)) entries.push({ id: `do-${id}`, group: t("commands"), label, icon: IconArrowRight, run });

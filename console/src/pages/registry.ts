@@ -3,6 +3,7 @@ import { page as assets } from "./assets/page";
 import { page as compliance } from "./compliance/page";
 import { page as audit } from "./audit/page";
 import { page as connectors } from "./connectors/page";
+import { page as jobs } from "./jobs/page";
 import { page as identities } from "./identities/page";
 import { page as exposure } from "./exposure/page";
 import { page as intelligence } from "./intelligence/page";
@@ -40,6 +41,7 @@ export const pages: Page[] = [
   reports,
   privacy,
   sources,
+  jobs,
   tenants,
   settings,
 ];

@@ -26,6 +26,7 @@ export type Texts = {
   privacy: typeof import("./en/privacy.json");
   invitation: typeof import("./en/invitation.json");
   sources: typeof import("./en/sources.json");
+  jobs: typeof import("./en/jobs.json");
   plan: typeof import("./en/plan.json");
   tenants: typeof import("./en/tenants.json");
 };

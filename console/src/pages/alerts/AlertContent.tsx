@@ -11,8 +11,8 @@ import { Time } from "~/time/Time";
 import { useUrl } from "~/url/url";
 
 import css from "./alerts.module.css";
-import { StatusPill } from "./columns";
-import { useAlert } from "./data";
+import { PriorityParts, StatusPill } from "./columns";
+import { rowsShown, useAlert } from "./data";
 import History from "./History";
 import { Story } from "./Story";
 
@@ -30,6 +30,8 @@ export function AlertContent({ id, wide = false }: { id: string; wide?: boolean 
   const words = useText("words");
   const url = useUrl();
   const { data: alert, error, isPending, refetch } = useAlert(id);
+  // Its place among the others is known from the list that it was opened from.
+  const priority = rowsShown().find((r) => r.id === id)?.triage?.priority;
   const tab = (tabs as readonly string[]).includes(url.get("tab") ?? "") ? (url.get("tab") as Tab) : "story";
   const show = (next: Tab) => url.set({ tab: next === "story" ? undefined : next }, { replace: true });
   useKeys(tabs.map((name, i) => ({ keys: String(i + 1), label: t(`tab.${name}`), group: t("title"), run: () => show(name) })));
@@ -48,6 +50,12 @@ export function AlertContent({ id, wide = false }: { id: string; wide?: boolean 
         <h2 className={css.headline}>
           <Raw text={alert.description || alert.title} />
         </h2>
+        {priority ? (
+          <details className={css.why}>
+            <summary>{t("priorityIs", { n: priority.score })}</summary>
+            <PriorityParts of={priority} />
+          </details>
+        ) : null}
       </header>
       <Tabs value={tab} onChange={(v) => show(v as Tab)} keepMounted={false}>
         <Tabs.List className={css.tabs}>

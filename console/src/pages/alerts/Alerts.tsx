@@ -35,7 +35,7 @@ export default function Alerts() {
   const asked = useAsked();
   const columns = useColumns();
   const open = url.get("open");
-  const fresh = useFresh();
+  const fresh = useFresh(rows.length === 0);
 
   const onActive = useCallback(
     (id: string) => {
@@ -173,15 +173,16 @@ export default function Alerts() {
   );
 }
 
-/** Counts what came since the list was read; it moves only when asked to. Changes of
- *  others to what is in sight show at once. */
-function useFresh() {
+/** Counts what came since the list was read; it moves only when asked to, or where there is
+ *  nothing that could move. Changes of others to what is in sight show at once. */
+function useFresh(empty: boolean) {
   const [n, setN] = useState(0);
   const mine = useRef(0);
   useChanges((changes) => {
     const alerts = changes.filter((c) => c.kind === "alert");
     const made = alerts.filter((c) => c.action === "create").length;
-    if (made > 0) setN((before) => before + made);
+    if (made > 0 && empty) void queries.invalidateQueries({ queryKey: ["alerts", "list"] });
+    else if (made > 0) setN((before) => before + made);
     if (alerts.length > made) void queries.invalidateQueries({ queryKey: ["alerts", "one"] });
     mine.current += made;
   });

@@ -77,3 +77,8 @@ export function showAhead(ids: ReadonlySet<string>, change: Change): () => void 
     for (const [key, data] of before) queries.setQueryData(key, data);
   };
 }
+
+/** The alerts of every list that was read. */
+export function rowsShown(): AlertRow[] {
+  return queries.getQueriesData<Pages>({ queryKey: ["alerts", "list"] }).flatMap(([, data]) => data?.pages.flatMap((p) => p.content) ?? []);
+}

@@ -1,10 +1,11 @@
-import { Button } from "@mantine/core";
+import { Button, FileButton } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 
 import { useAct } from "~/api/act";
 import { answer, client, type Schema } from "~/api/client";
 import { usePages } from "~/api/pages";
+import { problemOf } from "~/api/problem";
 import { queries } from "~/api/queries";
 import { send } from "~/api/send";
 import { useMay } from "~/api/session";
@@ -84,6 +85,20 @@ function Actions({ of: r, onEdit, onGone }: { of: Row; onEdit: () => void; onGon
       .then((f) => toast(f.lastError ? t("runFailed", { why: visible(f.lastError) }) : t("ran")))
       .catch((error: unknown) => toastFault(parts("actFailed"), error))
       .finally(() => renews.forEach((queryKey) => void queries.invalidateQueries({ queryKey })));
+  const hand = async (file: File) => {
+    const at = `${url}/upload`;
+    const curl = `curl -X POST '${window.location.origin}${at}' -H "Authorization: Bearer $KEY" -H 'Content-Type: application/octet-stream' --data-binary '@${file.name.replaceAll("'", "")}'`;
+    try {
+      const response = await fetch(at, { method: "POST", body: file, credentials: "same-origin", headers: { "Content-Type": "application/octet-stream" } });
+      const got: unknown = await response.json().catch(() => undefined);
+      if (!response.ok) throw problemOf(response, got, curl);
+      const fault = (got as Row).lastError;
+      toast(fault ? t("runFailed", { why: visible(fault) }) : t("uploaded", { name: visible(file.name) }), { curl });
+    } catch (error) {
+      toastFault(parts("actFailed"), error);
+    }
+    renews.forEach((queryKey) => void queries.invalidateQueries({ queryKey }));
+  };
   const button = (label: string, run: () => void) => (
     <Button size="compact-xs" variant="default" onClick={run}>
       {label}
@@ -92,6 +107,13 @@ function Actions({ of: r, onEdit, onGone }: { of: Row; onEdit: () => void; onGon
   return (
     <>
       {r.url ? button(t("runNow"), run) : null}
+      <FileButton onChange={(file) => file && void hand(file)}>
+        {(props) => (
+          <Button size="compact-xs" variant="default" {...props}>
+            {t("uploadFile")}
+          </Button>
+        )}
+      </FileButton>
       {button(forms("change"), onEdit)}
       {button(r.enabled ? forms("switchOff") : forms("switchOn"), () =>
         void act({ call: { method: "PATCH", url, body: { enabled: !r.enabled } }, undo: { method: "PATCH", url, body: { enabled: r.enabled } }, done: r.enabled ? forms("switchedOff") : forms("switchedOn"), renews }),

@@ -5,7 +5,7 @@ import { useRouter } from "@tanstack/react-router";
 import { useAct } from "~/api/act";
 import { answer, client, type Schema } from "~/api/client";
 import { queries } from "~/api/queries";
-import { switchTenant, useMay } from "~/api/session";
+import { switchTenant, useMay, useSession } from "~/api/session";
 import { confirm } from "~/parts/Confirm";
 import { Job } from "~/parts/Job";
 import { Failed, Loading } from "~/parts/States";
@@ -47,6 +47,7 @@ export function useDemo(enabled = true) {
 export default function Demo() {
   const t = useText("plan");
   const may = useMay("settings:write");
+  const { tenant } = useSession();
   const demo = useDemo();
   const q = demo.query;
   if (q.isPending) return <Loading rows={3} />;
@@ -73,9 +74,11 @@ export default function Demo() {
               <b>{visible(d.name)}</b> · {t("demoHolds", { n: d.events, when: exact(Date.parse(d.createdAt!)), who: visible(d.createdBy!.replace(/^user:/, "")) })}
             </p>
             <div className={css.buttons}>
-              <Button size="xs" onClick={() => void demo.go(d.tenantId!)}>
-                {t("demoLook")}
-              </Button>
+              {tenant.id === d.tenantId ? null : (
+                <Button size="xs" onClick={() => void demo.go(d.tenantId!)}>
+                  {t("demoLook")}
+                </Button>
+              )}
               <Button size="xs" variant="default" color="red" disabled={!may || d.jobId !== null} onClick={() => void demo.remove(d.name!)}>
                 {t("demoOff")}
               </Button>

@@ -34,7 +34,9 @@ export default function Settings() {
   const Show = now.show;
   const bar = useRef<HTMLElement>(null);
   // On a phone they stand in a row that is longer than the screen.
-  useEffect(() => bar.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "center" }), [now.id]);
+  useEffect(() => {
+    bar.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [now.id]);
   return (
     <>
       <PageHead title={t("title")} />

@@ -21,7 +21,7 @@ import { Time } from "~/time/Time";
 import { duration } from "~/time/time";
 import { useUrl } from "~/url/url";
 
-import { NewReading } from "./Readings";
+import { Reading } from "./Reading";
 import css from "./sources.module.css";
 
 type Row = Schema<"LogSourceItem">;
@@ -134,7 +134,7 @@ function One({ id }: { id: string }) {
         </section>
       ))}
       {asking === "silence" ? <Silence at={at} now={s.silentAfter} onClose={() => setAsking(undefined)} /> : null}
-      {asking === "reading" ? <NewReading source={s.source} host={s.host} onClose={() => setAsking(undefined)} /> : null}
+      {asking === "reading" ? <Reading source={s.source} host={s.host} onClose={() => setAsking(undefined)} /> : null}
     </>
   );
 }

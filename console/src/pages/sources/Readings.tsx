@@ -1,4 +1,4 @@
-import { Button, Select, TextInput } from "@mantine/core";
+import { Button } from "@mantine/core";
 import { useMemo, useState } from "react";
 
 import { useAct } from "~/api/act";
@@ -7,7 +7,6 @@ import { usePages } from "~/api/pages";
 import { useMay } from "~/api/session";
 import { confirm } from "~/parts/Confirm";
 import type { Column } from "~/parts/DataTable";
-import { Dialog } from "~/parts/Dialog";
 import { Facts } from "~/parts/Facts";
 import { Listing } from "~/parts/Listing";
 import { Pill } from "~/parts/Pill";
@@ -16,10 +15,10 @@ import { visible } from "~/parts/visible";
 import { useText } from "~/text/text";
 import { Time } from "~/time/Time";
 
+import { Reading } from "./Reading";
 import css from "./sources.module.css";
 
 type Row = Schema<"SettingItem">;
-const formats = ["json", "cef", "leef", "kv", "plain"] as const;
 const told = (of: object) => visible(Object.entries(of).map(([k, v]) => `${k}: ${typeof v === "string" ? v : JSON.stringify(v)}`).join(", "));
 
 /** Settings of how records are read: time zone, format, parser; lower priorities decide first. */
@@ -29,7 +28,7 @@ export function Readings() {
   const words = useText("words");
   const may = useMay("sources:write");
   const act = useAct();
-  const [making, setMaking] = useState(false);
+  const [editing, setEditing] = useState<Row | "new">();
   const list = usePages<Row>({ key: ["log-source-settings"], load: (page, signal) => answer(client.GET("/api/v1/log-source-settings", { params: { query: { size: 100, page } }, signal })) });
   const columns = useMemo<Column<Row>[]>(
     () => [
@@ -42,7 +41,7 @@ export function Readings() {
     [t, forms, words],
   );
   const create = may ? (
-    <Button size="xs" onClick={() => setMaking(true)}>
+    <Button size="xs" onClick={() => setEditing("new")}>
       {t("newReading")}
     </Button>
   ) : null;
@@ -62,6 +61,9 @@ export function Readings() {
           const url = `/api/v1/log-source-settings/${id}`;
           return r && may ? (
             <>
+              <Button size="compact-xs" variant="default" onClick={() => setEditing(r)}>
+                {forms("change")}
+              </Button>
               <Button size="compact-xs" variant="default" onClick={() => void act({ call: { method: "PATCH", url, body: { enabled: !r.enabled } }, undo: { method: "PATCH", url, body: { enabled: r.enabled } }, done: r.enabled ? forms("switchedOff") : forms("switchedOn"), renews })}>
                 {r.enabled ? forms("switchOff") : forms("switchOn")}
               </Button>
@@ -93,39 +95,7 @@ export function Readings() {
           ) : null
         }
       />
-      {making ? <NewReading onClose={() => setMaking(false)} /> : null}
+      {editing === "new" ? <Reading onClose={() => setEditing(undefined)} /> : editing ? <Reading of={editing} onClose={() => setEditing(undefined)} /> : null}
     </>
-  );
-}
-
-/** Says how records of a product or host are to be read from now on. */
-export function NewReading({ source: ofSource = "", host: ofHost = "", onClose }: { source?: string; host?: string; onClose: () => void }) {
-  const t = useText("sources");
-  const forms = useText("forms");
-  const words = useText("words");
-  const act = useAct();
-  const [name, setName] = useState([ofSource, ofHost].filter(Boolean).join(" "));
-  const [source, setSource] = useState(ofSource);
-  const [host, setHost] = useState(ofHost);
-  const [timeZone, setTimeZone] = useState("");
-  const [parser, setParser] = useState("");
-  const [format, setFormat] = useState<string | null>(null);
-  const kept = (of: Record<string, string | null>) => Object.fromEntries(Object.entries(of).filter(([, v]) => v?.trim()).map(([k, v]) => [k, v!.trim()]));
-  const apply = kept({ timeZone, parser, format });
-  return (
-    <Dialog
-      title={t("newReading")}
-      action={forms("create")}
-      ready={name.trim() !== "" && Object.keys(apply).length > 0}
-      onClose={onClose}
-      onSubmit={async () => (await act({ call: { method: "POST", url: "/api/v1/log-source-settings", body: { name: name.trim(), match: kept({ source, host }), apply } }, done: forms("saved"), renews: [["log-source-settings"], ["log-sources"]] })) !== undefined}
-    >
-      <TextInput label={forms("name")} required maxLength={100} value={name} onChange={(e) => setName(e.currentTarget.value)} data-autofocus />
-      <TextInput label={`${words("source")} (${forms("optional")})`} value={source} onChange={(e) => setSource(e.currentTarget.value)} />
-      <TextInput label={`${words("host")} (${forms("optional")})`} description={t("pattern")} value={host} onChange={(e) => setHost(e.currentTarget.value)} />
-      <TextInput label={t("timeZone")} description={t("timeZoneWhy")} placeholder="Asia/Seoul" value={timeZone} onChange={(e) => setTimeZone(e.currentTarget.value)} />
-      <Select label={t("format")} clearable value={format} onChange={setFormat} data={[...formats]} />
-      <TextInput label={t("parser")} description={t("parserWhy")} value={parser} onChange={(e) => setParser(e.currentTarget.value)} />
-    </Dialog>
   );
 }

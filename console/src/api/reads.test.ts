@@ -1,0 +1,23 @@
+import { afterEach, expect, test, vi } from "vitest";
+
+import { noteRead, readsOfPage } from "./reads";
+
+afterEach(() => vi.unstubAllGlobals());
+
+test("the calls of the page that is open, each once, are told as commands", () => {
+  const at = (pathname: string) => vi.stubGlobal("window", { location: { pathname, origin: "http://kyra" } });
+  at("/alerts");
+  noteRead("GET", "/api/v1/alerts?size=1");
+  noteRead("GET", "/api/v1/session");
+  noteRead("POST", "/api/v1/siem/search", { query: "a" });
+  noteRead("GET", "/api/v1/alerts?size=1");
+  expect(readsOfPage().split("\n")).toEqual([
+    `curl -X POST 'http://kyra/api/v1/siem/search' -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' -d '{"query":"a"}'`,
+    `curl 'http://kyra/api/v1/alerts?size=1' -H "Authorization: Bearer $KEY"`,
+  ]);
+  at("/rules");
+  expect(readsOfPage()).toBe("");
+  noteRead("GET", "/api/v1/siem/rules");
+  expect(readsOfPage()).toContain("/siem/rules");
+  expect(readsOfPage()).not.toContain("alerts");
+});

@@ -1,0 +1,1 @@
+var e={title:`ジョブ`,why:`時間のかかる処理（バックテスト、エクスポート、レポート、証跡、消去）です。ページを離れても続きます。`,none:`ジョブはありません`,kind:`処理内容`,progress:`進行状況`,by:`開始者`,reason:`理由`,subject:`対象`,started:`開始`,ended:`終了`,attempt:`試行回数`,result:`結果`};export{e as default};

@@ -1,0 +1,1 @@
+var e={title:`작업`,why:`오래 걸리는 작업(백테스트, 내보내기, 보고서, 증적, 삭제)입니다. 페이지를 떠나도 계속됩니다.`,none:`작업이 없습니다`,kind:`하는 일`,progress:`진행`,by:`시작한 사람`,reason:`이유`,subject:`대상`,started:`시작`,ended:`종료`,attempt:`시도 횟수`,result:`결과`};export{e as default};

@@ -1,0 +1,1 @@
+var e={title:`Jobs`,why:`Long work: backtests, exports, reports, evidence, erasures. It goes on when you leave.`,none:`No jobs`,kind:`What it does`,progress:`Progress`,by:`Started by`,reason:`Why`,subject:`About`,started:`Begun`,ended:`Ended`,attempt:`Attempts`,result:`Result`};export{e as default};
