@@ -32,6 +32,8 @@ type Config struct {
 	// EndKeys revokes the API keys that somebody made, when a directory switches them off;
 	// nil: they stay.
 	EndKeys func(ctx context.Context, tx *sqldb.DB, tenant uint32, actor, creator string) error
+	// Founded is told when the installation was set up: the link is used.
+	Founded func() // nil: nobody is
 	Log     *slog.Logger
 	Now     func() time.Time // nil: time.Now
 }

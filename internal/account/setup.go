@@ -101,6 +101,9 @@ func (s *Service) SetUp(ctx context.Context, f Founder, from From) (token string
 	if err != nil {
 		return "", orUnavailable("set up", err)
 	}
+	if s.Founded != nil {
+		s.Founded()
+	}
 	return token, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/alert/alerttest"
+	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/job"
 	"github.com/kyra-mdr/kyra/internal/vault"
 )
@@ -107,6 +108,19 @@ func TestExportLater(t *testing.T) {
 		t.Errorf("the file has %d rows, headers %v", len(rows)-1, f.header)
 	}
 	s.do(s.foreign, "GET", file, "").problem(404, "", "")
+
+	// Who may not read jobs has those that they began, and no others.
+	auditor := s.person(s.a, identity.Auditor)
+	s.do("", "GET", file, "", auditor).problem(404, "", "")
+	s.do("", "GET", at, "", auditor).problem(404, "", "")
+	s.do("", "GET", "/api/v1/jobs", "", auditor).want(403)
+	own := s.do("", "GET", "/api/v1/export/audit-logs?format=csv", "", auditor, "Prefer: respond-async").want(202)
+	for deadline := time.Now().Add(20 * time.Second); s.do("", "GET", own.header.Get("Location"), "", auditor).want(200).text("state") != "DONE"; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the auditor's export does not end")
+		}
+	}
+	s.do("", "GET", "/api/v1/exports/"+own.text("id")+"/file", "", auditor).want(200)
 }
 
 // rowCounter counts the lines that go by; no cell of what is measured has two.

@@ -147,7 +147,7 @@ func (a *api) exportFiles() {
 }
 
 func (a *api) exportFile(ctx context.Context, c *call, in *byID) (*streamedFile, error) {
-	j, err := a.Jobs.Get(ctx, c.Tenant.Number, in.ID)
+	j, err := a.job(ctx, c, in.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -182,7 +182,7 @@ func errorAnswers() map[string]*huma.Response {
 	for code, what := range map[int]string{
 		400: "Invalid request parameter or body", 401: "Missing or invalid API key", 403: "Insufficient permissions",
 		404: "Resource not found: unknown, malformed and foreign ids alike", 409: "Conflict with the present state", 412: "The object has changed since",
-		413: "The body is too large", 429: "Rate limit exceeded; see Retry-After", 500: "Server error", 501: "Not part of this version",
+		413: "The body is too large", 429: "Rate limit exceeded; see Retry-After", 500: "Server error",
 		503: "Busy, starting or stopping; see Retry-After",
 	} {
 		r := &huma.Response{Description: what, Content: map[string]*huma.MediaType{

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/kyra-mdr/kyra/internal/fault"
+	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/job"
 )
 
@@ -72,6 +74,7 @@ func (a *api) jobs() {
 	}, a.listJobs)
 	handle(a, operation{
 		id: "getJob", method: http.MethodGet, path: "/jobs/{id}", tag: tag, summary: "Get a job with its result", single: true, uuid: true,
+		doc: "Callers who may not read all jobs have those that they began.",
 	}, a.getJob)
 	handle(a, operation{
 		id: "cancelJob", method: http.MethodDelete, path: "/jobs/{id}", tag: tag, summary: "Cancel a job", status: http.StatusNoContent, uuid: true,
@@ -91,8 +94,17 @@ func (a *api) listJobs(ctx context.Context, c *call, _ *none) (*pageOut[JobItem]
 	return pageOf(asked, p.Total, p.Jobs, jobOf), nil
 }
 
+// job returns a job of the tenant; who may not read all of them has those that they began.
+func (a *api) job(ctx context.Context, c *call, id string) (*job.Job, error) {
+	j, err := a.Jobs.Get(ctx, c.Tenant.Number, id)
+	if err == nil && j.Actor != c.Actor && !c.Can(identity.Jobs.Read()) {
+		return nil, fault.New(fault.NotFound, "no such job")
+	}
+	return j, err
+}
+
 func (a *api) getJob(ctx context.Context, c *call, in *byID) (*jobOut, error) {
-	j, err := a.Jobs.Get(ctx, c.Tenant.Number, in.ID)
+	j, err := a.job(ctx, c, in.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -36,8 +36,8 @@ var areas = map[string]identity.Area{
 	"Audit log":             identity.Audit,
 	"Changes":               identity.Alerts,
 	"Jobs":                  identity.Jobs,
-	"Export":                identity.Jobs, // files that were made before; see exportAreas
-	"Ingest":                identity.Keys, // its tokens
+	"Export":                identity.Exports, // files that were made before; see exportAreas
+	"Ingest":                identity.Keys,    // its tokens
 	"API keys":              identity.Keys,
 	"Users":                 identity.Users,
 	"Provisioning":          identity.Users,
@@ -60,6 +60,7 @@ var exceptions = map[string]identity.Right{
 	"setNotificationPreferences": identity.Inbox.Write(),
 	"markNotification":           identity.Inbox.Write(),
 	"exportComplianceControls":   identity.Compliance.Read(),
+	"getJob":                     identity.Exports.Read(), // see job
 }
 
 // exportAreas says what the caller must be allowed to read to export a resource.

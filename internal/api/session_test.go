@@ -159,6 +159,8 @@ func TestSetUpOnce(t *testing.T) {
 	body := func(token string) string {
 		return `{"token":"` + token + `","name":"Hana Kim","email":"hana@example.com","password":"` + password + `","tenantName":"Han River Bank"}`
 	}
+	founded := 0
+	s.cfg.Accounts.Founded = func() { founded++ }
 	s.do("", "POST", "/api/v1/setup", body("wrong")).want(403)
 	s.do("", "POST", "/api/v1/setup", strings.Replace(body(token), password, "short", 1)).problem(400, "Invalid password value", "Allowed: 12 to 256 characters")
 	a := s.do("", "POST", "/api/v1/setup", body(token)).want(201).is("role", "Admin").is("tenant.name", "Han River Bank")
@@ -170,6 +172,9 @@ func TestSetUpOnce(t *testing.T) {
 	}
 	s.do("", "GET", "/api/v1/session", "", cookieOf(a)).want(200)
 	s.do("", "POST", "/api/v1/setup", body(token)).want(403)
+	if founded != 1 {
+		t.Errorf("it was told %d times that the link is used, want once", founded)
+	}
 	if token, err := s.cfg.Accounts.SetupToken(t.Context()); err != nil || token != "" {
 		t.Errorf("another link: %q, %v", token, err)
 	}

@@ -25,17 +25,27 @@ func (s *Server) openAccounts(ctx context.Context, tenants *tenant.Service, keys
 	if err != nil {
 		return err
 	}
-	s.accounts = account.New(account.Config{DB: s.db, Tenants: tenants, Sealer: sealer, Owner: s.owner, URL: s.URL, EndKeys: keys.RevokeOf, Log: s.log, Now: now})
-	token, err := s.accounts.SetupToken(ctx)
-	if err != nil {
-		return err
-	}
 	path := s.folder.in(setupFile)
-	if token == "" {
+	removeLink := func() error {
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("remove the used set-up link: %w", err)
 		}
 		return nil
+	}
+	s.accounts = account.New(account.Config{
+		DB: s.db, Tenants: tenants, Sealer: sealer, Owner: s.owner, URL: s.URL, EndKeys: keys.RevokeOf, Log: s.log, Now: now,
+		Founded: func() {
+			if err := removeLink(); err != nil {
+				s.log.Warn("a file with a link that works no more is left", "err", err)
+			}
+		},
+	})
+	token, err := s.accounts.SetupToken(ctx)
+	if err != nil {
+		return err
+	}
+	if token == "" {
+		return removeLink()
 	}
 	s.SetupLink = s.URL() + "/setup#" + token
 	if err := os.WriteFile(path, []byte(s.SetupLink+"\n"), 0o600); err != nil {

@@ -42,6 +42,7 @@ const (
 	Reports    Area = "reports"
 	Audit      Area = "audit"
 	Jobs       Area = "jobs"
+	Exports    Area = "exports"  // to fetch what an export that one began wrote
 	Ingest     Area = "ingest"   // sending logs
 	Keys       Area = "keys"     // API keys and ingest tokens
 	Users      Area = "users"    // people, their roles, how they are provisioned
@@ -91,6 +92,7 @@ var table = []granted{
 	{Reports, 'w', 'w', 'r', 'r', 'r', 'w'},
 	{Audit, 'w', 'w', 'r', 'r', 'r', 'w'},
 	{Jobs, 'w', 'w', 'r', '-', 'r', 'w'},
+	{Exports, 'w', 'w', 'r', 'r', 'r', 'w'}, // without Jobs: one's own
 	{Ingest, 'w', 'w', '-', '-', '-', 'w'},
 	{Keys, 'w', '-', '-', '-', 'r', 'w'},
 	{Users, 'w', '-', '-', '-', 'r', 'w'},
