@@ -119,6 +119,23 @@ func TestSingleSignOn(t *testing.T) {
 	}
 }
 
+func TestCookiesOfSingleSignOnOverTLS(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(c *Config) { c.Secure = true })
+	at := ssotest.New(t, s.now)
+	s.do(s.rw, "POST", "/api/v1/settings/sso/providers", `{"slug":"acme","name":"Acme","issuer":"`+at.URL+`","clientId":"kyra","clientSecret":"a secret of the client","createUsers":true,"defaultRole":"Viewer"}`).want(201).is("listed", true)
+	cookie, body := s.visit("acme")
+	if !strings.HasPrefix(cookie, "Cookie: __Host-kyra-sso=") {
+		t.Errorf("%s", cookie)
+	}
+	s.do("", "POST", "/api/v1/session/sso", body, strings.Replace(cookie, "__Host-", "", 1)).want(401).is("error", sso.Lost)
+	in := s.do("", "POST", "/api/v1/session/sso", body, cookie).want(200)
+	set := in.header.Values("Set-Cookie")
+	if len(set) != 2 || !strings.HasPrefix(set[0], "__Host-kyra=") || !strings.Contains(set[0], "; Secure") || !strings.HasPrefix(set[1], "__Host-kyra-sso=;") || !strings.Contains(set[1], "Max-Age=0") {
+		t.Errorf("%q", set)
+	}
+}
+
 func TestDirectorySettings(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(c *Config) { c.URL = func() string { return "https://kyra.example.com" } })

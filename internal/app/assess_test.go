@@ -25,6 +25,8 @@ func TestChecksOfARunningServer(t *testing.T) {
 	eventually(t, "the events", func() bool {
 		return p.search("source:sshd", "2000-01-01T00:00:00Z", "2099-01-01T00:00:00Z", 1).Total == 40
 	})
+	// What PCI DSS asks of passwords and sessions can be set, and is found.
+	p.ask(http.MethodPut, "/api/v1/settings/sign-in", `{"secondFactorRequired":true,"idleMinutes":15,"longestHours":12,"passwordHistory":4,"passwordKinds":true,"lockMinutes":30}`, http.StatusOK, nil)
 	var s struct{ Evaluated, Pass, Partial, Fail, NoData int }
 	p.work("/api/v1/compliance/evidence/collect", "", &s)
 	if s.Evaluated < 64 || s.Pass+s.Partial+s.Fail+s.NoData != s.Evaluated || s.Pass == 0 || s.Fail == 0 || s.NoData == 0 {
@@ -47,7 +49,7 @@ func TestChecksOfARunningServer(t *testing.T) {
 	if len(seen) != 64 {
 		t.Errorf("%d checks are kept as evidence", len(seen))
 	}
-	for check, want := range map[string]string{"failed-login-mon": "pass", "log-field-completeness": "pass", "log-retention": "pass", "audit-chain": "pass", "rules-active": "pass", "notify-channel": "fail", "backup-mon": "noData", "incident-mttr": "noData"} {
+	for check, want := range map[string]string{"auth-policy": "pass", "session-policy": "pass", "failed-login-mon": "pass", "log-field-completeness": "pass", "log-retention": "pass", "audit-chain": "pass", "rules-active": "pass", "notify-channel": "fail", "backup-mon": "noData", "incident-mttr": "noData"} {
 		if x := seen[check]; x.Result != want {
 			t.Errorf("%s: %s, want %s: %s", check, x.Result, want, x.Reason)
 		}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/pquerna/otp/totp"
 
 	"github.com/kyra-mdr/kyra/internal/account"
 	"github.com/kyra-mdr/kyra/internal/audit"
@@ -612,8 +613,45 @@ func TestSecondFactorThere(t *testing.T) {
 	if err := b.Accounts.SetPolicy(t.Context(), b.a, "test", policy); err != nil {
 		t.Fatal(err)
 	}
-	if s := b.mustIn("acme"); !s.Weak {
+	s := b.mustIn("acme")
+	if !s.Weak {
 		t.Error("no second factor was shown")
+	}
+	// They can set one up here: there is no password, so a sign-in of just now confirms it.
+	ctx := t.Context()
+	e, err := b.Accounts.StartTOTP(ctx, &s.Caller, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes, err := b.Accounts.ConfirmTOTP(ctx, &s.Caller, code(t, e.Secret, b.time()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := b.Accounts.Session(ctx, s.SessionID); err != nil || s.Weak {
+		t.Errorf("%+v, %v", s, err)
+	}
+	b.pass(time.Hour)
+	if err := b.Accounts.RemoveTOTP(ctx, &s.Caller, ""); !errors.Is(err, fault.Forbidden) {
+		t.Errorf("an old sign-in confirms: %v", err)
+	}
+	// The next session shows it by a code, or a recovery code, each once.
+	for _, shown := range []string{code(t, e.Secret, b.time()), codes[0]} {
+		s := b.mustIn("acme")
+		if !s.Weak {
+			t.Error("strong before it was shown")
+		}
+		if err := b.Accounts.Prove(ctx, &s.Caller, "000000"); !errors.Is(err, fault.Invalid) {
+			t.Errorf("a wrong code: %v", err)
+		}
+		if err := b.Accounts.Prove(ctx, &s.Caller, shown); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Accounts.Prove(ctx, &s.Caller, shown); !errors.Is(err, fault.Invalid) {
+			t.Errorf("a code twice: %v", err)
+		}
+		if now, err := b.Accounts.Session(ctx, s.SessionID); err != nil || now.Weak {
+			t.Errorf("%+v, %v", now, err)
+		}
 	}
 	at.Claims["amr"] = []string{"pwd", "mfa"}
 	if s := b.mustIn("acme"); s.Weak || !s.Session.Strong {
@@ -626,6 +664,15 @@ func TestSecondFactorThere(t *testing.T) {
 	if s := b.mustIn("acme"); s.Weak {
 		t.Error("the provider is trusted to ask for one")
 	}
+}
+
+func code(t *testing.T, secret string, at time.Time) string {
+	t.Helper()
+	c, err := totp.GenerateCode(secret, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func TestProvidersAreChecked(t *testing.T) {
