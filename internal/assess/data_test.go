@@ -336,6 +336,19 @@ func TestRealAccounts(t *testing.T) {
 		if r := h.evaluate("mfa-all"); r.Outcome != compliance.Pass || r.Population.Size != 2 {
 			t.Errorf("a passkey is a second factor: %s %d %s", r.Outcome, r.Population.Size, r.Reason)
 		}
+		person("jung", "Viewer", nil, h.now)
+		exec(t, h.DB, `UPDATE account_user SET password = '' WHERE id = 'jung'`)
+		exec(t, h.DB, `INSERT INTO sso_provider (id, tenant, slug, name, issuer, client_id, scopes, role_claim, roles, default_role, domains, link_claim, creates, second_factor, listed, enabled, created_at, created_by, changed_at, version)
+			VALUES ('acme', $1, 'acme', 'Acme', 'https://acme.example', 'kyra', '[]', '', '[]', '', '[]', 'sub', FALSE, FALSE, FALSE, TRUE, 0, 'x', 0, 1)`, int64(h.number))
+		exec(t, h.DB, `INSERT INTO sso_identity (tenant, provider, issuer, subject, user_id, linked_at, used_at) VALUES ($1, 'acme', 'https://acme.example', 's', 'jung', 0, 0)`, int64(h.number))
+		if r := h.evaluate("mfa-all"); r.Outcome == compliance.Pass || r.Population.Size != 3 {
+			t.Errorf("the provider asks for no second factor: %s %d %s", r.Outcome, r.Population.Size, r.Reason)
+		}
+		exec(t, h.DB, `UPDATE sso_provider SET second_factor = TRUE`)
+		if r := h.evaluate("mfa-all"); r.Outcome != compliance.Pass {
+			t.Errorf("the provider always asks for a second factor: %s %s", r.Outcome, r.Reason)
+		}
+		exec(t, h.DB, `DELETE FROM account_user WHERE id = 'jung'`)
 		for _, id := range []string{"kim", "lee", "choi"} {
 			record(t, h, audit.Entry{Tenant: h.number, At: h.now.Add(-day), Actor: "user:kim", Action: "user.update", Object: id})
 			record(t, h, audit.Entry{Tenant: h.number, At: h.now.Add(-day), Actor: "user:" + id, Action: "user.password", Object: id})
