@@ -33,7 +33,7 @@ type Config struct {
 	// nil: they stay.
 	EndKeys func(ctx context.Context, tx *sqldb.DB, tenant uint32, actor, creator string) error
 	// Founded is told when the installation was set up: the link is used.
-	Founded func() // nil: nobody is
+	Founded func(ctx context.Context) // nil: nobody is
 	Log     *slog.Logger
 	Now     func() time.Time // nil: time.Now
 }

@@ -102,7 +102,7 @@ func (s *Service) SetUp(ctx context.Context, f Founder, from From) (token string
 		return "", orUnavailable("set up", err)
 	}
 	if s.Founded != nil {
-		s.Founded()
+		s.Founded(ctx)
 	}
 	return token, nil
 }

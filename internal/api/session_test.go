@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -160,7 +161,7 @@ func TestSetUpOnce(t *testing.T) {
 		return `{"token":"` + token + `","name":"Hana Kim","email":"hana@example.com","password":"` + password + `","tenantName":"Han River Bank"}`
 	}
 	founded := 0
-	s.cfg.Accounts.Founded = func() { founded++ }
+	s.cfg.Accounts.Founded = func(context.Context) { founded++ }
 	s.do("", "POST", "/api/v1/setup", body("wrong")).want(403)
 	s.do("", "POST", "/api/v1/setup", strings.Replace(body(token), password, "short", 1)).problem(400, "Invalid password value", "Allowed: 12 to 256 characters")
 	a := s.do("", "POST", "/api/v1/setup", body(token)).want(201).is("role", "Admin").is("tenant.name", "Han River Bank")

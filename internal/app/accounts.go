@@ -34,9 +34,9 @@ func (s *Server) openAccounts(ctx context.Context, tenants *tenant.Service, keys
 	}
 	s.accounts = account.New(account.Config{
 		DB: s.db, Tenants: tenants, Sealer: sealer, Owner: s.owner, URL: s.URL, EndKeys: keys.RevokeOf, Log: s.log, Now: now,
-		Founded: func() {
+		Founded: func(ctx context.Context) {
 			if err := removeLink(); err != nil {
-				s.log.Warn("a file with a link that works no more is left", "err", err)
+				s.log.WarnContext(ctx, "a file with a link that works no more is left", "err", err)
 			}
 		},
 	})
