@@ -52,7 +52,11 @@ func newVerifyCommand() *cobra.Command {
 				return err
 			}
 			if !v.OK() {
-				return fmt.Errorf("%s is not as it was written: %d problems", args[0], len(v.Problems)+v.More)
+				problems := "problems"
+				if len(v.Problems)+v.More == 1 {
+					problems = "problem"
+				}
+				return fmt.Errorf("%s is not as it was written: %d %s", args[0], len(v.Problems)+v.More, problems)
 			}
 			return nil
 		},
@@ -107,16 +111,20 @@ func explainVerdict(w io.Writer, v *evidence.Verdict) error {
 		fmt.Fprintf(&b, "BAD   and %d more\n", v.More)
 	}
 	if v.OK() {
-		framework, bound := "all frameworks", func(t *time.Time) string {
-			if t == nil {
-				return "…"
-			}
-			return t.Format(time.RFC3339)
+		framework, period := "all frameworks", ""
+		if v.From != nil {
+			period += " from " + v.From.Format(time.RFC3339)
+		}
+		if v.To != nil {
+			period += " to " + v.To.Format(time.RFC3339)
+		}
+		if period != "" {
+			period = ", effective" + period
 		}
 		if v.Framework != "" {
 			framework = v.Framework + " " + v.Edition
 		}
-		fmt.Fprintf(&b, "GOOD  %d records of %s, effective %s to %s, in %d files\n", v.Records, plainText(framework), bound(v.From), bound(v.To), v.Files)
+		fmt.Fprintf(&b, "GOOD  %d records of %s%s, in %d files\n", v.Records, plainText(framework), period, v.Files)
 		fmt.Fprintf(&b, "GOOD  the chain holds from record %d to %d\n", v.FirstSeq, v.LastSeq)
 		if v.SignedDay != "" {
 			fmt.Fprintf(&b, "GOOD  it leads to the head of the audit log that was signed for %s\n", v.SignedDay)

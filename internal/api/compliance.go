@@ -100,7 +100,8 @@ type (
 // The parameters that choose how much of a framework is shown, and in which language.
 var (
 	profileParam  = param{name: "profile", doc: "core: what telemetry can speak about; full: every control. By default as the settings say, which is core at first.", kind: enum, values: asTexts(compliance.Profiles)}
-	languageParam = param{name: "lang", doc: "Of titles and reasons; by default the first of Accept-Language that there is.", kind: enum, values: []string{"en", "ko"}}
+	languageParam = param{name: "lang", doc: "Of titles and reasons; by default the first of Accept-Language that there is. Titles are English where reasons are Japanese.", kind: enum, values: []string{"en", "ko", "ja"}}
+	documentParam = param{name: "lang", doc: "Of the document; by default the first of Accept-Language that there is.", kind: enum, values: []string{"en", "ko"}}
 )
 
 func (a *api) compliance() {
@@ -174,21 +175,31 @@ func coverageOf(v *compliance.View) FrameworkCoverage {
 	}
 }
 
-var languages = language.NewMatcher([]language.Tag{language.English, language.Korean})
+var (
+	documents = language.NewMatcher([]language.Tag{language.English, language.Korean})
+	readings  = language.NewMatcher([]language.Tag{language.English, language.Korean, language.Japanese})
+)
 
-// language is what the caller wants titles in: "en" or "ko".
-func (c *call) language() string {
+// language is what the caller wants documents in: "en" or "ko".
+func (c *call) language() string { return c.among(documents, "en", "ko") }
+
+// reading is what the caller wants titles and reasons in: "en", "ko" or "ja".
+func (c *call) reading() string { return c.among(readings, "en", "ko", "ja") }
+
+// among is what the caller asks for of the languages of the matcher, by the parameter or by
+// the header.
+func (c *call) among(m language.Matcher, names ...string) string {
 	if l := c.query.one("lang"); l != "" {
 		return l
 	}
 	wanted, _, err := language.ParseAcceptLanguage(c.languages)
 	if err != nil {
-		return "en"
+		return names[0]
 	}
-	if _, i, sure := languages.Match(wanted...); i == 1 && sure >= language.High {
-		return "ko"
+	if _, i, sure := m.Match(wanted...); sure >= language.High {
+		return names[i]
 	}
-	return "en"
+	return names[0]
 }
 
 // inLanguage is the title in the language where there is one.
@@ -242,7 +253,7 @@ func (a *api) streamControls(ctx context.Context, c *call) iter.Seq2[standingIn,
 			yield(standingIn{}, err)
 			return
 		}
-		lang := c.language()
+		lang := c.reading()
 		for _, v := range views {
 			for _, x := range chooseControls(c.query, v) {
 				if !yield(standingIn{x, lang}, nil) {

@@ -279,6 +279,10 @@ func TestChecks(t *testing.T) {
 	}
 	s.get("/api/v1/compliance/gains").is("content.1.check", "mfa-all").is("content.1.reason", "97 of 100.")
 	s.get("/api/v1/compliance/gains?lang=ko").is("content.1.title", "다중 인증(MFA)")
+	s.get("/api/v1/compliance/gains?lang=ja").is("content.1.title", "MFA enabled")
+	if text := s.get("/api/v1/compliance/ISMSP/controls?lang=ja&mode=manual&profile=full").text("content.0.statusReason"); text != "自動では点検できない: 担当者の確認が必要" {
+		t.Errorf("in Japanese: %s", text)
+	}
 }
 
 func TestCollectEvidence(t *testing.T) {

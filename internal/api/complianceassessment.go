@@ -186,7 +186,7 @@ func (a *api) assessments() {
 		if err != nil {
 			return nil, err
 		}
-		part, lang := sliceOf(c.query), c.language()
+		part, lang := sliceOf(c.query), c.reading()
 		all, total, err := a.Compliance.Changes(ctx, c.Tenant.Number, compliance.ChangeFilter{Framework: f, Control: c.query.one("control"), From: c.query.moment("from"), To: c.query.moment("to")}, part)
 		if err != nil {
 			return nil, err
@@ -211,7 +211,7 @@ func (a *api) getAssessment(ctx context.Context, c *call, in *byFrameworkIn) (*a
 		Categories: append([]string{}, s.Frameworks[f.ID].Categories...), NotApplicable: k.NotApplicable, AssessedScore: points(k.AssessedScore), EvidenceCoverage: points(k.EvidenceCoverage),
 		ReadyToAttest: k.ReadyToAttest, Stale: k.Stale, LastEvaluatedAt: momentOrNull(v.EvaluatedAt), Domains: []domainCoverage{}, Limits: limitsOfNumbers,
 	}}
-	lang := c.language()
+	lang := c.reading()
 	for _, d := range v.Domains() {
 		out.Body.Domains = append(out.Body.Domains, domainCoverage{
 			ID: d.Domain.ID, Title: inLanguage(lang, d.Domain.Title, d.Domain.TitleKo), TotalControls: d.Total, Compliant: d.Compliant, Partial: d.Partial, NonCompliant: d.NonCompliant,
@@ -297,7 +297,7 @@ func (a *api) getApplicability(ctx context.Context, c *call, in *byFrameworkIn) 
 	out := &applicabilityOut{}
 	b := &out.Body
 	b.Framework, b.Name, b.Edition, b.At, b.Controls = f.ID, f.Name, f.Edition, a.Now().UTC(), []applicabilityItem{}
-	lang := c.language()
+	lang := c.reading()
 	for i := range v.Controls {
 		x := &v.Controls[i]
 		item := applicabilityItem{

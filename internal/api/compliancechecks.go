@@ -221,7 +221,7 @@ func (a *api) listChecks(ctx context.Context, c *call, _ *none) (*pageOut[CheckI
 	}
 	var all []CheckItem
 	for i := range a.Compliance.Catalogue.Checks {
-		item := a.checkOf(t, &a.Compliance.Catalogue.Checks[i], c.language())
+		item := a.checkOf(t, &a.Compliance.Catalogue.Checks[i], c.reading())
 		one := func(name, value string) bool {
 			given := c.query.all(name)
 			return len(given) == 0 || slices.Contains(given, value)
@@ -243,7 +243,7 @@ func (a *api) getCheck(ctx context.Context, c *call, in *byCheckIn) (*checkOut, 
 	if err != nil {
 		return nil, err
 	}
-	out := &checkOut{checkDetail{CheckItem: a.checkOf(t, k, c.language()), Crosswalk: t.crosswalkOf(k.ID, c.language(), nil)}}
+	out := &checkOut{checkDetail{CheckItem: a.checkOf(t, k, c.reading()), Crosswalk: t.crosswalkOf(k.ID, c.reading(), nil)}}
 	now := a.Now()
 	days, err := a.Compliance.Outcomes(ctx, c.Tenant.Number, k.ID, now.AddDate(-1, 0, 0), now)
 	if err != nil {
@@ -288,7 +288,7 @@ func (a *api) crosswalk(ctx context.Context, c *call, _ *none) (*pageOut[crosswa
 		}
 		only = append(only, f)
 	}
-	lang := c.language()
+	lang := c.reading()
 	var all []crosswalkItem
 	for i := range a.Compliance.Catalogue.Checks {
 		k := &a.Compliance.Catalogue.Checks[i]
@@ -313,7 +313,7 @@ func (a *api) gains(ctx context.Context, c *call, _ *none) (*pageOut[gainItem], 
 	if err != nil {
 		return nil, err
 	}
-	lang := c.language()
+	lang := c.reading()
 	k, part := slice(c.query, all)
 	return pageOf(k, int64(len(all)), part, func(g *compliance.Gain) gainItem {
 		out := gainItem{

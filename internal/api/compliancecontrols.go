@@ -244,7 +244,7 @@ func (a *api) controls() {
 		}
 		all := chooseControls(c.query, v)
 		k, part := slice(c.query, all)
-		lang := c.language()
+		lang := c.reading()
 		return pageOf(k, int64(len(all)), part, func(x **compliance.Standing) ControlItem { return a.controlOf(&standingIn{*x, lang}) }), nil
 	})
 	handle(a, operation{
@@ -273,7 +273,7 @@ func (a *api) getControl(ctx context.Context, c *call, in *byControlIn) (*contro
 	x := &views.All[i]
 	k, r := x.Control, &x.Record
 	out := controlDetail{
-		ControlItem: a.controlOf(&standingIn{x, c.language()}), TitleEn: k.Title, TitleKo: orNull(k.TitleKo), StrictMode: string(k.StrictMode), Justification: r.Justification, Notes: r.Notes,
+		ControlItem: a.controlOf(&standingIn{x, c.reading()}), TitleEn: k.Title, TitleKo: orNull(k.TitleKo), StrictMode: string(k.StrictMode), Justification: r.Justification, Notes: r.Notes,
 		Asked: make([]askedCheck, len(x.Findings)), SameEvidence: map[string][]string{}, Version: r.Version, UpdatedAt: momentOrNull(r.UpdatedAt), UpdatedBy: orNull(r.UpdatedBy),
 	}
 	if k.Weight > 0 {
@@ -313,7 +313,7 @@ func (a *api) getControl(ctx context.Context, c *call, in *byControlIn) (*contro
 	if err != nil {
 		return nil, err
 	}
-	out.Changes = mapped(changes, func(x *compliance.Change) complianceChange { return complianceChangeOf(x, c.language()) })
+	out.Changes = mapped(changes, func(x *compliance.Change) complianceChange { return complianceChangeOf(x, c.reading()) })
 	return &controlOut{Revision: r.Version, Body: out}, nil
 }
 

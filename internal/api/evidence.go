@@ -196,7 +196,7 @@ func (a *api) evidence() {
 		if err != nil {
 			return nil, err
 		}
-		return &complianceEvidenceOut{Body: a.complianceEvidenceOf(k, refs, c.language())}, nil
+		return &complianceEvidenceOut{Body: a.complianceEvidenceOf(k, refs, c.reading())}, nil
 	})
 	handle(a, operation{
 		id: "getEvidenceArtifact", method: http.MethodGet, path: "/compliance/evidence/{id}/artifact", tag: evidenceTag, summary: "Download the file of evidence", uuid: true,
@@ -244,7 +244,7 @@ func (a *api) listEvidence(ctx context.Context, c *call, _ *none) (*pageOut[Comp
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(asked, total, list, func(k *evidence.Kept) ComplianceEvidence { return a.complianceEvidenceOf(k, refs, c.language()) }), nil
+	return pageOf(asked, total, list, func(k *evidence.Kept) ComplianceEvidence { return a.complianceEvidenceOf(k, refs, c.reading()) }), nil
 }
 
 func (a *api) checkedEvidence(records int64, flaws []evidence.Flaw, err error) (*evidenceCheckOut, error) {

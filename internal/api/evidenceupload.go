@@ -43,7 +43,7 @@ func (a *api) uploadEvidence(ctx context.Context, c *call, in *uploadEvidenceIn)
 	if err != nil {
 		return nil, err
 	}
-	return &complianceEvidenceOut{Location: base + "/compliance/evidence/" + k.ID, Body: a.complianceEvidenceOf(k, refs, c.language())}, nil
+	return &complianceEvidenceOut{Location: base + "/compliance/evidence/" + k.ID, Body: a.complianceEvidenceOf(k, refs, c.reading())}, nil
 }
 
 // typeOfPart is what a file is said to be: by the header, or by its part of a form.

@@ -155,13 +155,13 @@ func (a *api) incidentClocks() {
 	})
 	handle(a, operation{
 		id: "getNoticeDraft", method: http.MethodGet, path: one + "/notice", tag: tag, summary: "Look at a draft notice", uuid: true,
-		doc: "Of the case as it now is, as Markdown and as facts. What only people know is left open.", params: []param{languageParam},
+		doc: "Of the case as it now is, as Markdown and as facts. What only people know is left open.", params: []param{documentParam},
 	}, func(ctx context.Context, c *call, in *byClock) (*noticeOut, error) {
 		return a.draftNotice(ctx, c, in, false)
 	})
 	handle(a, operation{
 		id: "makeNoticeDraft", method: http.MethodPost, path: one + "/notice", tag: tag, summary: "Make a draft notice", uuid: true,
-		doc: "As GET, and records that there is a draft.", params: []param{languageParam},
+		doc: "As GET, and records that there is a draft.", params: []param{documentParam},
 	}, func(ctx context.Context, c *call, in *byClock) (*noticeOut, error) {
 		return a.draftNotice(ctx, c, in, true)
 	})

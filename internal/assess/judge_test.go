@@ -41,6 +41,9 @@ func judged(t *testing.T, name string, f *finding, want compliance.Outcome) {
 	if !strings.HasSuffix(reason, ".") || len(reason) < 20 || strings.Contains(reason, "%!") {
 		t.Errorf("%s: reason %q", name, reason)
 	}
+	if japanese := f.reason.In("ja"); !strings.HasSuffix(japanese, "。") || strings.Contains(japanese, "%!") {
+		t.Errorf("%s: reason in Japanese %q", name, japanese)
+	}
 	if !strings.HasSuffix(korean, ".") || strings.Contains(korean, "%!") || korean == reason {
 		t.Errorf("%s: reason in Korean %q", name, korean)
 	}

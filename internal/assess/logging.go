@@ -258,7 +258,7 @@ func judgeOnline(all []online, p compliance.Params, now time.Time) *finding {
 	f.facts = map[string]any{"collectors": list, "hoursUp": up.Hours(), "hours": whole.Hours()}
 	if list.count == 0 {
 		f.absent = true
-		f.reason = say("No collector is enrolled, and no test event has proven the server's own inputs yet: enroll collectors (docs/collectors.md), or leave canary.every on.")
+		f.reason = say("No collector is enrolled, and no test event has proven the server's own inputs yet: enroll collectors (docs/collector.md), or leave canary.every on.")
 		return f
 	}
 	f.ratio(int64(up/time.Second), int64(whole/time.Second), p)

@@ -82,28 +82,30 @@ var (
 	word   = regexp.MustCompile(`[A-Za-z]{2}`)
 )
 
-// Whatever a check says has a Korean wording with the same places.
+// Whatever a check says has a wording in Korean and Japanese with the same places.
 func TestEveryPhraseIsWorded(t *testing.T) {
 	all := forms(t)
 	if len(all) < 150 {
 		t.Fatalf("%d forms were found", len(all))
 	}
-	for form, where := range all {
-		if !word.MatchString(places.ReplaceAllString(form, "")) {
-			continue // nothing but places
+	for _, lang := range []string{"ko", "ja"} {
+		for form, where := range all {
+			if !word.MatchString(places.ReplaceAllString(form, "")) {
+				continue // nothing but places
+			}
+			worded, ok := compliance.Worded(lang, form)
+			if !ok {
+				t.Errorf("%s: no wording in %s of %q", where, lang, form)
+				continue
+			}
+			if got, want := order(worded), order(form); !slices.Equal(got, want) {
+				t.Errorf("%s: %q has places %v, its wording in %s %v", where, form, want, lang, got)
+			}
 		}
-		worded, ok := compliance.Worded("ko", form)
-		if !ok {
-			t.Errorf("%s: no Korean wording of %q", where, form)
-			continue
-		}
-		if got, want := order(worded), order(form); !slices.Equal(got, want) {
-			t.Errorf("%s: %q has places %v, its Korean wording %v", where, form, want, got)
-		}
-	}
-	for _, form := range compliance.Forms("ko") {
-		if all[form] == "" {
-			t.Errorf("nobody says %q", form)
+		for _, form := range compliance.Forms(lang) {
+			if all[form] == "" {
+				t.Errorf("nobody says %q", form)
+			}
 		}
 	}
 }

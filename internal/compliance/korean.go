@@ -235,7 +235,7 @@ var koreanForms = map[string]string{
 	"; nothing is older":                                      ", 기간이 지난 로그 없음",
 
 	// Collectors and log sources.
-	"No collector is enrolled, and no test event has proven the server's own inputs yet: enroll collectors (docs/collectors.md), or leave canary.every on.": "등록된 수집기가 없고 서버 입력을 확인한 시험 이벤트도 없음. 조치: 수집기를 등록(docs/collectors.md)하거나 canary.every를 켜 둘 것.",
+	"No collector is enrolled, and no test event has proven the server's own inputs yet: enroll collectors (docs/collector.md), or leave canary.every on.": "등록된 수집기가 없고 서버 입력을 확인한 시험 이벤트도 없음. 조치: 수집기를 등록(docs/collector.md)하거나 canary.every를 켜 둘 것.",
 	"%s, heard of during %s of the time": "%s, 연결 유지 시간 비율 %s",
 	"look at the gaps of %s; a host that is gone for good is put out with DELETE /collectors/{id}": "연결이 끊긴 구간 확인: %s. 더 이상 없는 호스트는 DELETE /collectors/{id}로 제거",
 	"%s assets sent logs within %s":                      "로그를 보낸 자산: %s(최근 %s)",

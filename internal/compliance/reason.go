@@ -37,11 +37,14 @@ type Reason struct {
 // String is the reason as one English sentence.
 func (r Reason) String() string { return r.In("en") }
 
-// In is the reason as one sentence of the language, "ko" or else English.
+// In is the reason as one sentence of the language, "ko", "ja" or else English.
 func (r Reason) In(language string) string {
 	forms := english
-	if language == "ko" {
+	switch language {
+	case "ko":
 		forms = korean
+	case "ja":
+		forms = japanese
 	}
 	return strings.NewReplacer(
 		"{checks}", strings.Join(r.Checks, ", "), "{by}", r.By, "{until}", r.Until.UTC().Format(time.DateOnly), "{text}", r.Text,
@@ -76,4 +79,19 @@ var korean = map[Code]string{
 	Accepted:              "통과하지 못한 점검을 예외로 승인함: {checks}",
 	AttestationExpired:    "확인이 {until}에 만료됨",
 	IsNotApplicable:       "해당 없음: {text}",
+}
+
+var japanese = map[Code]string{
+	AllPass:               "すべての点検に合格: {checks}",
+	SomeFail:              "合格していない点検: {checks}",
+	AllFail:               "データのある点検がすべて不合格: {checks}",
+	Incomplete:            "データのある点検は合格したが、証跡が不完全。データなし: {checks}",
+	HasNoData:             "データのある点検がない: {checks}",
+	NeedsPerson:           "自動では点検できない: 担当者の確認が必要",
+	ReadyToAttest:         "すべての点検に合格、担当者の確認が必要: {checks}",
+	Attested:              "{by} が確認、{until} まで有効",
+	AttestedWithException: "{by} が確認、{until} まで有効、合格していない点検に例外あり",
+	Accepted:              "合格していない点検を例外として承認: {checks}",
+	AttestationExpired:    "確認の期限切れ（{until}）",
+	IsNotApplicable:       "適用外: {text}",
 }

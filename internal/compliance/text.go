@@ -56,7 +56,7 @@ func List(separator string, all []Text) Text {
 func (t Text) String() string { return t.In("en") }
 
 // wordings are the forms of languages other than English, by the English one.
-var wordings = map[string]map[string]string{"ko": koreanForms}
+var wordings = map[string]map[string]string{"ko": koreanForms, "ja": japaneseForms}
 
 // Worded returns the wording of a form in the language.
 func Worded(language, form string) (string, bool) {

@@ -18,7 +18,8 @@ func TestText(t *testing.T) {
 	for lang, want := range map[string]string{
 		"en": "8 of 10 (80 %) people have a second factor, 1 of 2 administrators: replace or revoke a; 95 % of records are in the event store within 2 s.",
 		"ko": "2차 인증 사용자: 10 중 8(80 %), 관리자 2명 중 1명. 조치: 교체 또는 폐기: a; 기록의 95 %가 2초 안에 저장됨.",
-		"ja": "8 of 10 (80 %) people have a second factor, 1 of 2 administrators: replace or revoke a; 95 % of records are in the event store within 2 s.",
+		"ja": "二要素認証の利用者: 10 中 8（80 %）、管理者 2 人中 1 人。対応: 交換または失効: a; 記録の 95 % が 2秒 以内に保存。",
+		"fr": "8 of 10 (80 %) people have a second factor, 1 of 2 administrators: replace or revoke a; 95 % of records are in the event store within 2 s.",
 	} {
 		if got := text.In(lang); got != want {
 			t.Errorf("%s: %s\nwant %s", lang, got, want)

@@ -16144,8 +16144,8 @@ export interface operations {
     getAssessment: {
         parameters: {
             query?: {
-                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
-                lang?: "en" | "ko";
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. Titles are English where reasons are Japanese. */
+                lang?: "en" | "ko" | "ja";
                 /** @description core: what telemetry can speak about; full: every control. By default as the settings say, which is core at first. */
                 profile?: "core" | "full";
             };
@@ -16187,8 +16187,8 @@ export interface operations {
                 control?: string;
                 /** @description Only from then on. */
                 from?: string;
-                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
-                lang?: "en" | "ko";
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. Titles are English where reasons are Japanese. */
+                lang?: "en" | "ko" | "ja";
                 /** @description Page number, from 0. */
                 page?: number;
                 /** @description Items per page. */
@@ -16236,8 +16236,8 @@ export interface operations {
                 check?: string[];
                 /** @description Filter by domain. Several by comma or by repetition. */
                 domain?: string[];
-                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
-                lang?: "en" | "ko";
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. Titles are English where reasons are Japanese. */
+                lang?: "en" | "ko" | "ja";
                 /** @description Filter by mode. Several by comma or by repetition. */
                 mode?: ("auto" | "assist" | "manual")[];
                 /** @description Page number, from 0. */
@@ -16289,8 +16289,8 @@ export interface operations {
     getControl: {
         parameters: {
             query?: {
-                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
-                lang?: "en" | "ko";
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. Titles are English where reasons are Japanese. */
+                lang?: "en" | "ko" | "ja";
             };
             header?: {
                 /** @description An ETag: 304 when the object is still the same. */
@@ -16505,8 +16505,8 @@ export interface operations {
     getStatementOfApplicability: {
         parameters: {
             query?: {
-                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
-                lang?: "en" | "ko";
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. Titles are English where reasons are Japanese. */
+                lang?: "en" | "ko" | "ja";
             };
             header?: never;
             path: {
@@ -16749,8 +16749,8 @@ export interface operations {
             query?: {
                 /** @description Filter by group. Several by comma or by repetition. */
                 group?: string[];
-                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
-                lang?: "en" | "ko";
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. Titles are English where reasons are Japanese. */
+                lang?: "en" | "ko" | "ja";
                 /** @description Page number, from 0. */
                 page?: number;
                 /** @description Filter by result. Several by comma or by repetition. */
@@ -16792,8 +16792,8 @@ export interface operations {
     getCheck: {
         parameters: {
             query?: {
-                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
-                lang?: "en" | "ko";
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. Titles are English where reasons are Japanese. */
+                lang?: "en" | "ko" | "ja";
             };
             header?: {
                 /** @description An ETag: 304 when the object is still the same. */
@@ -16835,8 +16835,8 @@ export interface operations {
                 check?: string[];
                 /** @description Only controls of these frameworks. Several by comma or by repetition. */
                 framework?: string[];
-                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
-                lang?: "en" | "ko";
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. Titles are English where reasons are Japanese. */
+                lang?: "en" | "ko" | "ja";
                 /** @description Page number, from 0. */
                 page?: number;
                 /** @description Items per page. */
@@ -16884,8 +16884,8 @@ export interface operations {
                 from?: string;
                 /** @description Filter by where it comes from. */
                 kind?: "automatic" | "manual";
-                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
-                lang?: "en" | "ko";
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. Titles are English where reasons are Japanese. */
+                lang?: "en" | "ko" | "ja";
                 /** @description Page number, from 0. */
                 page?: number;
                 /** @description Filter by what was found. */
@@ -17001,8 +17001,8 @@ export interface operations {
     getEvidence: {
         parameters: {
             query?: {
-                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
-                lang?: "en" | "ko";
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. Titles are English where reasons are Japanese. */
+                lang?: "en" | "ko" | "ja";
             };
             header?: {
                 /** @description An ETag: 304 when the object is still the same. */
@@ -17403,8 +17403,8 @@ export interface operations {
     listGains: {
         parameters: {
             query?: {
-                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
-                lang?: "en" | "ko";
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. Titles are English where reasons are Japanese. */
+                lang?: "en" | "ko" | "ja";
                 /** @description Page number, from 0. */
                 page?: number;
                 /** @description core: what telemetry can speak about; full: every control. By default as the settings say, which is core at first. */
@@ -19249,8 +19249,8 @@ export interface operations {
                 format?: "csv" | "json";
                 /** @description Only of these frameworks; by default of all. Several by comma or by repetition. */
                 framework?: string[];
-                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
-                lang?: "en" | "ko";
+                /** @description Of titles and reasons; by default the first of Accept-Language that there is. Titles are English where reasons are Japanese. */
+                lang?: "en" | "ko" | "ja";
                 /** @description Filter by mode. Several by comma or by repetition. */
                 mode?: ("auto" | "assist" | "manual")[];
                 /** @description core: what telemetry can speak about; full: every control. By default as the settings say, which is core at first. */
@@ -20825,7 +20825,7 @@ export interface operations {
     getNoticeDraft: {
         parameters: {
             query?: {
-                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
+                /** @description Of the document; by default the first of Accept-Language that there is. */
                 lang?: "en" | "ko";
             };
             header?: never;
@@ -20862,7 +20862,7 @@ export interface operations {
     makeNoticeDraft: {
         parameters: {
             query?: {
-                /** @description Of titles and reasons; by default the first of Accept-Language that there is. */
+                /** @description Of the document; by default the first of Accept-Language that there is. */
                 lang?: "en" | "ko";
             };
             header?: {

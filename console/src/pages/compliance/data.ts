@@ -18,9 +18,9 @@ export const modes = ["auto", "assist", "manual"] as const;
 export const statusDots = { compliant: "good", partial: "warn", nonCompliant: "bad", notAssessed: "todo", notApplicable: "off" } as const;
 export const resultDots = { pass: "good", partial: "warn", fail: "bad", noData: "todo" } as const;
 
-/** Titles of controls are there in English and Korean. */
-export function useTitles(): "en" | "ko" {
-  return useLanguage() === "ko" ? "ko" : "en";
+/** What titles and reasons are asked for in; titles are there in English and Korean. */
+export function useTitles(): "en" | "ko" | "ja" {
+  return useLanguage();
 }
 
 /** undefined: each framework as the settings say. */
