@@ -108,6 +108,7 @@ func TestSpellings(t *testing.T) {
 		{"m365", "", "audit", "Operation", []string{"operation"}},
 		{"", "webserver", "", "cs-uri-query", []string{"url_query"}},
 		{"", "proxy", "", "c-useragent", []string{"user_agent"}},
+		{"", "proxy", "", "c-uri-extension", []string{"cs-uri-extension", "url_extension"}},
 		{"kubernetes", "application", "audit", "capabilities", []string{"requestObject.spec.containers.securityContext.capabilities.add"}},
 		{"github", "", "audit", "action", []string{"fields.action", "action"}},
 	} {

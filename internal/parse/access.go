@@ -170,6 +170,25 @@ func (l *line) addURL(url string) {
 	l.add(event.URLPath, path)
 }
 
+// addExtension adds the ending of the file that a URL names, which rules on downloads
+// ask for.
+func (l *line) addExtension(url string) {
+	if i := strings.IndexAny(url, "?#"); i >= 0 {
+		url = url[:i]
+	}
+	if i := strings.Index(url, "://"); i >= 0 { // the host has dots, too
+		url = url[i+3:]
+		if i = strings.IndexByte(url, '/'); i < 0 {
+			return
+		}
+		url = url[i:]
+	}
+	file := url[strings.LastIndexByte(url, '/')+1:]
+	if i := strings.LastIndexByte(file, '.'); i > 0 && i < len(file)-1 && len(file)-i <= 12 {
+		l.add("url_extension", l.p.lower(file[i+1:]))
+	}
+}
+
 func isMethod(s string) bool {
 	if len(s) < 3 || len(s) > 20 {
 		return false

@@ -18,6 +18,8 @@ func squidParser() content {
 					"source=squid", "dataset=squid.access", "category=web", "action=request", "outcome=success", "src_ip=10.0.0.9", "dst_ip=203.0.113.80", "http_method=GET", "http_status=200", "dst_bytes=4512",
 					"url=http://e.org/a?b=c", "url_path=/a", "url_query=b=c", "domain=e.org", "user=alice", "time_quality=exact", "cache_result=TCP_MISS", "program=squid",
 				}},
+				{`1772600767.123     92 10.0.0.9 TCP_MISS/200 4512 GET http://e.org/v1.2/Setup.EXE?b=c.d - HIER_DIRECT/203.0.113.80 application/x-msdownload`, []string{"url_path=/v1.2/Setup.EXE", "url_extension=exe"}},
+				{`1772600767.123     92 10.0.0.9 TCP_MISS/200 4512 GET http://e.org - HIER_DIRECT/203.0.113.80 text/html`, []string{"domain=e.org", "url_extension="}},
 				{`<134>Mar  4 05:06:07 px1 (squid-1): 1772600767.500      0 10.0.0.9 TCP_DENIED/403 3900 CONNECT evil.example:443 - HIER_NONE/- text/html`, []string{
 					"source=squid", "host=px1", "action=deny", "outcome=failure", "http_method=CONNECT", "domain=evil.example", "dst_port=443", "user=", "severity=low",
 				}},
@@ -73,6 +75,7 @@ func parseSquid(l *line) bool {
 		l.addInt(event.DstPort, port)
 	} else {
 		l.addURL(url)
+		l.addExtension(url)
 		if _, host, ok := strings.Cut(url, "://"); ok {
 			if i := strings.IndexAny(host, ":/?"); i >= 0 {
 				host = host[:i]
