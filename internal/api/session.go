@@ -58,7 +58,7 @@ type (
 		Body  struct {
 			Email    string `json:"email" example:"hana@example.com"`
 			Password string `json:"password"`
-			Code     string `json:"code,omitempty" doc:"Of the authenticator app, or a recovery code; asked for by 401 with the error codeRequired."`
+			Code     string `json:"code,omitempty" doc:"Of the authenticator app, or a recovery code; asked for by 401 with the error codeRequired or passkeyRequired. With ssoRequired sign in at the identity provider."`
 		}
 	}
 	setUpIn struct {
