@@ -2427,7 +2427,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Get a job with its result */
+        /**
+         * Get a job with its result
+         * @description Callers who may not read all jobs have those that they began.
+         */
         get: operations["getJob"];
         put?: never;
         post?: never;
@@ -5630,6 +5633,11 @@ export interface components {
             categories: string[];
             /** @description The newest ten. */
             changes: components["schemas"]["ComplianceChange"][];
+            /**
+             * Format: int64
+             * @example 24
+             */
+            compliant: number;
             domains: components["schemas"]["DomainCoverage"][];
             edition: string;
             /**
@@ -5637,6 +5645,8 @@ export interface components {
              * @description Per cent of the controls that have a live result.
              */
             evidenceCoverage: number;
+            /** @example ISMSP */
+            framework: string;
             /** Format: date-time */
             lastEvaluatedAt: string | null;
             /** @description What these numbers say and do not say. */
@@ -5646,10 +5656,25 @@ export interface components {
             /** @description TISAX: levels that people attested; absent while there are none. */
             maturity?: components["schemas"]["MaturityBody"];
             name: string;
+            /**
+             * Format: int64
+             * @example 0
+             */
+            nonCompliant: number;
             /** Format: int64 */
             notApplicable: number;
+            /**
+             * Format: int64
+             * @example 7
+             */
+            notAssessed: number;
             /** @description CMMC: the score of the DoD method. */
             officialScore?: components["schemas"]["OfficialScore"];
+            /**
+             * Format: int64
+             * @example 0
+             */
+            partial: number;
             /** Format: double */
             partialWeight: number;
             /** @enum {string} */
@@ -5657,11 +5682,22 @@ export interface components {
             /** Format: int64 */
             readyToAttest: number;
             /**
+             * Format: double
+             * @description 100 × (compliant + weight × partial) ÷ totalControls; the weight is 0.5 unless the settings say otherwise.
+             * @example 77.42
+             */
+            score: number;
+            /**
              * Format: int64
              * @description Controls that rely on evidence that became too old.
              */
             stale: number;
             strict: boolean;
+            /**
+             * Format: int64
+             * @example 31
+             */
+            totalControls: number;
             version: string;
         } & {
             [key: string]: unknown;
@@ -6358,16 +6394,33 @@ export interface components {
             config: components["schemas"]["CollectorConfigState"];
             /** Format: date-time */
             enrolledAt: string | null;
+            /**
+             * Format: int64
+             * @description Since it was enrolled; never goes back.
+             */
+            eventsIngested: number;
             /** @description Of its last heartbeat. */
             figures?: components["schemas"]["CollectorFigures"];
+            hostname: string;
+            /** Format: uuid */
+            id: string;
             labels: {
                 [key: string]: string;
             };
+            /** Format: date-time */
+            lastHeartbeat: string;
             /** @description As its enrolment token says; "server" is the server's own inputs. */
             name: string;
+            osFamily: string;
             /** Format: date-time */
             revokedAt: string | null;
             sources: components["schemas"]["CollectorSource"][];
+            /**
+             * @description By the age of the last heartbeat.
+             * @enum {string}
+             */
+            status: "online" | "offline";
+            version: string;
         } & {
             [key: string]: unknown;
         };
@@ -13428,7 +13481,7 @@ export interface components {
             [key: string]: unknown;
         };
         SignInInBody: {
-            /** @description Of the authenticator app, or a recovery code; asked for by 401 with the error codeRequired or passkeyRequired. With ssoRequired sign in at the identity provider. */
+            /** @description Of the authenticator app, or a recovery code; asked for by 401 with the error codeRequired. */
             code?: string;
             /** @example hana@example.com */
             email: string;
@@ -14130,6 +14183,12 @@ export interface components {
             name?: string;
         };
         TestedConnectorOutBody: {
+            /** Format: date-time */
+            at: string;
+            /** @description connectivity, authentication, dataFlow; each ok, failed or skipped. */
+            checks: components["schemas"]["Check"][];
+            /** @enum {string} */
+            status: "ok" | "failed";
             success: boolean;
         } & {
             [key: string]: unknown;
@@ -14712,19 +14771,6 @@ export interface components {
         };
         /** @description Server error */
         500: {
-            headers: {
-                "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-                "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-                "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-                "X-Request-Id": components["headers"]["X-Request-Id"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Problem"];
-            };
-        };
-        /** @description Not part of this version */
-        501: {
             headers: {
                 "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
                 "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];

@@ -22,7 +22,7 @@ export function TopBar({ onPalette, onMap, onRail }: { onPalette: () => void; on
         <IconMenu2 size={18} />
       </ActionIcon>
       <div id="page-head" className={css.head} />
-      <UnstyledButton className={css.find} onClick={onPalette} aria-label={t("findAnything")}>
+      <UnstyledButton className={css.find} onClick={onPalette}>
         <IconSearch size={14} aria-hidden />
         <span>{t("findAnything")}</span>
         <kbd>{/Mac/.test(navigator.platform) ? "⌘ K" : "Ctrl K"}</kbd>

@@ -72,7 +72,7 @@ function Form({ now }: { now: Schema<"PreferencesBody"> }) {
         <p className="dim">{t("byMailWhy")}</p>
         {servers.data && list.length === 0 && !mail ? (
           <p>
-            {t("noMailServer")}. <Link to="/connectors">{t("connectMail")}</Link>
+            {t("noMailServer")}. <Link to="/connectors" style={{ textDecoration: "underline" }}>{t("connectMail")}</Link>
           </p>
         ) : (
           <>

@@ -97,7 +97,7 @@ export function FirstEvent() {
                   <Link to="/search">{t("firstDone")} →</Link>
                 </p>
                 <p className="dim">
-                  {t("firstNext")} <Link to={"/sources" as "/"}>{t("firstCollector")}</Link> · <Link to={"/settings/ingest" as "/"}>{t("firstOthers")}</Link>
+                  {t("firstNext")} <Link to={"/sources" as "/"} style={{ textDecoration: "underline" }}>{t("firstCollector")}</Link> · <Link to={"/settings/ingest" as "/"} style={{ textDecoration: "underline" }}>{t("firstOthers")}</Link>
                 </p>
               </>
             ) : (

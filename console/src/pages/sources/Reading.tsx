@@ -102,7 +102,7 @@ export function Reading({ of: now, source: ofSource = "", host: ofHost = "", onC
         </div>
         <Textarea label={t("aliases")} description={t("aliasesWhy")} autosize minRows={2} maxRows={6} styles={{ input: { fontFamily: "var(--font-mono)", fontSize: 12 } }} value={aliases} onChange={(e) => setAliases(e.currentTarget.value)} />
         <p className="dim" style={{ margin: "8px 0 0" }}>
-          {t("maskIt")} <Link to={"/settings/masking" as "/"}>{t("toMasking")}</Link>
+          {t("maskIt")} <Link to={"/settings/masking" as "/"} style={{ textDecoration: "underline" }}>{t("toMasking")}</Link>
         </p>
       </fieldset>
       <Preview source={match.source} host={match.host} apply={wanted} />
