@@ -26,6 +26,7 @@ func jsonParser() content {
 				{`{"time":1772600767123,"severity":"HIGH","a":{"b":[1,2,{"c":"x"}]},"id":"77","empty":"","none":null}`, []string{
 					"severity=high", "a.b=1", "a.b.c=x", "fields.id=77",
 				}},
+				{`{"EventID":1102,"Channel":"Security","Hostname":"DC1.corp.example","host":"wec1","SubjectUserName":"eve"}`, []string{"source=windows_security", "host=DC1.corp.example"}},
 				{`{"EventID":4625,"Channel":"Security","Hostname":"DC1","EventTime":"2026-03-04 05:06:07","TargetUserName":"bob","TargetDomainName":"CORP","IpAddress":"::ffff:10.0.0.9","IpPort":"50111","SubStatus":"0xc000006a","LogonType":3,"Message":"An account failed to log on."}`, []string{
 					"source=windows_security", "host=DC1", "event_code=4625", "category=authentication", "action=login", "outcome=failure", "reason=bad password",
 					"user=bob", "user_domain=CORP", "src_ip=10.0.0.9", "src_port=50111", "severity=medium", "LogonType=3", "message=An account failed to log on.",

@@ -15,7 +15,7 @@ func windowsEvent(l *line, _ int) bool {
 	l.dataset = ""
 	l.add(event.Vendor, "Microsoft")
 	l.add(event.EventCode, w[winID])
-	if l.host == "" {
+	if w[winComputer] != "" { // a host besides it is that of a collector that forwards
 		l.host = w[winComputer]
 	}
 	user, domain := w[winTargetUser], w[winTargetDomain]

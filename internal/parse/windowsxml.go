@@ -16,6 +16,9 @@ func windowsXMLParser() content {
 					"source=windows_security", "host=DC1", "event_code=4625", "category=authentication", "action=login", "outcome=failure", "user=eve", "user_domain=CORP", "src_ip=203.0.113.9", "reason=bad password", "LogonType=3",
 					"EventID=4625", "Channel=Security", "Provider_Name=Microsoft-Windows-Security-Auditing", "time_quality=exact", "severity=medium",
 				}},
+				{`<Event><System><Provider Name='Microsoft-Windows-Security-Auditing'/><EventID> 4688 </EventID><Channel>Security</Channel><Computer>WS1</Computer></System><EventData><Data Name='NewProcessName'>C:\Windows\System32\cmd.exe</Data><Data Name='CommandLine'>cmd.exe /c </Data><Data Name='Empty'>  </Data></EventData></Event>`, []string{
+					"source=windows_security", "host=WS1", "EventID=4688", "action=process_start", "CommandLine=cmd.exe /c ", "Empty=",
+				}},
 				{`<14>Mar  4 05:06:07 web1 sysmon: <Event><System><Provider Name="Linux-Sysmon" Guid="{f}"/><EventID>1</EventID><TimeCreated SystemTime="2026-03-04T05:06:07.5Z"/><Channel>Linux-Sysmon/Operational</Channel><Computer>web1</Computer></System><EventData><Data Name="Image">/usr/bin/cat</Data><Data Name="CommandLine">cat &quot;/etc/shadow&quot;</Data><Data Name="User">root</Data></EventData></Event>`, []string{
 					"source=windows_sysmon", "host=web1", "category=process", "action=process_start", "process_path=/usr/bin/cat", `cmdline=cat "/etc/shadow"`, "user=root", "Image=/usr/bin/cat",
 				}},
@@ -74,6 +77,7 @@ func (l *line) windowsXML(s string) bool {
 	l.program, l.pid = "", ""
 	row := l.row()
 	walkXML(system, func(name, attributes, text string) {
+		text = strings.TrimSpace(text)
 		switch name {
 		case "Provider":
 			row.add("Provider_Name", xmlAttribute(attributes, "Name"))
@@ -105,7 +109,7 @@ func (l *line) windowsXML(s string) bool {
 		row.add(name, text)
 	})
 	if message, ok := between(rendered, "<Message>", "</Message>"); ok {
-		row.add("Message", xmlText(message))
+		row.add("Message", strings.TrimSpace(xmlText(message)))
 	}
 	row.end()
 	return true
@@ -167,16 +171,19 @@ func xmlAttribute(s, name string) string {
 			return ""
 		}
 		if strings.TrimSpace(key) == name {
-			return xmlText(value)
+			return strings.TrimSpace(xmlText(value))
 		}
 		s = after
 	}
 	return ""
 }
 
-// xmlText resolves character references.
+// xmlText resolves character references. What blanks stand at the ends stay: rules look
+// for command lines that end with one.
 func xmlText(s string) string {
-	s = strings.TrimSpace(s)
+	if strings.TrimSpace(s) == "" {
+		return ""
+	}
 	if strings.IndexByte(s, '&') < 0 {
 		return s
 	}

@@ -9,28 +9,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/windows"
-
-	"github.com/kyra-mdr/kyra/internal/framing"
 )
 
 func hostKinds() map[string]kind { return map[string]kind{"wineventlog": of(newWinEventLog)} }
 
-type winEventLogSpec struct {
-	Common   `yaml:",inline"`
-	Channels []string `yaml:"channels"` // Security, System, …
-	Query    string   `yaml:"query"`    // XPath that events must match; default all
-	Start    string   `yaml:"start"`    // of a channel that is new: beginning, end
-}
-
 func newWinEventLog(s *winEventLogSpec, _ Env) (Source, error) {
-	if len(s.Channels) == 0 {
-		return nil, wrong("channels", "must name at least one channel, such as Security")
-	}
-	if s.Start != "" && s.Start != "beginning" && s.Start != "end" {
-		return nil, wrong("start", "is %q, allowed: beginning, end", s.Start)
-	}
-	if s.Query == "" {
-		s.Query = "*"
+	if err := s.check(); err != nil {
+		return nil, err
 	}
 	return &winEventLog{s}, nil
 }
@@ -70,12 +55,9 @@ var (
 )
 
 const (
-	subscribeFuture        = 1
-	subscribeOldest        = 2
-	subscribeAfterBookmark = 3
-	renderEventXML         = 1
-	renderBookmark         = 2
-	eventsAtOnce           = 64
+	renderEventXML = 1
+	renderBookmark = 2
+	eventsAtOnce   = 64
 )
 
 // follow reads a channel from behind its bookmark until ctx is done.
@@ -91,12 +73,9 @@ func (w *winEventLog) follow(ctx context.Context, out Output, channel string) er
 		return err
 	}
 	defer closeEvent(mark)
-	flags, after := uintptr(subscribeOldest), uintptr(0)
-	switch {
-	case bookmark != "":
-		flags, after = subscribeAfterBookmark, mark
-	case w.spec.Start == "end":
-		flags = subscribeFuture
+	flags, after := w.spec.from(bookmark), uintptr(0)
+	if flags == subscribeAfterBookmark {
+		after = mark
 	}
 	path, err := windows.UTF16PtrFromString(channel)
 	if err != nil {
@@ -106,7 +85,7 @@ func (w *winEventLog) follow(ctx context.Context, out Output, channel string) er
 	if err != nil {
 		return err
 	}
-	subscription, _, err := evtSubscribe.Call(0, uintptr(signal), uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(query)), after, 0, 0, flags)
+	subscription, _, err := evtSubscribe.Call(0, uintptr(signal), uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(query)), after, 0, 0, uintptr(flags))
 	if subscription == 0 {
 		return fmt.Errorf("subscribe: %w", err)
 	}
@@ -147,18 +126,14 @@ func (w *winEventLog) next(ctx context.Context, out Output, channel string, subs
 			closeEvent(e)
 		}
 	}()
-	p := w.spec.piece("wineventlog", "")
+	var texts []string
 	for _, e := range events[:n] {
 		text, err := render(e, renderEventXML)
 		if err != nil {
 			out.Fault(fmt.Errorf("channel %s: %w", channel, err))
 			continue
 		}
-		if len(text) > framing.MaxRecord {
-			text = text[:framing.MaxRecord]
-			p.Chunk.Cut = append(p.Chunk.Cut, uint32(len(p.Chunk.Records)))
-		}
-		p.Chunk.Records = append(p.Chunk.Records, text)
+		texts = append(texts, text)
 		if ok, _, err := evtUpdateBookmark.Call(mark, e); ok == 0 {
 			return false, fmt.Errorf("move the bookmark: %w", err)
 		}
@@ -167,8 +142,7 @@ func (w *winEventLog) next(ctx context.Context, out Output, channel string, subs
 	if err != nil {
 		return false, err
 	}
-	p.Marks = map[string]string{channel: text}
-	return true, out.Put(ctx, p)
+	return true, out.Put(ctx, w.spec.events(channel, texts, text))
 }
 
 func newBookmark(text string) (uintptr, error) {
@@ -195,7 +169,7 @@ func render(h, form uintptr) (string, error) {
 		var used, properties uint32
 		ok, _, err := evtRender.Call(0, h, form, uintptr(2*len(buf)), uintptr(unsafe.Pointer(&buf[0])), uintptr(unsafe.Pointer(&used)), uintptr(unsafe.Pointer(&properties)))
 		if ok != 0 {
-			return windows.UTF16ToString(buf), nil
+			return wideText(buf), nil
 		}
 		if !errors.Is(err, windows.ERROR_INSUFFICIENT_BUFFER) || int(used) <= 2*len(buf) || used > 8<<20 {
 			return "", fmt.Errorf("render: %w", err)
