@@ -46,8 +46,10 @@ test("demo data is looked at, says so on every page, and goes again", async () =
     await page.goto(server.url + path);
     await page.getByRole("note").filter({ hasText: t("frame.demoBanner") }).waitFor();
   }
+  const found = "SSH Login After Repeated Failures";
+  await until(`the demo's alert ${found}`, async () => (await call(server, `/api/v1/alerts?search=${encodeURIComponent(found)}`, { session })).body.totalElements > 0);
   await page.goto(`${server.url}/alerts`);
-  await page.getByText("SSH Login After Repeated Failures").first().waitFor();
+  await page.getByText(found).first().waitFor();
   const real = (await call(server, "/api/v1/alerts/stats")).body;
   assert.deepEqual(real, before, "nothing real has changed");
 
