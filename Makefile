@@ -101,6 +101,10 @@ console: ## build the web console into internal/console/dist (needs Node)
 browser: build ## use the console in a real browser against a real server (needs Node and Chromium)
 	cd console && { [ -d node_modules ] || npm ci --no-audit --no-fund; } && node --test --test-concurrency=2 test/*.spec.mjs
 
+.PHONY: console-bench
+console-bench: build ## measure the console: first view, page changes among 5 million alerts, following (needs Node and Chromium)
+	cd console && node bench/bars.mjs
+
 .PHONY: screenshots
 screenshots: build ## take pictures of every page of the console; FOLDER says where
 	cd console && node test/screenshots.mjs $(FOLDER)

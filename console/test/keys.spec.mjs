@@ -42,7 +42,7 @@ async function tabTo(page, role, name, longest = 200) {
   const wanted = page.getByRole(role, { name, exact: true });
   for (let i = 0; i < longest; i++) {
     await page.keyboard.press("Tab");
-    for (const one of await wanted.all()) if (await one.evaluate((el) => el === document.activeElement)) return;
+    if (await wanted.evaluateAll((all) => all.includes(document.activeElement))) return;
   }
   throw new Error(`${role} "${name}" is not reached by ${longest} times Tab`);
 }
@@ -122,6 +122,7 @@ test("search: write with completion, open an event, filter by a value, follow", 
   await page.keyboard.press("Tab");
   await page.keyboard.press("Enter");
   await page.waitForURL("**q=program*sshd*");
+  await page.getByRole("status").filter({ hasText: say("search.found", { n: 8 }) }).waitFor();
   await page.locator('[role="row"][aria-rowindex="2"]').waitFor();
   await page.keyboard.press("Escape");
   await page.keyboard.press("j");

@@ -2,6 +2,7 @@ import { useEffect, useRef, useSyncExternalStore } from "react";
 
 import { answer, client, type Schema } from "./client";
 import { Problem } from "./problem";
+import { queries } from "./queries";
 
 export type Change = Schema<"ChangeItem">;
 export type Live = "live" | "paused" | "lost";
@@ -30,6 +31,8 @@ async function read() {
   try {
     const got = await answer(client.GET("/api/v1/changes", { params: { query: { after, limit: 500 } } }));
     become("live");
+    // What was read before the first answer may lack what came between the two.
+    if (after < 0) void queries.invalidateQueries({ predicate: (q) => ["alerts", "incidents"].includes(String(q.queryKey[0])) && q.state.dataUpdatedAt > 0 && q.state.fetchStatus === "idle" });
     after = got.next;
     if (got.changes.length > 0) for (const tell of listeners) tell(got.changes);
     if (got.more) wait = 0;

@@ -13481,7 +13481,7 @@ export interface components {
             [key: string]: unknown;
         };
         SignInInBody: {
-            /** @description Of the authenticator app, or a recovery code; asked for by 401 with the error codeRequired. */
+            /** @description Of the authenticator app, or a recovery code; asked for by 401 with the error codeRequired or passkeyRequired. With ssoRequired sign in at the identity provider. */
             code?: string;
             /** @example hana@example.com */
             email: string;

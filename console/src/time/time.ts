@@ -46,12 +46,22 @@ function format(language: string, options: Intl.DateTimeFormatOptions): Intl.Dat
 
 /** 2026-04-22 17:15:00 in zone: the same order in every language, so that columns sort by eye. */
 export function exact(time: string | number | Date, inZone: string = zone): string {
+  const second = Math.floor(new Date(time).getTime() / 1000);
+  const name = `${second} ${inZone}`;
+  const known = written.get(name);
+  if (known !== undefined) return known;
   const parts = format("en-CA", {
     timeZone: inZone, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
-  }).formatToParts(new Date(time));
+  }).formatToParts(second * 1000);
   const part = (type: string) => parts.find((p) => p.type === type)?.value ?? "";
-  return `${part("year")}-${part("month")}-${part("day")} ${part("hour")}:${part("minute")}:${part("second")}`;
+  const text = `${part("year")}-${part("month")}-${part("day")} ${part("hour")}:${part("minute")}:${part("second")}`;
+  if (written.size >= 2_000) written.clear();
+  written.set(name, text);
+  return text;
 }
+
+// Lines of a log often bear the same second.
+const written = new Map<string, string>();
 
 /** The exact time in the person's zone and in UTC, for where a time is explained. */
 export function both(time: string | number | Date): string {

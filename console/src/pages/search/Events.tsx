@@ -12,6 +12,8 @@ import { both, exact, useZone } from "~/time/time";
 import type { StoredEvent } from "./data";
 import css from "./search.module.css";
 
+const rowHeight = 29;
+
 /** Events as lines that open; only those in sight are drawn. */
 export function Events({ events, more, total }: { events: StoredEvent[]; more?: (() => void) | undefined; total: number }) {
   const t = useText("search");
@@ -21,7 +23,16 @@ export function Events({ events, more, total }: { events: StoredEvent[]; more?: 
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
   const [active, setActive] = useState(-1);
   useZone();
-  const virtual = useVirtualizer({ count: events.length, getScrollElement: () => scroller.current, estimateSize: () => 29, overscan: 16, getItemKey: (i) => events[i]?.id ?? i });
+  const virtual = useVirtualizer({
+    count: events.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => rowHeight,
+    overscan: 8,
+    getItemKey: (i) => events[i]?.id ?? i,
+    // Heights come from the observer alone: reading one here lays the page out again for
+    // each of the lines that come in while following.
+    measureElement: (line, seen, all) => Math.round(seen?.borderBoxSize[0]?.blockSize ?? all.measurementsCache[all.indexFromElement(line)]?.size ?? rowHeight),
+  });
   const items = virtual.getVirtualItems();
   const last = items.at(-1)?.index ?? 0;
   useEffect(() => {
@@ -73,6 +84,7 @@ export function Events({ events, more, total }: { events: StoredEvent[]; more?: 
 const Row = memo(
   function Row({ event, index, active, open, onToggle, onActive }: { event: StoredEvent; index: number; active: boolean; open: boolean; onToggle: (id: string) => void; onActive: (i: number) => void }) {
     const t = useText("search");
+    const at = exact(event.timestamp);
     return (
       <>
         <div
@@ -88,8 +100,8 @@ const Row = memo(
         >
           <span role="cell" className={css.eventTime} title={both(event.timestamp)}>
             <button type="button" className={css.eventOpen} aria-expanded={open} title={t("openEvent")} onClick={() => onToggle(event.id)}>
-              <span className={css.date}>{exact(event.timestamp).slice(0, 11)}</span>
-              {exact(event.timestamp).slice(11)}
+              <span className={css.date}>{at.slice(0, 11)}</span>
+              {at.slice(11)}
             </button>
           </span>
           <span role="cell">

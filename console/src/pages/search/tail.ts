@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "react";
+import { startTransition, useEffect, useRef, useState } from "react";
 
 import { send } from "~/api/send";
 
@@ -34,7 +34,8 @@ export function useTail(query: string, on: boolean): { events: StoredEvent[]; mi
           const fresh = got.events.filter((e) => !known.has(e.id));
           for (const e of fresh) known.add(e.id);
           if (got.nextCursor !== null && fresh.length === got.events.length && known.size > fresh.length) setMissed((n) => n + 1);
-          if (fresh.length > 0) setEvents((before) => [...fresh, ...before].slice(0, most));
+          // Keys and scrolling go before what comes in.
+          if (fresh.length > 0) startTransition(() => setEvents((before) => [...fresh, ...before].slice(0, most)));
           // Ids are forgotten in the order in which they came: memory stays bounded.
           for (const id of known) {
             if (known.size <= most * 4) break;
