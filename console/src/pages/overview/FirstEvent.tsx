@@ -35,7 +35,7 @@ export function FirstEvent() {
     queryFn: ({ signal }) => send<Schema<"SearchResult">>({ method: "POST", url: "/api/v1/siem/search", body: { query: "NOT source:kyra", limit: 1 } }, signal),
     refetchInterval: (q) => (q.state.data && q.state.data.total > 0 ? false : 2_000),
   });
-  const command = `curl ${window.location.origin}/ingest/hec/services/collector/raw -H "Authorization: Splunk ${token ?? "…"}" --data-binary "$(date '+%b %e %T') $(hostname) sshd[1]: Failed password for root from 203.0.113.9 port 22 ssh2"`;
+  const command = `curl ${window.location.origin}/ingest/hec/services/collector/raw -H "Authorization: Splunk ${token}" --data-binary "$(date '+%b %e %T') $(hostname) sshd[1]: Failed password for root from 203.0.113.9 port 22 ssh2"`;
   const event = arrived.data && arrived.data.total > 0 ? arrived.data.events[0] : undefined;
   const fields = event as Record<string, unknown> | undefined;
   return (
@@ -60,12 +60,16 @@ export function FirstEvent() {
         <li data-done={event !== undefined || undefined}>
           <h3>{t("firstStep2")}</h3>
           <p className="dim">{t("firstCommand")}</p>
-          <pre className={css.command} tabIndex={0} aria-label={t("copyCommand")}>
-            {command}
-          </pre>
-          <Button size="xs" variant="default" disabled={token === undefined} onClick={() => void copy(command).then(() => toast(parts("copied")))}>
-            {t("copyCommand")}
-          </Button>
+          {token === undefined ? null : (
+            <>
+              <pre className={css.command} tabIndex={0} aria-label={t("copyCommand")}>
+                {command}
+              </pre>
+              <Button size="xs" variant="default" onClick={() => void copy(command).then(() => toast(parts("copied")))}>
+                {t("copyCommand")}
+              </Button>
+            </>
+          )}
         </li>
         <li data-done={event !== undefined || undefined}>
           <h3>{t("firstStep3")}</h3>
