@@ -61,13 +61,13 @@ test("triage: find, take, status, note, false positive", async (t) => {
   await toast(page, say("alerts.assigned", { n: 1 }));
   await page.keyboard.press("s");
   const menu = page.getByRole("menu");
-  await menu.waitFor();
+  await page.waitForFunction(() => document.activeElement?.closest("[role=menu]"));
   // Escape closes the menu and nothing else.
   await page.keyboard.press("Escape");
   await menu.waitFor({ state: "detached" });
   await page.getByRole("toolbar").waitFor();
   await page.keyboard.press("s");
-  await menu.waitFor();
+  await page.waitForFunction(() => document.activeElement?.closest("[role=menu]"));
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("Enter");
