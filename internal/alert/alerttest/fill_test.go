@@ -27,7 +27,7 @@ func TestFill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close() //nolint:errcheck // the test is over
+	defer db.Close()
 	tenant, err := sqldb.One(t.Context(), db, func(rows *sql.Rows, n *uint32) error { return rows.Scan(n) }, `SELECT min(number) FROM tenant`)
 	if err != nil {
 		t.Fatal(err)
