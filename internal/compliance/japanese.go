@@ -133,10 +133,11 @@ var japaneseForms = map[string]string{
 	"%d notices were given in time, and %d are still within it.":                                                                   "期限内の報告 %d 件、期限前 %d 件。",
 	"No playbook is enabled: enable those that are built in, or write some.":                                                       "有効なプレイブックがない。対応: 組み込みのものを有効にするか作成。",
 	"%s enabled playbooks ran within %d days":                                                                                      "実行されたプレイブック: %s（直近 %d 日）",
-	", and no exercise is on record":                                                                                               "、訓練の記録なし",
-	", and an exercise ended on %s":                                                                                                "、直近の訓練終了 %s",
-	"run %s once (POST /playbooks/{id}/run)":                                                                                       "一度実行（POST /playbooks/{id}/run）: %s",
-	"keep an incident whose title begins with \"Exercise:\" for each, and close it when it has ended":                              "訓練ごとに題名が「演習:」で始まるインシデントを作り、終わったら終結",
+
+	", and no exercise is on record":         "、訓練の記録なし",
+	", and an exercise ended on %s":          "、直近の訓練終了 %s",
+	"run %s once (POST /playbooks/{id}/run)": "一度実行（POST /playbooks/{id}/run）: %s",
+	"keep an incident whose title begins with \"Exercise:\" for each, and close it when it has ended": "訓練ごとに題名が「演習:」で始まるインシデントを作り、終わったら終結",
 
 	// Telling people.
 	"Nobody outside KYRA is told of critical alerts: make a notification channel with a route, or a webhook.": "緊急アラートの外部通知先がない。対応: 経路付きの通知チャネルか Webhook を作成。",
@@ -149,7 +150,8 @@ var japaneseForms = map[string]string{
 
 	// Audit log and evidence.
 	"The audit log was never verified: kyra serve does so at its start and every 6 hours; look into its log.": "監査ログが検証されていない（kyra serve が起動時と 6 時間ごとに検証）。対応: サーバーのログを確認。",
-	"%s of the audit log were verified %s ago":                                                                "監査ログの%sを検証（%s前）",
+
+	"%s of the audit log were verified %s ago":                                                                            "監査ログの%sを検証（%s前）",
 	" without a break":                                                                                                    "、チェーンに異常なし",
 	"The audit log is broken at entry %d: %s":                                                                             "監査ログは記録 %d で途切れている: %s",
 	"The audit log is empty: nothing was changed yet.":                                                                    "監査ログは空（変更なし）。",

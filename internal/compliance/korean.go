@@ -133,10 +133,11 @@ var koreanForms = map[string]string{
 	"%d notices were given in time, and %d are still within it.":                                                                   "기한 내 신고 %d건, 기한 전 %d건.",
 	"No playbook is enabled: enable those that are built in, or write some.":                                                       "사용 중인 플레이북이 없음. 조치: 기본 제공 플레이북을 사용하거나 직접 작성.",
 	"%s enabled playbooks ran within %d days":                                                                                      "실행된 플레이북: %s(최근 %d일)",
-	", and no exercise is on record":                                                                                               ", 모의훈련 기록 없음",
-	", and an exercise ended on %s":                                                                                                ", 최근 모의훈련 종료 %s",
-	"run %s once (POST /playbooks/{id}/run)":                                                                                       "한 번 실행(POST /playbooks/{id}/run): %s",
-	"keep an incident whose title begins with \"Exercise:\" for each, and close it when it has ended":                              "훈련마다 제목이 \"훈련:\"으로 시작하는 사고를 만들고 끝나면 종결",
+
+	", and no exercise is on record":         ", 모의훈련 기록 없음",
+	", and an exercise ended on %s":          ", 최근 모의훈련 종료 %s",
+	"run %s once (POST /playbooks/{id}/run)": "한 번 실행(POST /playbooks/{id}/run): %s",
+	"keep an incident whose title begins with \"Exercise:\" for each, and close it when it has ended": "훈련마다 제목이 \"훈련:\"으로 시작하는 사고를 만들고 끝나면 종결",
 
 	// Telling people.
 	"Nobody outside KYRA is told of critical alerts: make a notification channel with a route, or a webhook.": "심각 경보를 외부에 알리는 곳이 없음. 조치: 경로가 있는 알림 채널 또는 웹훅 생성.",
@@ -149,7 +150,8 @@ var koreanForms = map[string]string{
 
 	// Audit log and evidence.
 	"The audit log was never verified: kyra serve does so at its start and every 6 hours; look into its log.": "감사 로그가 검증된 적이 없음(kyra serve가 시작할 때와 6시간마다 검증). 조치: 서버 로그 확인.",
-	"%s of the audit log were verified %s ago":                                                                "감사 로그 %s 검증 완료(%s 전)",
+
+	"%s of the audit log were verified %s ago":                                                                            "감사 로그 %s 검증 완료(%s 전)",
 	" without a break":                                                                                                    ", 체인 이상 없음",
 	"The audit log is broken at entry %d: %s":                                                                             "감사 로그 %d번 기록에서 체인이 끊어짐: %s",
 	"The audit log is empty: nothing was changed yet.":                                                                    "감사 로그가 비어 있음(변경 이력 없음).",
