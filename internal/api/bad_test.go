@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	alertSorts    = "Allowed: createdAt, updatedAt, lastSeen, severity, status, title"
+	alertSorts    = "Allowed: createdAt, updatedAt, lastSeen, severity, status, title, priority"
 	severityList  = "Allowed: critical, high, medium, low, info"
 	momentMessage = "Allowed: a time in RFC 3339 with its zone, such as 2026-04-24T00:00:00Z"
 )
