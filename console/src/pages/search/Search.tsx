@@ -124,7 +124,7 @@ export default function Search() {
       <div className={css.body} data-stale={search.isPlaceholderData || undefined}>
         {asideOpen ? <Fields fields={known.current} total={found?.total ?? 0} pending={fields.isPending} /> : null}
         {search.isPending && !tailing ? <Loading rows={12} /> : null}
-        {events.length > 0 ? <Events events={events} total={found?.total ?? events.length} more={tailing ? undefined : more} /> : null}
+        {events.length > 0 ? <Events events={events} total={tailing ? events.length : (found?.total ?? events.length)} more={tailing ? undefined : more} /> : null}
         {events.length === 0 && !search.isPending && !search.error ? (
           tailing ? (
             <Empty title={t("tailEmpty")}>{t("tailEmptyWhy")}</Empty>
