@@ -1,6 +1,7 @@
 import { Button } from "@mantine/core";
 import { IconSearch } from "@tabler/icons-react";
 import { useEffect, useId, useMemo, useRef, useState } from "react";
+import { flushSync } from "react-dom";
 
 import { useKeys } from "~/keys/keys";
 import { visible } from "~/parts/visible";
@@ -27,13 +28,14 @@ export function QueryBox({ query, fields, fault, busy, onRun }: { query: string;
   const accept = (one: string) => {
     if (offers === undefined) return;
     const next = take(text, offers, one);
-    setText(next.query);
-    setAt(next.at);
-    setChosen(-1);
-    requestAnimationFrame(() => {
-      box.current?.focus();
-      box.current?.setSelectionRange(next.at, next.at);
+    // At once: a frame later the caret would jump among what is typed by then.
+    flushSync(() => {
+      setText(next.query);
+      setAt(next.at);
+      setChosen(-1);
     });
+    box.current?.focus();
+    box.current?.setSelectionRange(next.at, next.at);
   };
   return (
     <form
