@@ -306,12 +306,9 @@ func (f *files) copyOf(x found, file *os.File, now time.Time) (from int64, wait 
 			continue
 		}
 		size := x.info.Size()
-		m := t.before
-		if info, err := t.file.Stat(); err == nil && m.Offset == 0 && info.Size() < t.pos { // cut off since it was read last
-			m = t.mark()
-		}
-		if m.Offset > 0 && size >= int64(m.Head) && sameHead(m, file, size) {
+		for _, m := range t.mark().forms(t.cutOff()) { // now, perhaps, since it was read last
 			switch {
+			case !sameHead(m, file, size):
 			case size < m.Offset: // the original went on before it was cut off: all of the copy was read
 				t.before = mark{}
 				return size, false
@@ -332,14 +329,18 @@ func (f *files) copyOf(x found, file *os.File, now time.Time) (from int64, wait 
 	}
 	for id, m := range f.marks { // copied and cut off while nothing was read
 		size := x.info.Size()
-		if id == x.id || !related(m.Path, x.path) {
+		if m.Old || id == x.id || !related(m.Path, x.path) {
 			continue
 		}
+		_, present := f.now[id]
 		for _, form := range m.forms(f.replaced(id, m)) {
 			switch {
 			case !sameHead(form, file, size):
 			case size < form.Offset:
-				return size, false
+				// Of an original that is gone it is no copy: another file begins alike.
+				if present {
+					return size, false
+				}
 			case form.fits(file, size):
 				return form.Offset, false
 			}

@@ -1,8 +1,10 @@
 package source
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -287,12 +289,107 @@ func compress(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	f.Close()
+	keepTime(t, path+".gz.tmp")
 	if err := os.Rename(path+".gz.tmp", path+".gz"); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// keepTime gives a compressed file the time of something that was written before, as gzip
+// does when it is done.
+func keepTime(t *testing.T, path string) {
+	t.Helper()
+	before := time.Now().Add(-time.Minute)
+	if err := os.Chtimes(path, before, before); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A compressor writes under the final name while the original is still there: what is
+// there so far must not be sent, neither torn nor twice.
+func TestFileCompressedSlowly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.log")
+	var k kept
+	start(t, &k, fileSource(path+"*", ""))
+	text, want := lines(0, 100)
+	write(t, path+".1", text)
+	k.await(t, want...)
+	packed := zipped(t, text)
+	half := len(packed) / 2
+	write(t, path+".1.gz", string(packed[:half]))
+	keepTime(t, path+".1.gz") // however old it says that it is
+	time.Sleep(1500 * time.Millisecond)
+	write(t, path+".1.gz", string(packed[half:]))
+	keepTime(t, path+".1.gz")
+	if err := os.Remove(path + ".1"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, "new\n")
+	time.Sleep(1500 * time.Millisecond)
+	k.await(t, append(want, "new")...)
+}
+
+// A compressed file that comes in pieces, with no original beside it, is read on when it
+// grows.
+func TestFileCompressedInPieces(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.log.1.gz")
+	var k kept
+	start(t, &k, fileSource(path, ""))
+	text, want := lines(0, 100)
+	first, rest, _ := strings.Cut(text, want[50])
+	one, two := zipped(t, first), zipped(t, want[50]+rest)
+	write(t, path, string(one)) // a whole member, as far as anybody can tell
+	keepTime(t, path)
+	k.await(t, want[:50]...)
+	write(t, path, string(two[:len(two)-4]))
+	keepTime(t, path)
+	time.Sleep(1500 * time.Millisecond)
+	write(t, path, string(two[len(two)-4:]))
+	keepTime(t, path)
+	k.await(t, want...)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.faults) == 0 || !errors.Is(k.faults[0], errTorn) {
+		t.Errorf("faults %v: nobody was told that the file ended too early", k.faults)
+	}
+}
+
+// zipped returns text as gzip makes it.
+func zipped(t *testing.T, text string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	zw := gzip.NewWriter(&b)
+	if _, err := zw.Write([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	if err := zw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// Files of one kind begin alike: one that is shorter than what was read of another that
+// is gone is no copy of it.
+func TestFileBeginsLikeOneThatIsGone(t *testing.T) {
+	dir := t.TempDir()
+	head := strings.Repeat("column,", 200) + "\n"
+	source := fileSource(filepath.Join(dir, "traffic.*.csv"), "")
+	var k kept
+	stop := start(t, &k, source)
+	text, want := lines(0, 100)
+	want = append([]string{strings.TrimSuffix(head, "\n")}, want...)
+	write(t, filepath.Join(dir, "traffic.1.csv"), head+text)
+	k.await(t, want...)
+	stop()
+	if err := os.Remove(filepath.Join(dir, "traffic.1.csv")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "traffic.2.csv"), head+"first\n")
+	start(t, &k, source)
+	k.await(t, append(want, want[0], "first")...)
 }
 
 func TestFileCompressed(t *testing.T) {

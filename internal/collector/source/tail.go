@@ -2,6 +2,7 @@ package source
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"hash/crc64"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -33,6 +36,7 @@ type mark struct {
 	Gone   int64  `json:"g,omitempty"` // when the file had no name any more, seconds since 1970
 	Old    bool   `json:"z,omitempty"` // a compressed file: Offset counts plain bytes, Sum is of those of the file
 	Done   bool   `json:"d,omitempty"` // and it was read to its end
+	Size   int64  `json:"s,omitempty"` // of the compressed file as of then
 	Before *mark  `json:"b,omitempty"` // as of when the file was cut off, until the copy that was made then is known
 }
 
@@ -251,22 +255,26 @@ func (f *files) readOld(ctx context.Context, x found) error {
 	if m.Old && m.Done && f.whole[x.id] == x.seen() {
 		return nil
 	}
-	sum, head, err := headOf(x.path)
+	sum, head, same, err := headOf(x.path, m)
 	if err != nil {
 		f.out.Fault(fmt.Errorf("read %s: %w", x.path, err))
 		return nil
 	}
-	if m.Old && m.Head > 0 && (m.Head != head || m.Sum != sum) {
+	if m.Old && m.Head > 0 && !same {
 		m = mark{} // the number is that of a file which is gone
 	}
-	if m.Old && m.Done {
+	if m.Old && m.Done && (m.Size == 0 || m.Size >= x.info.Size()) {
 		f.whole[x.id] = x.seen()
 		return nil
 	}
+	m.Done = false // or it was not whole then
 	if f.first && f.spec.Start == "end" {
-		m = mark{Path: x.path, Old: true, Done: true, Head: head, Sum: sum}
+		m = mark{Path: x.path, Old: true, Done: true, Head: head, Sum: sum, Size: x.info.Size()}
 		f.marks[x.id] = m
 		return f.out.Put(ctx, Piece{Marks: map[string]string{x.id: m.String()}})
+	}
+	if f.beingWritten(x) {
+		return nil
 	}
 	var original string
 	if !m.Old {
@@ -278,6 +286,7 @@ func (f *files) readOld(ctx context.Context, x found) error {
 		}
 		original, m.Offset = id, offset
 	}
+	m.Head, m.Sum = head, sum
 	file, plain, err := openGzip(x.path)
 	if err != nil {
 		f.out.Fault(fmt.Errorf("read %s: %w", x.path, err))
@@ -297,9 +306,11 @@ func (f *files) readOld(ctx context.Context, x found) error {
 		buf = append(buf, make([]byte, readSize)...)
 		n, err := io.ReadFull(ahead, buf[held:])
 		buf = buf[:held+n]
-		last = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-		if err != nil && !last {
+		last = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errTorn)
+		if err != nil && !last || errors.Is(err, errTorn) {
 			f.out.Fault(fmt.Errorf("read %s: %w", x.path, err))
+		}
+		if err != nil && !last {
 			return nil
 		}
 		for {
@@ -318,7 +329,7 @@ func (f *files) readOld(ctx context.Context, x found) error {
 			f.marks[x.id] = m
 		}
 	}
-	m.Done = true
+	m.Done, m.Size = true, x.info.Size()
 	f.marks[x.id] = m
 	change := map[string]string{x.id: m.String()}
 	_, present := f.now[original]
@@ -338,14 +349,40 @@ func (f *files) readOld(ctx context.Context, x found) error {
 	return f.out.Put(ctx, Piece{Marks: change})
 }
 
-// headOf returns what a compressed file is known by.
-func headOf(path string) (sum uint64, length int, err error) {
+// settled is for how long a compressed file has to have stayed as it is before it is read:
+// compressors write under the final name. Those that keep the original's time are read at
+// once.
+const settled = 5 * time.Second
+
+// beingWritten reports whether a compressed file may not be whole yet. While the file that
+// it is made of is still there, that one is read.
+func (f *files) beingWritten(x found) bool {
+	if age := time.Since(x.info.ModTime()); age >= 0 && age < settled {
+		return true
+	}
+	plain := strings.TrimSuffix(x.path, ".gz")
+	for _, y := range f.now {
+		if y.path == plain {
+			return true
+		}
+	}
+	return false
+}
+
+// headOf returns what a compressed file is known by, and whether it begins as that of the
+// mark, which may have been made when there was less of it.
+func headOf(path string, m mark) (sum uint64, length int, same bool, err error) {
 	file, err := openShared(path)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, false, err
 	}
 	defer file.Close()
-	return sumHead(file, headSize)
+	info, err := file.Stat()
+	if err != nil {
+		return 0, 0, false, err
+	}
+	sum, length, err = sumHead(file, min(headSize, info.Size()))
+	return sum, length, sameHead(m, file, info.Size()), err
 }
 
 // plainOf finds the file that x was made of, and how far that was read: one that has no
@@ -358,7 +395,7 @@ func (f *files) plainOf(x found) (id string, offset int64, err error) {
 	}
 	var candidates []candidate
 	for id, m := range f.marks {
-		if !related(m.Path, x.path) {
+		if m.Old || id == x.id || !related(m.Path, x.path) {
 			continue
 		}
 		for _, form := range m.forms(f.replaced(id, m)) {
@@ -366,17 +403,16 @@ func (f *files) plainOf(x found) (id string, offset int64, err error) {
 		}
 	}
 	for id, t := range f.tails {
-		_, present := f.now[id]
-		m := t.mark()
-		if present {
-			if m = t.before; m.Offset == 0 && t.cutOff() {
-				m = t.mark()
-			}
+		if !related(t.cutter.path, x.path) {
+			continue
 		}
-		if m.Offset > 0 && related(m.Path, x.path) {
-			candidates = append(candidates, candidate{id, m})
+		_, present := f.now[id]
+		for _, form := range t.mark().forms(!present || t.cutOff()) {
+			candidates = append(candidates, candidate{id, form})
 		}
 	}
+	// Of several the one that was read furthest.
+	slices.SortFunc(candidates, func(a, b candidate) int { return cmp.Compare(b.Offset, a.Offset) })
 	for _, m := range candidates {
 		file, plain, err := openGzip(x.path)
 		if err != nil {
@@ -411,7 +447,22 @@ func tailFits(plain io.Reader, at int64, head []byte, m mark) bool {
 	return crc64.Checksum(append(last, rest...), polynomial) == m.Tail
 }
 
-// openGzip returns the plain bytes of a compressed file.
+var errTorn = errors.New("the compressed file ends too early: what could be read of it was, and more is read when it grows")
+
+// A plainReader tells the end of a compressed file that is not whole from that of what it
+// holds, which io.ReadFull would not.
+type plainReader struct{ io.Reader }
+
+func (r plainReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errTorn
+	}
+	return n, err
+}
+
+// openGzip returns the plain bytes of a compressed file; errTorn at its end where it is not
+// whole.
 func openGzip(path string) (*os.File, io.Reader, error) {
 	file, err := openShared(path)
 	if err != nil {
@@ -422,5 +473,5 @@ func openGzip(path string) (*os.File, io.Reader, error) {
 		file.Close()
 		return nil, nil, err
 	}
-	return file, plain, nil
+	return file, plainReader{plain}, nil
 }
