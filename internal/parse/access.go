@@ -74,7 +74,7 @@ func parseAccess(l *line, server string) bool {
 // serverOfFile names the server whose file a line was read from, by the file's path;
 // nginx is the likeliest where that does not tell.
 func serverOfFile(path string) string {
-	for _, server := range [...]struct{ word, source string }{{"apache", "apache"}, {"httpd", "apache"}, {"bunkerweb", "bunkerweb"}, {"traefik", "traefik"}, {"caddy", "caddy"}} {
+	for _, server := range [...]struct{ word, source string }{{"nginx", "nginx"}, {"lighttpd", "lighttpd"}, {"apache", "apache"}, {"httpd", "apache"}, {"bunkerweb", "bunkerweb"}, {"traefik", "traefik"}, {"caddy", "caddy"}} {
 		if strings.Contains(path, server.word) {
 			return server.source
 		}

@@ -22,6 +22,11 @@ func windowsEvent(l *line, _ int) bool {
 	actor := w[winSubjectUser]
 	switch l.source {
 	case "windows_security":
+		for i := range l.e.Fields { // Windows pads it: "Advapi  "
+			if f := &l.e.Fields[i]; f.Name == "LogonProcessName" {
+				f.Value = strings.TrimRight(f.Value, " ")
+			}
+		}
 		w.security(l)
 		if user == "" || user == "-" || w[winID] == "4688" || w[winID] == "4648" || w[winID] == "5140" || w[winID] == "5145" {
 			user, domain = w[winSubjectUser], w[winSubjectDomain]

@@ -62,11 +62,25 @@ func TestOrdinaryWords(t *testing.T) {
 // file they were read from.
 func TestServerOfFile(t *testing.T) {
 	const line = `203.0.113.9 - - [10/Oct/2025:13:55:36 +0200] "GET / HTTP/1.1" 404 162 "-" "curl/7.58.0"`
-	for path, want := range map[string]string{"": "nginx", "/var/log/nginx/access.log": "nginx", "/var/log/apache2/access.log": "apache", "/var/log/httpd/access_log": "apache", "/var/log/caddy/a.log": "caddy"} {
+	for path, want := range map[string]string{"": "nginx", "/var/log/nginx/access.log": "nginx", "/var/log/apache2/access.log": "apache", "/var/log/httpd/access_log": "apache", "/var/log/caddy/a.log": "caddy", "/var/log/lighttpd/access.log": "lighttpd", "/var/log/nginx/httpd.example.com.log": "nginx", "/var/log/nginx/caddy-proxy.access.log": "nginx"} {
 		var e event.Event
 		New(Options{}).Parse(&Record{Raw: line, Arrived: arrival, Stream: path}, &e)
 		if source, program, dataset := e.Get(event.Source), e.Get(event.Program), e.Get(event.Dataset); source != want || program != want || dataset != want+".access" {
 			t.Errorf("%s: source %s, program %s, dataset %s", path, source, program, dataset)
+		}
+	}
+}
+
+// TestPaddedLogonProcess: Windows pads the name, rules do not.
+func TestPaddedLogonProcess(t *testing.T) {
+	for _, raw := range []string{
+		`{"Channel":"Security","EventID":4624,"SourceName":"Microsoft-Windows-Security-Auditing","Hostname":"a","LogonProcessName":"Advapi  ","LogonType":"3"}`,
+		`<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System><Provider Name='Microsoft-Windows-Security-Auditing'/><EventID>4624</EventID><Channel>Security</Channel><Computer>a</Computer></System><EventData><Data Name='LogonProcessName'>Advapi  </Data></EventData></Event>`,
+	} {
+		var e event.Event
+		New(Options{}).Parse(&Record{Raw: raw, Arrived: arrival}, &e)
+		if got := e.Get("LogonProcessName"); got != "Advapi" {
+			t.Errorf("%.30s…: %q", raw, got)
 		}
 	}
 }
