@@ -1,4 +1,4 @@
-# Everything a developer needs; CI runs `make test check`.
+# Everything a developer needs; `.ci/run` is what CI runs.
 SHELL := /bin/bash
 GO    ?= go
 LINT  := bin/golangci-lint
