@@ -221,7 +221,7 @@ func (s *Service) Provision(ctx context.Context, tenant uint32, l *Listed) (out 
 		had, err := member(ctx, tx, tenant, u.ID)
 		switch {
 		case errors.Is(err, fault.NotFound):
-			m := &Member{UserID: u.ID, Tenant: tenant, Role: identity.Viewer, Status: Disabled, Origin: "scim", External: l.External, AddedAt: s.now(), AddedBy: directoryActor}
+			m := &Member{UserID: u.ID, Tenant: tenant, Role: identity.Viewer, Status: Disabled, Origin: "scim", External: l.External, Vouched: !isNew, AddedAt: s.now(), AddedBy: directoryActor}
 			if err := s.join(ctx, tx, u, m, isNew); err != nil {
 				return err
 			}

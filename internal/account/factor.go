@@ -89,6 +89,9 @@ func (s *Service) ConfirmTOTP(ctx context.Context, c *identity.Caller, code stri
 	now := s.now()
 	var codes []string
 	err = s.db.Tx(ctx, func(tx *sqldb.DB) error {
+		if err := s.ownable(ctx, tx, c); err != nil {
+			return err
+		}
 		n, err := sqldb.Exec(ctx, tx, `UPDATE account_user SET totp_at = $1, totp_step = $2, version = version + 1 WHERE id = $3 AND totp_at IS NULL`, now.UnixMicro(), step, u.ID)
 		if err != nil || n == 0 {
 			return err
@@ -285,8 +288,8 @@ func (s *Service) ownable(ctx context.Context, db *sqldb.DB, c *identity.Caller)
 	if !c.Bound {
 		return nil
 	}
-	n, err := sqldb.One(ctx, db, sqldb.Value[int64], `SELECT count(*) FROM account_member WHERE user_id = $1 AND tenant <> $2`, c.UserID, int64(c.Tenant.Number))
-	if err == nil && n > 0 {
+	others, err := elsewhere(ctx, db, c.UserID, c.Tenant.Number)
+	if err == nil && others {
 		return fault.New(fault.Forbidden, "your account belongs to other tenants too: sign in with its password or passkey to change it")
 	}
 	return err

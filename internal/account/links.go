@@ -74,14 +74,14 @@ func (s *Service) Invite(ctx context.Context, tenant uint32, actor string, d Dra
 }
 
 // NewLink makes another link for somebody: of their invitation while they have not followed
-// it, else for another password.
+// it, and where its password opens nothing here yet; else for another password.
 func (s *Service) NewLink(ctx context.Context, tenant uint32, actor, id string) (p *Person, token string, err error) {
 	err = s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		if p, err = s.person(ctx, tx, tenant, id); err != nil {
 			return err
 		}
 		kind, lasts := linkInvite, InviteFor
-		if p.Status != Invited {
+		if p.Status != Invited && !p.Vouched {
 			if err := s.answerable(ctx, tx, tenant, id); err != nil {
 				return err
 			}
@@ -183,8 +183,16 @@ func (s *Service) Follow(ctx context.Context, token, name, password string, from
 			return err
 		}
 		if l.Kind == linkInvite {
-			if _, err := sqldb.Exec(ctx, tx, `UPDATE account_member SET status = $1, changed_at = $2 WHERE tenant = $3 AND user_id = $4 AND status = $5`,
-				string(Active), now.UnixMicro(), int64(l.tenant), u.ID, string(Invited)); err != nil {
+			if !join {
+				// Whoever invites somebody holds the link: it must not open other tenants to them.
+				if others, err := elsewhere(ctx, tx, u.ID, l.tenant); err != nil {
+					return err
+				} else if others {
+					return fault.New(fault.Invalid, "Your account has no password yet: sign in as you do elsewhere, set one under Settings › Security, and open this link again").In("password")
+				}
+			}
+			if _, err := sqldb.Exec(ctx, tx, `UPDATE account_member SET status = CASE WHEN status = $1 THEN $2 ELSE status END, vouched = FALSE, changed_at = $3 WHERE tenant = $4 AND user_id = $5`,
+				string(Invited), string(Active), now.UnixMicro(), int64(l.tenant), u.ID); err != nil {
 				return err
 			}
 		} else {

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -180,9 +179,16 @@ func (s *Service) place(ctx context.Context, tx *sqldb.DB, actor string, p *Pers
 	if err := s.keepBreakGlass(ctx, tx, p); err != nil {
 		return err
 	}
+	vouched := p.Vouched
+	if p.Status == Invited && status != Invited { // whoever knows the password has not followed the invitation
+		var err error
+		if vouched, err = shared(ctx, tx, &p.User, p.Tenant); err != nil {
+			return err
+		}
+	}
 	now := s.now()
-	if _, err := sqldb.Exec(ctx, tx, `UPDATE account_member SET role = $1, status = $2, changed_at = $3 WHERE tenant = $4 AND user_id = $5`,
-		string(role), string(status), now.UnixMicro(), int64(p.Tenant), p.ID); err != nil {
+	if _, err := sqldb.Exec(ctx, tx, `UPDATE account_member SET role = $1, status = $2, vouched = $3, changed_at = $4 WHERE tenant = $5 AND user_id = $6`,
+		string(role), string(status), vouched, now.UnixMicro(), int64(p.Tenant), p.ID); err != nil {
 		return err
 	}
 	if err := s.keepAdmin(ctx, tx, p); err != nil {
@@ -256,12 +262,11 @@ func (s *Service) Remove(ctx context.Context, tenant uint32, actor, id string) e
 // answerable tells whether an Admin of the tenant may change what somebody signs in with:
 // only where that opens no other tenant to them. The installation's own may.
 func (s *Service) answerable(ctx context.Context, tx *sqldb.DB, tenant uint32, id string) error {
-	members, err := membersOf(ctx, tx, id)
-	if err != nil {
-		return err
-	}
-	if s.Owner != 0 && tenant == s.Owner || !slices.ContainsFunc(members, func(m Member) bool { return m.Tenant != tenant }) {
+	if s.Owner != 0 && tenant == s.Owner {
 		return nil
+	}
+	if others, err := elsewhere(ctx, tx, id, tenant); err != nil || !others {
+		return err
 	}
 	return fault.New(fault.Forbidden, "this person belongs to other tenants too: an Admin of the installation's own tenant can do it")
 }

@@ -187,6 +187,9 @@ func (s *Service) FinishPasskey(ctx context.Context, c *identity.Caller, token, 
 	}
 	k = &Passkey{ID: id, Name: name, CreatedAt: s.now()}
 	err = s.db.Tx(ctx, func(tx *sqldb.DB) error {
+		if err := s.ownable(ctx, tx, c); err != nil {
+			return err
+		}
 		data, err := s.asked(ctx, tx, token, c.UserID)
 		if err != nil {
 			return err

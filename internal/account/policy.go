@@ -161,15 +161,15 @@ func (s *Service) checkBreakGlass(ctx context.Context, tx *sqldb.DB, tenant uint
 	if err != nil && !errors.Is(err, fault.NotFound) {
 		return err
 	}
-	if err != nil || p.Role != identity.Admin || p.Status != Active || p.password == "" && p.Passkeys == 0 {
+	if err != nil || p.Role != identity.Admin || p.Status != Active || p.Vouched || p.password == "" && p.Passkeys == 0 {
 		return fault.New(fault.Invalid, "Allowed: an active Admin who has a password or a passkey").In("breakGlassUserId")
 	}
 	return nil
 }
 
-// mayUse tells whether somebody may come into the tenant by a method.
-func (p *Policy) mayUse(user, method string) bool {
-	return !p.SSOOnly || method == bySSO || user == p.BreakGlass
+// opens tells whether a method opens somebody's place in the tenant.
+func (p *Policy) opens(m *Member, method string) bool {
+	return method == bySSO || !m.Vouched && (!p.SSOOnly || m.UserID == p.BreakGlass)
 }
 
 // strict is what binds somebody's next password: the strictest of their tenants.

@@ -146,7 +146,7 @@ func (s *Service) Switch(ctx context.Context, c *identity.Caller, to uint32) err
 		if err != nil {
 			return err
 		}
-		if !policy.mayUse(c.UserID, byPassword) {
+		if !policy.opens(&m, byPassword) {
 			return fault.New(fault.NotFound, "no such tenant")
 		}
 		if _, err := sqldb.Exec(ctx, tx, `UPDATE account_session SET tenant = $1 WHERE id = $2`, int64(to), c.SessionID); err != nil {

@@ -139,7 +139,7 @@ func (s *Service) signed(ctx context.Context, where, arg string) (*Signed, error
 		return nil, orUnavailable("read the session's policy", err)
 	}
 	now := s.now()
-	if r.member.Status != Active || !policy.mayUse(r.UserID, r.Method) || !now.Before(r.EndsAt) || now.Sub(r.CreatedAt) >= policy.Longest || now.Sub(r.SeenAt) >= policy.Idle {
+	if r.member.Status != Active || !policy.opens(&r.member, r.Method) || !now.Before(r.EndsAt) || now.Sub(r.CreatedAt) >= policy.Longest || now.Sub(r.SeenAt) >= policy.Idle {
 		return nil, errEnded
 	}
 	t, err := s.Tenants.ByNumber(ctx, r.Tenant)

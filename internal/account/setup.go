@@ -215,8 +215,8 @@ func (s *Service) Add(ctx context.Context, actor string, tenant uint32, d Draft)
 }
 
 // Places returns the tenants that the caller may look at, by number: with a session that
-// an identity provider vouches for its own alone, with others those that do not want
-// people to come from theirs.
+// an identity provider vouches for its own alone, with others those that their password
+// opens.
 func (s *Service) Places(ctx context.Context, c *identity.Caller) ([]Place, error) {
 	members, err := membersOf(ctx, s.db, c.UserID)
 	if err != nil {
@@ -232,7 +232,7 @@ func (s *Service) Places(ctx context.Context, c *identity.Caller) ([]Place, erro
 			if err != nil {
 				return nil, wrap("list places", err)
 			}
-			if !policy.mayUse(c.UserID, byPassword) {
+			if !policy.opens(&m, byPassword) {
 				continue
 			}
 		}

@@ -133,7 +133,7 @@ func (s *Service) home(ctx context.Context, db *sqldb.DB, user, method string) (
 		if err != nil {
 			return nil, false, err
 		}
-		if policy.mayUse(user, method) {
+		if policy.opens(m, method) {
 			return m, false, nil
 		}
 		elsewhere = true

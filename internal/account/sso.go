@@ -151,7 +151,7 @@ func (s *Service) byVerifiedMail(ctx context.Context, tx *sqldb.DB, a *Arrival) 
 			u.Language = a.Language
 		}
 	}
-	m := &Member{UserID: u.ID, Tenant: a.Tenant, Role: a.Role, Status: Active, Origin: "sso", AddedAt: s.now(), AddedBy: actor}
+	m := &Member{UserID: u.ID, Tenant: a.Tenant, Role: a.Role, Status: Active, Origin: "sso", Vouched: !isNew, AddedAt: s.now(), AddedBy: actor}
 	if err := s.join(ctx, tx, u, m, isNew); err != nil {
 		return nil, nil, err
 	}
@@ -161,13 +161,17 @@ func (s *Service) byVerifiedMail(ctx context.Context, tx *sqldb.DB, a *Arrival) 
 // accept lets somebody in who was invited and came by the identity provider instead.
 func (s *Service) accept(ctx context.Context, tx *sqldb.DB, u *User, m *Member) error {
 	now := s.now()
-	if _, err := sqldb.Exec(ctx, tx, `UPDATE account_member SET status = $1, changed_at = $2 WHERE tenant = $3 AND user_id = $4`, string(Active), now.UnixMicro(), int64(m.Tenant), u.ID); err != nil {
+	vouched, err := shared(ctx, tx, u, m.Tenant)
+	if err != nil {
+		return err
+	}
+	if _, err := sqldb.Exec(ctx, tx, `UPDATE account_member SET status = $1, vouched = $2, changed_at = $3 WHERE tenant = $4 AND user_id = $5`, string(Active), vouched, now.UnixMicro(), int64(m.Tenant), u.ID); err != nil {
 		return err
 	}
 	if _, err := sqldb.Exec(ctx, tx, `DELETE FROM account_link WHERE user_id = $1 AND tenant = $2 AND kind = $3`, u.ID, int64(m.Tenant), linkInvite); err != nil {
 		return err
 	}
-	m.Status = Active
+	m.Status, m.Vouched = Active, vouched
 	return audit.Record(ctx, tx, audit.Entry{Tenant: m.Tenant, At: now, Actor: Actor(u.Email), Action: "user.accept", Object: u.ID, Detail: map[string]any{"method": bySSO}})
 }
 

@@ -40,10 +40,10 @@ func insertUser(ctx context.Context, tx *sqldb.DB, u *User) error {
 	return err
 }
 
-const memberColumns = `m.user_id, m.tenant, m.role, m.status, m.origin, m.external, m.added_at, m.added_by`
+const memberColumns = `m.user_id, m.tenant, m.role, m.status, m.origin, m.external, m.vouched, m.added_at, m.added_by`
 
 func (m *Member) targets(tenant *int64) []any {
-	return []any{&m.UserID, tenant, &m.Role, &m.Status, &m.Origin, &m.External, sqldb.Micros(&m.AddedAt), &m.AddedBy}
+	return []any{&m.UserID, tenant, &m.Role, &m.Status, &m.Origin, &m.External, &m.Vouched, sqldb.Micros(&m.AddedAt), &m.AddedBy}
 }
 
 func scanMember(rows *sql.Rows, m *Member) error {
@@ -55,14 +55,32 @@ func scanMember(rows *sql.Rows, m *Member) error {
 
 func insertMember(ctx context.Context, tx *sqldb.DB, m *Member) error {
 	_, err := sqldb.Exec(ctx, tx, `
-		INSERT INTO account_member (user_id, tenant, role, status, origin, external, added_at, added_by, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $7)`,
-		m.UserID, int64(m.Tenant), string(m.Role), string(m.Status), m.Origin, m.External, m.AddedAt.UnixMicro(), m.AddedBy)
+		INSERT INTO account_member (user_id, tenant, role, status, origin, external, vouched, added_at, added_by, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8)`,
+		m.UserID, int64(m.Tenant), string(m.Role), string(m.Status), m.Origin, m.External, m.Vouched, m.AddedAt.UnixMicro(), m.AddedBy)
 	return err
 }
 
 // membersOf returns where the person has a place, by tenant.
 func membersOf(ctx context.Context, db *sqldb.DB, user string) ([]Member, error) {
 	return sqldb.All(ctx, db, scanMember, `SELECT `+memberColumns+` FROM account_member m WHERE m.user_id = $1 ORDER BY m.tenant`, user)
+}
+
+// elsewhere tells whether the account belongs to other tenants: it has a place there that
+// its password opens. Neither an invitation that nobody has followed nor a place that only
+// an identity provider opens is one; any tenant can make those.
+func elsewhere(ctx context.Context, db *sqldb.DB, user string, tenant uint32) (bool, error) {
+	n, err := sqldb.One(ctx, db, sqldb.Value[int64], `SELECT count(*) FROM account_member WHERE user_id = $1 AND tenant <> $2 AND status <> $3 AND NOT vouched`, user, int64(tenant), string(Invited))
+	return n > 0, err
+}
+
+// shared tells whether anybody beside the tenant knows, or may come to know, what the
+// account signs in with.
+func shared(ctx context.Context, db *sqldb.DB, u *User, tenant uint32) (bool, error) {
+	if u.password != "" {
+		return true, nil
+	}
+	n, err := sqldb.One(ctx, db, sqldb.Value[int64], `SELECT (SELECT count(*) FROM account_member WHERE user_id = $1 AND tenant <> $2) + (SELECT count(*) FROM account_passkey WHERE user_id = $1)`, u.ID, int64(tenant))
+	return n > 0, err
 }
 
 func member(ctx context.Context, db *sqldb.DB, tenant uint32, user string) (Member, error) {

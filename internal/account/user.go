@@ -41,6 +41,7 @@ type Member struct {
 	Status   Status
 	Origin   string // local, sso or scim: who made it
 	External string // its id at who provisions it
+	Vouched  bool   // an identity provider or directory gave it to an account that others had made: only the provider opens it
 	AddedAt  time.Time
 	AddedBy  string
 }
