@@ -80,7 +80,7 @@ type Provider struct {
 	LinkClaim    string        // what a directory knows people by
 	Creates      bool          // whoever is new gets an account
 	SecondFactor bool          // the provider asks for one
-	Listed       bool          // shown to everybody who opens the sign-in page
+	Listed       bool          // shown to everybody who opens the sign-in page; only the installation's own
 	Enabled      bool
 	CreatedAt    time.Time
 	CreatedBy    string
@@ -141,6 +141,9 @@ func (s *Service) apply(p *Provider, c *Patch) error {
 	set(&p.DefaultRole, c.DefaultRole)
 	set(&p.Creates, c.Creates)
 	set(&p.SecondFactor, c.SecondFactor)
+	if p.Tenant != s.Owner {
+		p.Listed = false
+	}
 	set(&p.Listed, c.Listed)
 	set(&p.Enabled, c.Enabled)
 	return s.check(p)
@@ -159,8 +162,8 @@ func (s *Service) check(p *Provider) error {
 	if err := s.checkIssuer(p.Issuer); err != nil {
 		return err
 	}
-	if p.ClientID == "" || len(p.ClientID) > maxText {
-		return invalid("clientId", "Allowed: 1 to %d characters", maxText)
+	if p.ClientID == "" || len(p.ClientID) > maxText || !utf8.ValidString(p.ClientID) || strings.ContainsFunc(p.ClientID, unicode.IsControl) {
+		return invalid("clientId", "Allowed: 1 to %d characters, and no control characters", maxText)
 	}
 	if len(p.Scopes) > maxScopes || slices.ContainsFunc(p.Scopes, func(x string) bool { return !scopeForm.MatchString(x) }) {
 		return invalid("scopes", "Allowed: at most %d names without spaces", maxScopes)
@@ -176,6 +179,9 @@ func (s *Service) check(p *Provider) error {
 	}
 	if len(p.Domains) > maxDomains {
 		return invalid("domains", "Allowed: at most %d", maxDomains)
+	}
+	if p.Listed && p.Tenant != s.Owner {
+		return invalid("listed", "Only providers of the installation's own tenant stand on everybody's sign-in page: give it the domains of your addresses, or link to its own address")
 	}
 	if p.RoleClaim != "" && !claimForm.MatchString(p.RoleClaim) {
 		return invalid("roleClaim", "Allowed: the name of a claim, such as groups or realm_access.roles")
@@ -295,12 +301,15 @@ func (s *Service) Create(ctx context.Context, tenant uint32, actor string, c *Pa
 		if n >= maxProviders {
 			return fault.New(fault.Conflict, "there are %d identity providers, and no more are allowed: remove one", n)
 		}
+		if err := s.unclaimed(ctx, tx, p); err != nil {
+			return err
+		}
 		if _, err := sqldb.Exec(ctx, tx, `INSERT INTO sso_provider (id, tenant, slug, name, issuer, client_id, secret, scopes, role_claim, roles, default_role, domains, link_claim, creates, second_factor, listed, enabled,
 			created_at, created_by, changed_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $18, 1)`,
 			p.ID, int64(tenant), p.Slug, p.Name, p.Issuer, p.ClientID, p.secret, scopes, p.RoleClaim, roles, string(p.DefaultRole), domains, p.LinkClaim, p.Creates, p.SecondFactor, p.Listed, p.Enabled, now.UnixMicro(), actor); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, p, actor, "sso.create")
+		return s.record(ctx, tx, p, actor, "sso.create", p.HasSecret)
 	})
 	if sqldb.Violation(err) == sqldb.Unique {
 		return nil, taken()
@@ -308,15 +317,39 @@ func (s *Service) Create(ctx context.Context, tenant uint32, actor string, c *Pa
 	return p, wrap("add an identity provider", err)
 }
 
+// unclaimed refuses a domain that a provider of another tenant has: whoever types such an
+// address on the sign-in page is shown one tenant's.
+func (s *Service) unclaimed(ctx context.Context, tx *sqldb.DB, p *Provider) error {
+	if len(p.Domains) == 0 {
+		return nil
+	}
+	others, err := sqldb.All(ctx, tx, scan, columns+` WHERE tenant <> $1 AND domains <> '[]'`, int64(p.Tenant))
+	if err != nil {
+		return err
+	}
+	for i := range others {
+		for _, d := range others[i].Domains {
+			if slices.Contains(p.Domains, d) {
+				return fault.New(fault.Conflict, "an identity provider of another tenant has the domain %s: ask who runs the installation", d).In("domains")
+			}
+		}
+	}
+	return nil
+}
+
 func taken() error {
 	return fault.New(fault.Conflict, "that short name is taken: choose another").In("slug")
 }
 
-func (s *Service) record(ctx context.Context, tx *sqldb.DB, p *Provider, actor, action string) error {
-	return audit.Record(ctx, tx, audit.Entry{Tenant: p.Tenant, At: s.now(), Actor: actor, Action: action, Object: p.ID, Detail: map[string]any{
-		"slug": p.Slug, "issuer": p.Issuer, "clientId": p.ClientID, "roleClaim": p.RoleClaim, "roles": p.Roles, "defaultRole": p.DefaultRole, "domains": p.Domains,
-		"creates": p.Creates, "secondFactor": p.SecondFactor, "enabled": p.Enabled,
-	}})
+func (s *Service) record(ctx context.Context, tx *sqldb.DB, p *Provider, actor, action string, secret bool) error {
+	detail := map[string]any{
+		"slug": p.Slug, "name": p.Name, "issuer": p.Issuer, "clientId": p.ClientID, "scopes": p.Scopes, "roleClaim": p.RoleClaim, "roles": p.Roles, "defaultRole": p.DefaultRole, "domains": p.Domains,
+		"linkClaim": p.LinkClaim, "creates": p.Creates, "secondFactor": p.SecondFactor, "listed": p.Listed, "enabled": p.Enabled,
+	}
+	if secret {
+		detail["secret"] = "changed"
+	}
+	return audit.Record(ctx, tx, audit.Entry{Tenant: p.Tenant, At: s.now(), Actor: actor, Action: action, Object: p.ID, Detail: detail})
 }
 
 // Change changes a provider. Another issuer must answer and knows nobody yet; switched off,
@@ -345,6 +378,11 @@ func (s *Service) Change(ctx context.Context, tenant uint32, actor, id string, c
 		}
 		if err := s.apply(p, c); err != nil {
 			return err
+		}
+		if c.Domains != nil {
+			if err := s.unclaimed(ctx, tx, p); err != nil {
+				return err
+			}
 		}
 		if p.Issuer != was.Issuer && p.Issuer != strings.TrimSpace(*c.Issuer) {
 			return fault.New(fault.Conflict, "the identity provider has changed since").In("version")
@@ -376,7 +414,7 @@ func (s *Service) Change(ctx context.Context, tenant uint32, actor, id string, c
 				return err
 			}
 		}
-		return s.record(ctx, tx, p, actor, "sso.update")
+		return s.record(ctx, tx, p, actor, "sso.update", c.Secret != nil)
 	})
 	if sqldb.Violation(err) == sqldb.Unique {
 		return nil, taken()
@@ -413,12 +451,12 @@ func (s *Service) Delete(ctx context.Context, tenant uint32, actor, id string) e
 		if _, err := sqldb.Exec(ctx, tx, `DELETE FROM sso_provider WHERE tenant = $1 AND id = $2`, int64(tenant), id); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, p, actor, "sso.delete")
+		return s.record(ctx, tx, p, actor, "sso.delete", false)
 	}))
 }
 
 // Offered returns the providers that the sign-in page shows: those that are listed, and
-// before them those of the address's domain.
+// before them those of the address's domain. Only the installation's own are listed.
 func (s *Service) Offered(ctx context.Context, email string) ([]Provider, error) {
 	all, err := sqldb.All(ctx, s.DB, scan, columns+` WHERE enabled AND (listed OR domains <> '[]') ORDER BY name, id`)
 	if err != nil {
@@ -426,7 +464,7 @@ func (s *Service) Offered(ctx context.Context, email string) ([]Provider, error)
 	}
 	domain := domainOf(email)
 	ours := func(p *Provider) bool { return domain != "" && slices.Contains(p.Domains, domain) }
-	shown := slices.DeleteFunc(all, func(p Provider) bool { return !p.Listed && !ours(&p) })
+	shown := slices.DeleteFunc(all, func(p Provider) bool { return !(p.Listed && p.Tenant == s.Owner) && !ours(&p) })
 	slices.SortStableFunc(shown, func(a, b Provider) int {
 		switch x, y := ours(&a), ours(&b); {
 		case x && !y:

@@ -745,6 +745,52 @@ func TestProvidersAreChecked(t *testing.T) {
 	}
 }
 
+// What everybody sees on the sign-in page is the installation's, and a domain is one
+// tenant's.
+func TestSignInPageIsNotForEveryTenant(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		ctx := t.Context()
+		at := ssotest.New(t, b.time)
+		ours := b.provider(b.a, "ours", at, func(c *Patch) { c.Domains = &[]string{"bank-a.example"} })
+		theirs := b.provider(b.b, "theirs", at, nil)
+		refused := func(what, field string, kind fault.Kind, err error) {
+			t.Helper()
+			if f, ok := errors.AsType[*fault.Error](err); !ok || f.Kind != kind || f.Field != field {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		_, err := b.Change(ctx, b.b, "test", theirs.ID, &Patch{Listed: new(true)})
+		refused("listed", "listed", fault.Invalid, err)
+		_, err = b.Change(ctx, b.b, "test", theirs.ID, &Patch{Domains: &[]string{"hanriver.example", "Bank-A.example"}})
+		refused("another's domain", "domains", fault.Conflict, err)
+		_, err = b.Create(ctx, b.b, "test", &Patch{
+			Slug: new("more"), Name: new("More"), Issuer: &at.URL, ClientID: &at.Client, DefaultRole: new(identity.Viewer), Creates: new(true), Domains: &[]string{"bank-a.example"},
+		})
+		refused("a new one of another's domain", "domains", fault.Conflict, err)
+		for _, id := range []string{"a\x00b", "a\xffb"} {
+			_, err = b.Change(ctx, b.b, "test", theirs.ID, &Patch{ClientID: &id})
+			refused("client id", "clientId", fault.Invalid, err)
+		}
+		if _, err := b.Change(ctx, b.a, "test", ours.ID, &Patch{Domains: &[]string{"bank-a.example", "bank-a.test"}, Secret: new("another")}); err != nil {
+			t.Errorf("its own domain: %v", err)
+		}
+		detail, err := sqldb.One(ctx, b.DB, sqldb.Value[string], `SELECT detail FROM audit_entry WHERE action = 'sso.update' AND object = $1`, ours.ID)
+		if err != nil || !strings.Contains(detail, `"secret":"changed"`) || strings.Contains(detail, "another") || !strings.Contains(detail, `"linkClaim":"sub"`) || !strings.Contains(detail, `"listed":true`) {
+			t.Errorf("%s, %v", detail, err)
+		}
+		// One that was listed before is not any more.
+		if _, err := sqldb.Exec(ctx, b.DB, `UPDATE sso_provider SET listed = TRUE WHERE id = $1`, theirs.ID); err != nil {
+			t.Fatal(err)
+		}
+		if all, err := b.Offered(ctx, ""); err != nil || len(all) != 1 || all[0].Slug != "ours" {
+			t.Errorf("%+v, %v", all, err)
+		}
+		if p, err := b.Change(ctx, b.b, "test", theirs.ID, &Patch{Name: new("Theirs")}); err != nil || p.Listed {
+			t.Errorf("%+v, %v", p, err)
+		}
+	})
+}
+
 // TestDirectoryKnowsThem links by what a directory has said, with no address at all.
 func TestDirectoryKnowsThem(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {

@@ -148,7 +148,7 @@ function Edit({ provider, base, onClose }: { provider: Provider | undefined; bas
   const [link, setLink] = useState(provider?.linkClaim ?? "sub");
   const [creates, setCreates] = useState(provider?.createUsers ?? true);
   const [factor, setFactor] = useState(provider?.secondFactorAtProvider ?? false);
-  const [listed, setListed] = useState(provider?.listed ?? installation);
+  const [listed, setListed] = useState(installation && (provider?.listed ?? true));
   const [enabled, setEnabled] = useState(provider?.enabled ?? true);
   const slug = own ?? slugOf(name);
   const body = {
@@ -196,7 +196,7 @@ function Edit({ provider, base, onClose }: { provider: Provider | undefined; bas
       <TextInput label={t("linkClaim")} description={t("linkClaimWhy")} value={link} onChange={(e) => setLink(e.currentTarget.value)} />
       <Switch checked={creates} label={t("creates")} description={t("createsWhy")} onChange={(e) => setCreates(e.currentTarget.checked)} />
       <Switch checked={factor} label={t("factorThere")} description={t("factorThereWhy")} onChange={(e) => setFactor(e.currentTarget.checked)} />
-      <Switch checked={listed} label={t("listed")} description={t("listedWhy")} onChange={(e) => setListed(e.currentTarget.checked)} />
+      {installation ? <Switch checked={listed} label={t("listed")} description={t("listedWhy")} onChange={(e) => setListed(e.currentTarget.checked)} /> : null}
       <Switch checked={enabled} label={forms("enabled")} onChange={(e) => setEnabled(e.currentTarget.checked)} />
     </Dialog>
   );
@@ -269,7 +269,7 @@ function Only({ of }: { of: Settings }) {
           if (of.only) set(true, v);
         }}
       />
-      <Switch checked={of.only} disabled={!may} label={t("only")} onChange={(e) => set(e.currentTarget.checked, glass)} />
+      <Switch checked={of.only} disabled={!may} label={t("only")} onChange={(e) => (e.currentTarget.checked ? void confirm({ title: t("only"), text: t("onlyWhy"), action: t("onlyOn") }).then((yes) => yes && set(true, glass)) : set(false, glass))} />
     </>
   );
 }
