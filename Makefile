@@ -57,8 +57,8 @@ $(LINT): tools/go.mod tools/go.sum
 FOREIGN := '-gcflags=regexp/syntax=-race=false' '-gcflags=unicode=-race=false' '-gcflags=modernc.org/sqlite/lib=-race=false -d=checkptr=0' '-gcflags=modernc.org/libc=-race=false -d=checkptr=0'
 
 .PHONY: race
-race: ## run all tests under the race detector
-	$(GO) test -race $(FOREIGN) ./...
+race: ## run all tests under the race detector (many wait more than they compute: three packages at a time)
+	$(GO) test -race -p 3 $(FOREIGN) ./...
 
 .PHONY: smoke
 smoke: build ## start the built binary as a new user would, on real input
