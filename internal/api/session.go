@@ -29,6 +29,8 @@ type (
 		Plan string `json:"plan" enum:"FREE,MDR,PRO,CUSTOM"`
 		Role string `json:"role" enum:"Admin,Analyst,Viewer,Auditor" doc:"Of the person in it."`
 		Demo bool   `json:"demo" doc:"It holds demo data only."`
+		// Where the way back from a demo leads.
+		DemoOf string `json:"demoOf,omitempty" format:"uuid" doc:"Of a demo tenant: whose people it is for."`
 
 		_ struct{} `additionalProperties:"true"`
 	}
@@ -184,11 +186,20 @@ func (a *api) sessionOf(ctx context.Context, s *account.Signed) (*sessionBody, e
 		Tenant: sessionTenantOf(&s.Tenant, s.Role), Tenants: make([]SessionTenant, len(places)), Role: string(s.Role),
 		SecondFactorMissing: s.Weak, SessionID: s.Session.ID, EndsAt: s.Session.EndsAt,
 	}
+	ids := make(map[uint32]string, len(places))
+	for i := range places {
+		ids[places[i].Tenant.Number] = places[i].Tenant.ID
+	}
+	mark := func(t *SessionTenant, number uint32) {
+		if d, ok := demos[number]; ok {
+			t.Demo, t.DemoOf = true, ids[d.Of]
+		}
+	}
 	for i := range places {
 		b.Tenants[i] = sessionTenantOf(&places[i].Tenant, places[i].Role)
-		_, b.Tenants[i].Demo = demos[places[i].Tenant.Number]
+		mark(&b.Tenants[i], places[i].Tenant.Number)
 	}
-	_, b.Tenant.Demo = demos[s.Tenant.Number]
+	mark(&b.Tenant, s.Tenant.Number)
 	for _, r := range s.Rights() {
 		b.Rights = append(b.Rights, string(r))
 	}

@@ -108,7 +108,7 @@ func (a *api) tenants() {
 	handle(a, operation{id: "changeTenant", method: http.MethodPatch, path: "/tenants/{id}", uuid: true, tag: tag, summary: "Change a tenant and its plan"}, a.changeTenant)
 	handle(a, operation{
 		id: "listProviderAlerts", method: http.MethodGet, path: "/provider/alerts", tag: "Alerts", summary: "List alerts over all own tenants",
-		doc: "The most severe of every tenant in which the caller's role may read alerts, the newest first among equals; an API key sees its own tenant's.",
+		doc: "The most severe of every tenant in which the caller's role may read alerts, the newest first among equals, demo data left out; an API key sees its own tenant's.",
 		params: []param{
 			{name: "size", doc: "How many.", kind: number, min: 1, max: 100, standard: "50"},
 			{name: "severity", doc: "Filter by severity.", kind: enum, values: event.Severities, many: true},
@@ -216,6 +216,11 @@ func (a *api) listProviderAlerts(ctx context.Context, c *call, _ *none) (*provid
 		if places, err = a.Accounts.Places(ctx, &c.Caller); err != nil {
 			return nil, err
 		}
+		demos, err := a.Tenants.Demos(ctx)
+		if err != nil {
+			return nil, err
+		}
+		places = slices.DeleteFunc(places, func(p account.Place) bool { _, demo := demos[p.Tenant.Number]; return demo })
 	}
 	size := c.query.number("size")
 	out := &providerAlertsOut{Body: page[ProviderAlert]{Content: []ProviderAlert{}, Size: size}}

@@ -117,6 +117,20 @@ func TestSeveralTenants(t *testing.T) {
 	}
 	s.do("", "GET", "/api/v1/provider/alerts", "", admin).want(200).is("totalElements", 3).is("content.0.severity", "high").is("content.2.severity", "low").is("content.2.tenant.role", "Viewer")
 	s.do("", "GET", "/api/v1/provider/alerts?severity=low&size=1", "", admin).want(200).is("totalElements", 1)
+
+	// Demo data waits for nobody, and says whose people it is for.
+	demo, err := s.cfg.Tenants.CreateDemo(t.Context(), "test", s.a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.cfg.Accounts.Add(t.Context(), "test", demo.Number, account.Draft{Email: "admin@a.example", Role: identity.Viewer}); err != nil {
+		t.Fatal(err)
+	}
+	s.record(s.now(), bruteForce(demo, "198.51.100.4"))
+	s.do("", "GET", "/api/v1/provider/alerts", "", admin).want(200).is("totalElements", 3)
+	s.do("", "PUT", "/api/v1/session/tenant", `{"tenantId":"`+demo.ID+`"}`, admin).want(200).is("tenant.demo", true).is("tenant.demoOf", s.a.ID)
+	s.do("", "GET", "/api/v1/alerts", "", admin).want(200).is("totalElements", 1)
+	s.do("", "PUT", "/api/v1/session/tenant", `{"tenantId":"`+s.a.ID+`"}`, admin).want(200).is("tenant.demo", false)
 	s.do("", "PUT", "/api/v1/session/tenant", `{"tenantId":"`+s.b.ID+`"}`, admin).want(200).is("tenant.name", "B").is("role", "Viewer")
 	s.do("", "GET", "/api/v1/alerts", "", admin).want(200).is("totalElements", 2)
 	s.do("", "GET", "/api/v1/tenants", "", admin).want(403)
