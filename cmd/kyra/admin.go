@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kyra-mdr/kyra/internal/app"
+	"github.com/kyra-mdr/kyra/internal/config"
 	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
@@ -19,13 +20,17 @@ import (
 // actor is how changes from the command line stand in the audit log.
 const actor = "cli"
 
-// withDatabase opens the control database of a server, which may be running.
+// withDatabase opens and migrates the control database of a server, which may be running.
 func withDatabase(cmd *cobra.Command, flags *serverFlags, f func(ctx context.Context, db *sqldb.DB) error) error {
+	return withDatabaseBy(cmd, flags, app.OpenExisting, f)
+}
+
+func withDatabaseBy(cmd *cobra.Command, flags *serverFlags, open func(context.Context, config.Config) (*sqldb.DB, error), f func(ctx context.Context, db *sqldb.DB) error) error {
 	cfg, err := flags.load(cmd)
 	if err != nil {
 		return err
 	}
-	db, err := app.OpenExisting(cmd.Context(), cfg)
+	db, err := open(cmd.Context(), cfg)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ func newArchiveCommand() *cobra.Command {
 	verify := &cobra.Command{
 		Use: "verify", Short: "check every hash and every link of the archive", Args: usageArgs(cobra.NoArgs),
 		Long: "Reads the whole archive and checks the hash of every block and its link to the block before. The\n" +
-			"server may run; a block that it is writing at this moment may be told as not complete.",
+			"server may run; a block that it is writing at this moment is told as not complete, which is no fault.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := flags.load(cmd)
 			if err != nil {
@@ -31,6 +31,9 @@ func newArchiveCommand() *cobra.Command {
 			}
 			out := cmd.OutOrStdout()
 			printReport(cmd, r)
+			for _, u := range r.Unfinished {
+				fmt.Fprintf(out, "%s: being written, or cut off when the server starts\n", u)
+			}
 			if len(r.Faults) == 0 {
 				fmt.Fprintln(out, "no faults")
 				return nil

@@ -32,7 +32,7 @@ func newBackupCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withDatabase(cmd, flags, func(ctx context.Context, db *sqldb.DB) error {
+			return withDatabaseBy(cmd, flags, app.OpenAsIs, func(ctx context.Context, db *sqldb.DB) error {
 				in := backup.Installation{Data: cfg.Data, DB: db, Postgres: string(cfg.Database.URL), Version: app.Version()}
 				s, err := backup.Make(ctx, in, to, actor, withKey, time.Now())
 				if err != nil {
@@ -59,13 +59,13 @@ func newBackupTestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "test --from DIR", Short: "restore a backup into a temporary folder, check it, and record that it works", Args: usageArgs(cobra.NoArgs),
 		Long: "Restores the backup in DIR into a new folder, checks every hash, the database, and the chains of\n" +
-			"audit log and archive, removes the folder again, and records in the audit log of the running\n" +
+			"audit log and archive, removes all that again, and records in the audit log of the running\n" +
 			"installation (--data or --config) whether it worked: the check platform-backup looks for that.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if opts.from == "" {
 				return fmt.Errorf("--from is missing: the folder of the backup: %w", errUsage)
 			}
-			return withDatabase(cmd, flags, func(ctx context.Context, db *sqldb.DB) error {
+			return withDatabaseBy(cmd, flags, app.OpenAsIs, func(ctx context.Context, db *sqldb.DB) error {
 				p, err := backup.Test(ctx, db, opts.from, opts.scratch, opts.database, actor, time.Now)
 				if err != nil {
 					return err
@@ -78,7 +78,7 @@ func newBackupTestCommand() *cobra.Command {
 	addDataFlags(cmd, flags)
 	cmd.Flags().StringVar(&opts.from, "from", "", "folder of the backup")
 	cmd.Flags().StringVar(&opts.scratch, "scratch", os.TempDir(), "where the temporary folder is made; it needs the room of the backup")
-	cmd.Flags().StringVar(&opts.database, "scratch-database", "", "URL of an empty PostgreSQL database, for a backup of one")
+	cmd.Flags().StringVar(&opts.database, "scratch-database", "", "URL of an empty PostgreSQL database, for a backup of one; it is emptied again")
 	return cmd
 }
 

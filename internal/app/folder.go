@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/kyra-mdr/kyra/internal/fault"
+	"github.com/kyra-mdr/kyra/internal/sole"
 )
 
 // A folder is the data folder, held by one server at a time.
@@ -14,9 +15,6 @@ type folder struct {
 	path string
 	lock *os.File
 }
-
-// errLocked is what lockFile returns when another process holds the lock.
-var errLocked = errors.New("locked by another process")
 
 // openFolder makes the data folder where it is missing and locks it.
 func openFolder(path string) (*folder, error) {
@@ -27,16 +25,12 @@ func openFolder(path string) (*folder, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := sole.Lock(filepath.Join(path, "lock"))
+	if errors.Is(err, sole.ErrHeld) {
+		return nil, fault.New(fault.Conflict, "another kyra works in %s: stop it, or choose another folder with --data", path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
-	}
-	if err := lockFile(lock); err != nil {
-		lock.Close()
-		if errors.Is(err, errLocked) {
-			return nil, fault.New(fault.Conflict, "another kyra works in %s: stop it, or choose another folder with --data", path)
-		}
-		return nil, fmt.Errorf("lock data folder: %w", err)
 	}
 	return &folder{path: path, lock: lock}, nil
 }

@@ -246,14 +246,24 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 // OpenDatabase opens and migrates the control database of a server whose data
 // lies in dir.
 func OpenDatabase(ctx context.Context, cfg config.Config, dir string) (*sqldb.DB, error) {
-	url := string(cfg.Database.URL)
-	if url == "" {
+	if cfg.Database.URL == "" {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make data folder: %w", err)
 		}
-		url = "sqlite:" + filepath.Join(dir, databaseFile)
 	}
-	db, err := sqldb.Open(ctx, url)
+	return migrated(ctx, func() (*sqldb.DB, error) { return sqldb.Open(ctx, databaseURL(cfg, dir)) })
+}
+
+func databaseURL(cfg config.Config, dir string) string {
+	if url := string(cfg.Database.URL); url != "" {
+		return url
+	}
+	return "sqlite:" + filepath.Join(dir, databaseFile)
+}
+
+// migrated opens a database and migrates it.
+func migrated(ctx context.Context, open func() (*sqldb.DB, error)) (*sqldb.DB, error) {
+	db, err := open()
 	if err != nil {
 		return nil, err
 	}
@@ -263,15 +273,20 @@ func OpenDatabase(ctx context.Context, cfg config.Config, dir string) (*sqldb.DB
 	return db, nil
 }
 
-// OpenExisting opens the control database of a server that has been started
-// before; it may be running.
+// OpenExisting opens and migrates the control database of a server that has been
+// started before; it may be running.
 func OpenExisting(ctx context.Context, cfg config.Config) (*sqldb.DB, error) {
+	return migrated(ctx, func() (*sqldb.DB, error) { return OpenAsIs(ctx, cfg) })
+}
+
+// OpenAsIs is OpenExisting for who must leave the schema alone: a backup before an upgrade.
+func OpenAsIs(ctx context.Context, cfg config.Config) (*sqldb.DB, error) {
 	if cfg.Database.URL == "" {
 		if _, err := os.Stat(filepath.Join(cfg.Data, databaseFile)); errors.Is(err, os.ErrNotExist) {
 			return nil, fault.New(fault.NotFound, "there is no server's data in %s: start kyra serve first, or name its folder with --data", cfg.Data)
 		}
 	}
-	return OpenDatabase(ctx, cfg, cfg.Data)
+	return sqldb.Open(ctx, databaseURL(cfg, cfg.Data))
 }
 
 // databaseFile is the name of the SQLite file in the data folder.

@@ -81,8 +81,8 @@ func TestTornEndIsCutOffAndComesAgain(t *testing.T) {
 		if err := os.Truncate(path, info.Size()-cut); err != nil {
 			t.Fatal(err)
 		}
-		if r := verify(t, dir); len(r.Faults) != 1 || !strings.Contains(r.Faults[0], "not complete") {
-			t.Errorf("cut %d: faults before repair: %v", cut, r.Faults)
+		if r := verify(t, dir); len(r.Faults) > 0 || len(r.Unfinished) != 1 || !strings.Contains(r.Unfinished[0], "not complete") {
+			t.Errorf("cut %d: before repair: %+v", cut, r)
 		}
 		write(t, dir, block(1, 2, day1), block(1, 3, day1))
 		if got := read(t, dir); len(got) != 3 {
@@ -91,6 +91,23 @@ func TestTornEndIsCutOffAndComesAgain(t *testing.T) {
 		if r := verify(t, dir); len(r.Faults) > 0 {
 			t.Errorf("cut %d: faults after repair: %v", cut, r.Faults)
 		}
+	}
+}
+
+// Only the last block of a tenant can be one that is being written.
+func TestTornEndBeforeTheLastSegmentIsAFault(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, block(1, 1, day1), block(1, 2, day1), block(1, 3, day1.Add(24*time.Hour)))
+	path := segments(t, dir)[0]
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, info.Size()-1); err != nil {
+		t.Fatal(err)
+	}
+	if r := verify(t, dir); len(r.Faults) != 1 || len(r.Unfinished) > 0 {
+		t.Errorf("report is %+v", r)
 	}
 }
 

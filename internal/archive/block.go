@@ -1,12 +1,14 @@
 package archive
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 )
 
 // A Block is what one message of the queue held of one tenant.
@@ -49,12 +51,8 @@ func (b *Block) marshal(dst []byte, prev hash) ([]byte, hash) {
 	return append(dst, sum[:]...), sum
 }
 
-// Incomplete ends what Verify says of a segment that ends within a block: one that was
-// being written just then, or whose writer crashed.
-const Incomplete = "block is not complete"
-
 var (
-	errTorn    = errors.New(Incomplete)
+	errTorn    = errors.New("block is not complete")
 	errDamaged = errors.New("block is damaged")
 )
 
@@ -126,4 +124,30 @@ func readBlock(r io.ReaderAt, off, size int64) (header, hash, error) {
 	}
 	h.Payload = buf[headerSize:end]
 	return h, sum, nil
+}
+
+// misread tells whether a block at off that seems to go beyond the end of the file is one
+// whose length was changed: it is all there, or another begins within it.
+func misread(r io.ReaderAt, off, size int64) bool {
+	rest := make([]byte, size-off)
+	if _, err := r.ReadAt(rest, off); err != nil {
+		return true
+	}
+	if n := int64(len(rest)) - headerSize - sha256.Size; n >= 0 {
+		whole := slices.Clone(rest)
+		binary.BigEndian.PutUint32(whole[4:], uint32(n)) //nolint:gosec // a torn block is shorter than the longest
+		if _, _, err := readBlock(bytes.NewReader(whole), 0, size-off); err == nil {
+			return true
+		}
+	}
+	for at := 1; ; at++ {
+		next := bytes.Index(rest[at:], []byte(magic))
+		if next < 0 {
+			return false
+		}
+		at += next
+		if _, _, err := readBlock(bytes.NewReader(rest), int64(at), size-off); err == nil {
+			return true
+		}
+	}
 }

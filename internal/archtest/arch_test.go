@@ -20,7 +20,7 @@ var layers = []struct {
 	name     string
 	packages []string
 }{
-	{"leaves", []string{"internal/fault", "internal/quiet", "internal/run", "internal/telemetry"}},
+	{"leaves", []string{"internal/fault", "internal/quiet", "internal/run", "internal/sole", "internal/telemetry"}},
 	{"foundations", []string{
 		"internal/collector/protocol", "internal/event", "internal/evtx", "internal/framing", "internal/query", "internal/sigma", "internal/wazuh", "internal/mask", "internal/eventstore", "internal/eventstore/memory",
 		"internal/eventstore/storetest", "internal/eventstore/victorialogs", "internal/queue", "internal/archive", "internal/vault", "internal/export", "internal/sqldb", "internal/sqldb/sqldbtest", "internal/outbound", "internal/outbound/mail", "internal/seal",

@@ -17,14 +17,17 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/fault"
+	"github.com/kyra-mdr/kyra/internal/sole"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -34,6 +37,7 @@ const (
 	filesFolder  = "files"
 	sqliteFile   = "kyra.db"
 	postgresFile = "kyra.pgdump"
+	lockFile     = "lock" // held by who writes or reads the copy; a server holds one in its data folder too
 )
 
 // SealKey is the file of the data folder that a copy leaves out unless it is asked for.
@@ -42,7 +46,10 @@ const SealKey = "seal-key"
 // left are the entries of a data folder that no copy holds: what can be built again, what
 // is only of the moment, secrets that are shown once, and the database, which is taken
 // another way.
-var left = []string{"events", "queue", "exports", "lock", "first-key", "setup-link", SealKey}
+var left = []string{"events", "queue", "exports", lockFile, "first-key", "setup-link", SealKey}
+
+// setAside begins the names of search indexes that kyra archive reindex --fresh put away.
+const setAside = "events-"
 
 // An Installation is what is copied.
 type Installation struct {
@@ -110,8 +117,24 @@ func record(ctx context.Context, db *sqldb.DB, e audit.Entry) error {
 	return nil
 }
 
-func gather(ctx context.Context, in *Installation, dir string, withKey bool, now time.Time) (*Summary, error) {
-	inside, err := within(in.Data, dir)
+// source returns the data folder without links on the way to it.
+func (in *Installation) source() (string, error) {
+	data, err := filepath.EvalSymlinks(in.Data)
+	if err == nil {
+		_, err = os.Stat(filepath.Join(data, lockFile)) // every server makes one
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fault.New(fault.NotFound, "there is no server's data in %s: name its folder with --data", in.Data)
+	}
+	return data, err
+}
+
+func gather(ctx context.Context, in *Installation, dir string, withKey bool, now time.Time) (s *Summary, err error) {
+	data, err := in.source()
+	if err != nil {
+		return nil, err
+	}
+	inside, err := within(data, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -121,25 +144,17 @@ func gather(ctx context.Context, in *Installation, dir string, withKey bool, now
 	if err := os.MkdirAll(filepath.Join(dir, filesFolder), 0o700); err != nil {
 		return nil, err
 	}
-	before, _, err := Read(dir)
-	if errors.Is(err, fault.NotFound) {
-		entries, failed := os.ReadDir(dir)
-		if failed != nil {
-			return nil, failed
-		}
-		if others := slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.Name() == filesFolder }); len(others) > 0 && !partial(others) {
-			return nil, fault.New(fault.Conflict, "%s holds %s and no backup of KYRA: name an empty folder", dir, others[0].Name()).In("to")
-		}
-		before, err = &Manifest{}, nil
-	}
+	lock, err := hold(dir)
 	if err != nil {
 		return nil, err
 	}
-	had := map[string]File{}
-	for _, f := range before.Files {
-		had[f.Path] = f
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	before, err := earlier(dir)
+	if err != nil {
+		return nil, err
 	}
-	s := &Summary{Manifest: Manifest{Format: format, At: now.UTC().Truncate(time.Second), Version: in.Version, Database: "sqlite"}}
+	had := before.paths()
+	s = &Summary{Manifest: Manifest{Format: format, At: now.UTC().Truncate(time.Second), Version: in.Version, Database: "sqlite"}}
 	database, err := in.dump(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -148,14 +163,14 @@ func gather(ctx context.Context, in *Installation, dir string, withKey bool, now
 		s.Database = "postgres"
 	}
 	s.Files, s.Copied, s.Bytes = []File{*database}, 1, database.Bytes
-	err = filepath.WalkDir(in.Data, func(path string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
+	err = filepath.WalkDir(data, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && path != data {
 			return nil // its time was over meanwhile
 		}
 		if err != nil || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}
-		rel, err := filepath.Rel(in.Data, path)
+		rel, err := filepath.Rel(data, path)
 		if err != nil {
 			return err
 		}
@@ -165,6 +180,9 @@ func gather(ctx context.Context, in *Installation, dir string, withKey bool, now
 			}
 			return nil
 		}
+		if d.Type()&fs.ModeSymlink != 0 {
+			return fault.New(fault.Invalid, "%s is a link, which a backup does not follow: put what it leads to in its place, with a mount where that is on another disk", path)
+		}
 		if !d.Type().IsRegular() {
 			return nil
 		}
@@ -173,23 +191,91 @@ func gather(ctx context.Context, in *Installation, dir string, withKey bool, now
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Rename(filepath.Join(dir, database.Path+".new"), filepath.Join(dir, database.Path)); err != nil {
-		return nil, err
-	}
-	if s.SHA256, err = s.write(dir); err != nil {
+	if err := s.finish(dir, database.Path); err != nil {
 		return nil, err
 	}
 	return s, s.tidy(dir)
 }
 
+// hold takes the lock of a copy.
+func hold(dir string) (*os.File, error) {
+	lock, err := sole.Lock(filepath.Join(dir, lockFile))
+	if errors.Is(err, sole.ErrHeld) {
+		return nil, fault.New(fault.Conflict, "another kyra works at the backup in %s: wait until it has ended", dir)
+	}
+	return lock, err
+}
+
+// earlier returns the manifest of the copy that lies in dir, an empty one where none does.
+func earlier(dir string) (*Manifest, error) {
+	before, _, err := Read(dir)
+	if !errors.Is(err, fault.NotFound) {
+		return before, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	if others := slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.Name() == filesFolder || e.Name() == lockFile }); len(others) > 0 && !partial(others) {
+		return nil, fault.New(fault.Conflict, "%s holds %s and no backup of KYRA: name an empty folder", dir, others[0].Name()).In("to")
+	}
+	return &Manifest{}, nil
+}
+
+// finish makes what was copied the copy: all of it is on disk before database and manifest
+// take the places of those before, and these are before it returns.
+func (s *Summary) finish(dir, database string) error {
+	if err := s.write(dir); err != nil {
+		return err
+	}
+	folders := map[string]bool{dir: true}
+	for i := range s.Files {
+		for at := filepath.Dir(filepath.FromSlash(s.Files[i].Path)); !folders[filepath.Join(dir, at)]; at = filepath.Dir(at) {
+			folders[filepath.Join(dir, at)] = true
+		}
+	}
+	for folder := range folders {
+		if err := syncDir(folder); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{database, manifestFile} {
+		if err := os.Rename(filepath.Join(dir, name+".new"), filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return syncDir(dir)
+}
+
+// syncDir puts the names in a folder on disk. Windows keeps them by itself.
+func syncDir(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// syncFile puts what was written into a file on disk.
+func syncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
 // partial tells whether entries are what an interrupted first copy leaves.
 func partial(entries []fs.DirEntry) bool {
 	return !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
-		return !strings.HasPrefix(e.Name(), sqliteFile) && !strings.HasPrefix(e.Name(), postgresFile)
+		return !strings.HasPrefix(e.Name(), sqliteFile) && !strings.HasPrefix(e.Name(), postgresFile) && e.Name() != manifestFile+".new"
 	})
 }
 
-// within tells whether path lies in the folder.
+// within tells whether path, of which not all need be there, lies in the folder.
 func within(folder, path string) (bool, error) {
 	a, err := filepath.Abs(folder)
 	if err != nil {
@@ -199,13 +285,24 @@ func within(folder, path string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	for there, missing := b, ""; ; {
+		real, err := filepath.EvalSymlinks(there)
+		if err == nil {
+			b = filepath.Join(real, missing)
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) || filepath.Dir(there) == there {
+			return false, err
+		}
+		there, missing = filepath.Dir(there), filepath.Join(filepath.Base(there), missing)
+	}
 	rel, err := filepath.Rel(a, b)
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)), nil
 }
 
 // skipped tells whether an entry of the data folder stays where it is.
 func skipped(rel string, withKey bool) bool {
-	if strings.HasPrefix(rel, sqliteFile) {
+	if strings.HasPrefix(rel, sqliteFile) || strings.HasPrefix(rel, setAside) {
 		return true
 	}
 	return slices.Contains(left, rel) && (rel != SealKey || !withKey)
@@ -227,7 +324,7 @@ func (s *Summary) take(path, dir, name string, had map[string]File) error {
 			return nil
 		}
 	}
-	f, err := copied(path, to)
+	f, err := copied(path, to, math.MaxInt64)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -239,8 +336,9 @@ func (s *Summary) take(path, dir, name string, had map[string]File) error {
 	return nil
 }
 
-// copied copies a file and returns what it holds. The copy appears whole or not at all.
-func copied(from, to string) (f *File, err error) {
+// copied copies a file, or the beginning of it, and returns what the copy holds. It appears
+// whole or not at all.
+func copied(from, to string, most int64) (f *File, err error) {
 	in, err := os.Open(from)
 	if err != nil {
 		return nil, err
@@ -259,7 +357,7 @@ func copied(from, to string) (f *File, err error) {
 		}
 	}()
 	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(out, sum), in)
+	n, err := io.Copy(io.MultiWriter(out, sum), io.LimitReader(in, most))
 	if err != nil {
 		return nil, err
 	}
@@ -272,19 +370,20 @@ func copied(from, to string) (f *File, err error) {
 	return &File{Bytes: n, SHA256: hex.EncodeToString(sum.Sum(nil))}, os.Rename(to+".part", to)
 }
 
-// write puts the manifest in its place and returns its hash.
-func (s *Summary) write(dir string) (string, error) {
+// write writes the manifest beside the one before.
+func (s *Summary) write(dir string) error {
 	slices.SortFunc(s.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	text, err := json.MarshalIndent(s.Manifest, "", " ")
 	if err != nil {
-		return "", err
+		return err
 	}
-	name := filepath.Join(dir, manifestFile)
-	if err := os.WriteFile(name+".new", text, 0o600); err != nil {
-		return "", err
+	name := filepath.Join(dir, manifestFile+".new")
+	if err := os.WriteFile(name, text, 0o600); err != nil {
+		return err
 	}
 	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:]), os.Rename(name+".new", name)
+	s.SHA256 = hex.EncodeToString(sum[:])
+	return syncFile(name)
 }
 
 // tidy removes what the copy before had and this one has not: what retention or a

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -48,6 +49,8 @@ func each(t *testing.T, f func(t *testing.T, p *place)) {
 			p.write(t, "evidence/aa/one", "first")
 			p.write(t, SealKey, "secret")
 			p.write(t, "events/index", "can be built again")
+			p.write(t, "events-20260901-020304/index", "was set aside")
+			p.write(t, lockFile, "")
 			p.append(t, 1)
 			f(t, p)
 		})
@@ -265,4 +268,198 @@ func TestBackupRefusesFoldersOfOthers(t *testing.T) {
 			t.Errorf("recorded: %s", entry.Action)
 		}
 	})
+}
+
+// What is not a server's data folder is no reason to empty the backup of one.
+func TestBackupNeedsTheDataFolder(t *testing.T) {
+	each(t, func(t *testing.T, p *place) {
+		before := p.make(t)
+		for name, data := range map[string]string{"missing": filepath.Join(p.Data, "nowhere"), "not mounted": t.TempDir()} {
+			in := p.Installation
+			in.Data = data
+			if _, err := Make(t.Context(), in, p.dir, "cli", false, noon); !errors.Is(err, fault.NotFound) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if m, hash, err := Read(p.dir); err != nil || hash != before.SHA256 || len(m.Files) != 3 {
+			t.Errorf("the backup is another one: %v, %v", m, err)
+		}
+		if _, err := Test(t.Context(), p.DB, p.dir, t.TempDir(), p.empty(t), "cli", time.Now); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestBackupLeavesNoLinkOut(t *testing.T) {
+	each(t, func(t *testing.T, p *place) {
+		// A link to the data folder is followed, also where the backup would lie in it.
+		linked := filepath.Join(t.TempDir(), "data")
+		if err := os.Symlink(p.Data, linked); err != nil {
+			t.Fatal(err)
+		}
+		in := p.Installation
+		in.Data = linked
+		if s, err := Make(t.Context(), in, p.dir, "cli", false, noon); err != nil || len(s.Files) != 3 {
+			t.Errorf("by a link: %v, %v", s, err)
+		}
+		for _, to := range []string{filepath.Join(linked, "new", "backup"), filepath.Join(p.Data, "backup")} {
+			if _, err := Make(t.Context(), p.Installation, to, "cli", false, noon); !errors.Is(err, fault.Invalid) {
+				t.Errorf("copied into the data folder: %v", err)
+			}
+		}
+		big := filepath.Join(t.TempDir(), "archive")
+		if err := errors.Join(os.Rename(filepath.Join(p.Data, "archive"), big), os.Symlink(big, filepath.Join(p.Data, "archive"))); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Make(t.Context(), p.Installation, p.dir, "cli", false, noon); !errors.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "archive is a link") {
+			t.Errorf("the archive is a link: %v", err)
+		}
+	})
+}
+
+// A run that ends between has copied files that are longer than the manifest says.
+func TestBackupHoldsAfterAnInterruptedRun(t *testing.T) {
+	each(t, func(t *testing.T, p *place) {
+		p.make(t)
+		p.append(t, 2)
+		p.write(t, "evidence/zz/last", "unreadable")
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		segments, err := filepath.Glob(filepath.Join(p.Data, "archive", "*", "*.kya"))
+		if err != nil || len(segments) != 1 {
+			t.Fatalf("%v, %v", segments, err)
+		}
+		rel, err := filepath.Rel(p.Data, segments[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		// What take does to the segment, before the run ends.
+		s := &Summary{}
+		if err := s.take(segments[0], p.dir, filesFolder+"/"+filepath.ToSlash(rel), nil); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		if _, err := Make(ctx, p.Installation, p.dir, "cli", false, noon); err == nil {
+			t.Fatal("a run that was stopped ended well")
+		}
+		proof, err := Test(t.Context(), p.DB, p.dir, t.TempDir(), p.empty(t), "cli", time.Now)
+		if err != nil || proof.Blocks != 1 {
+			t.Errorf("after an interrupted run the backup restores %+v: %v", proof, err)
+		}
+		p.make(t)
+		if proof, err = Test(t.Context(), p.DB, p.dir, t.TempDir(), p.empty(t), "cli", time.Now); err != nil || proof.Blocks != 2 {
+			t.Errorf("after the next run: %+v, %v", proof, err)
+		}
+	})
+}
+
+// Who works at a backup has it alone, and a test that cannot begin says nothing of it.
+func TestWrongCallsOfATestAreNotRecorded(t *testing.T) {
+	each(t, func(t *testing.T, p *place) {
+		p.make(t)
+		lock, err := hold(p.dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Make(t.Context(), p.Installation, p.dir, "cli", false, noon); !errors.Is(err, fault.Conflict) {
+			t.Errorf("two backups at once: %v", err)
+		}
+		test := func(from, url string) error {
+			_, err := Test(t.Context(), p.DB, from, t.TempDir(), url, "cli", time.Now)
+			return err
+		}
+		if err := test(p.dir, p.empty(t)); !errors.Is(err, fault.Conflict) {
+			t.Errorf("a test during a backup: %v", err)
+		}
+		if err := lock.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := test(p.dir+"x", p.empty(t)); !errors.Is(err, fault.NotFound) {
+			t.Errorf("a mistyped folder: %v", err)
+		}
+		other := ""
+		if p.Postgres == "" {
+			other = "postgres:///nothing?host=/nowhere"
+		}
+		if err := test(p.dir, other); !errors.Is(err, fault.Invalid) {
+			t.Errorf("another kind of database: %v", err)
+		}
+		if p.Postgres != "" {
+			if err := test(p.dir, sqldbtest.PostgresURL(t)); !errors.Is(err, fault.Conflict) {
+				t.Errorf("into a database that holds something: %v", err)
+			}
+		}
+		if got := p.actions(t); got != "backup.create" {
+			t.Errorf("recorded: %s", got)
+		}
+	})
+}
+
+func TestATestEmptiesItsDatabase(t *testing.T) {
+	each(t, func(t *testing.T, p *place) {
+		if p.Postgres == "" {
+			t.Skip("the file goes with the folder")
+		}
+		p.make(t)
+		url := p.empty(t)
+		for range 2 {
+			if _, err := Test(t.Context(), p.DB, p.dir, t.TempDir(), url, "cli", time.Now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if is, err := empty(t.Context(), url); err != nil || !is {
+			t.Errorf("the database is empty: %v, %v", is, err)
+		}
+	})
+}
+
+func TestBackupOfATornArchive(t *testing.T) {
+	each(t, func(t *testing.T, p *place) {
+		if p.Postgres != "" {
+			t.Skip("the archive does not depend on the database")
+		}
+		p.append(t, 2)
+		segments, err := filepath.Glob(filepath.Join(p.Data, "archive", "*", "*.kya"))
+		if err != nil || len(segments) != 1 {
+			t.Fatalf("%v, %v", segments, err)
+		}
+		info, err := os.Stat(segments[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(segments[0], info.Size()-1); err != nil {
+			t.Fatal(err)
+		}
+		p.make(t)
+		proof, err := Test(t.Context(), p.DB, p.dir, t.TempDir(), "", "cli", time.Now)
+		if err != nil || proof.Blocks != 1 {
+			t.Errorf("a block that is being written: %+v, %v", proof, err)
+		}
+		// The same before a later segment is a loss.
+		if err := os.WriteFile(filepath.Join(filepath.Dir(segments[0]), "20991231.kya"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p.make(t)
+		if _, err := Test(t.Context(), p.DB, p.dir, t.TempDir(), "", "cli", time.Now); err == nil || !strings.Contains(err.Error(), "not complete") {
+			t.Errorf("a block is lost: %v", err)
+		}
+	})
+}
+
+func TestPasswordsStayOffCommandLines(t *testing.T) {
+	for _, tt := range []struct{ url, without, password string }{
+		{"postgres://u:secret@h/d", "postgres://u@h/d", "secret"},
+		{"postgres://u@h/d?password=s%26t&sslmode=require", "postgres://u@h/d?sslmode=require", "s&t"},
+		{"postgres:///d?host=/run", "postgres:///d?host=/run", ""},
+	} {
+		without, password, err := parted(tt.url)
+		if err != nil || without != tt.without || password != tt.password {
+			t.Errorf("%s: %s, %s, %v", tt.url, without, password, err)
+		}
+	}
+	for _, url := range []string{"postgres://u:secret%zz@h/d", "postgres://u@h/d?password=secret%zz"} {
+		if _, _, err := parted(url); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
 }

@@ -3,6 +3,7 @@ package backup
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,6 +42,9 @@ func (in *Installation) dump(ctx context.Context, dir string) (*File, error) {
 			return nil, err
 		}
 	}
+	if err := syncFile(to); err != nil {
+		return nil, err
+	}
 	f, err := hashed(to)
 	if err != nil {
 		return nil, err
@@ -71,16 +75,14 @@ func whole(ctx context.Context, path string) (err error) {
 func postgres(ctx context.Context, database, program string, args ...string) error {
 	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // the program is one of two, the arguments are ours
 	if database != "" {
-		u, err := url.Parse(database)
+		without, password, err := parted(database)
 		if err != nil {
-			return fault.New(fault.Invalid, "the database URL cannot be read").Because(err)
+			return err
 		}
-		password, has := u.User.Password()
-		if has {
-			u.User = url.User(u.User.Username())
+		if password != "" {
 			cmd.Env = append(os.Environ(), "PGPASSWORD="+password)
 		}
-		cmd.Args = append(cmd.Args[:1:1], append([]string{"--dbname=" + u.String()}, args...)...)
+		cmd.Args = append(cmd.Args[:1:1], append([]string{"--dbname=" + without}, args...)...)
 	}
 	var said bytes.Buffer
 	cmd.Stderr = &said
@@ -94,4 +96,82 @@ func postgres(ctx context.Context, database, program string, args ...string) err
 		return ctx.Err()
 	}
 	return fault.New(fault.Unavailable, "%s: %s", program, strings.Join(strings.Fields(said.String()), " ")).Because(err)
+}
+
+// parted parts the password from the URL of a database. What is wrong with a URL is not
+// said: the error would repeat it, with the password, and go into the audit log.
+func parted(database string) (without, password string, err error) {
+	u, err := url.Parse(database)
+	if err != nil {
+		return "", "", fault.New(fault.Invalid, "the database URL cannot be read")
+	}
+	password, has := u.User.Password()
+	if has {
+		u.User = url.User(u.User.Username())
+	}
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return "", "", fault.New(fault.Invalid, "the database URL cannot be read")
+	}
+	if q.Has("password") { // which counts before the one of the user
+		password = q.Get("password")
+		q.Del("password")
+		u.RawQuery = q.Encode()
+	}
+	return u.String(), password, nil
+}
+
+// An object is what a database holds, in words of its DROP statement.
+type object struct{ kind, name string }
+
+// objects returns what people made in a PostgreSQL database.
+func objects(ctx context.Context, db *sqldb.DB) ([]object, error) {
+	return sqldb.All(ctx, db, func(rows *sql.Rows, o *object) error { return rows.Scan(&o.kind, &o.name) }, `
+		SELECT CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END,
+			quote_ident(n.nspname) || '.' || quote_ident(c.relname)
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+			AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+		UNION ALL
+		SELECT 'ROUTINE', p.oid::regprocedure::text
+		FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+		WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND p.prokind <> 'a'
+			AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')`)
+}
+
+// onDatabase calls f with the database of a URL.
+func onDatabase(ctx context.Context, url string, f func(*sqldb.DB) error) error {
+	db, err := sqldb.Open(ctx, url)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(db), db.Close())
+}
+
+// empty tells whether nothing lies in the PostgreSQL database of that URL.
+func empty(ctx context.Context, url string) (is bool, err error) {
+	err = onDatabase(ctx, url, func(db *sqldb.DB) error {
+		all, err := objects(ctx, db)
+		is = len(all) == 0
+		return err
+	})
+	return is, err
+}
+
+// wipe empties the PostgreSQL database of that URL.
+func wipe(ctx context.Context, url string) error {
+	return onDatabase(ctx, url, func(db *sqldb.DB) error {
+		return db.Tx(ctx, func(tx *sqldb.DB) error {
+			all, err := objects(ctx, tx)
+			if err != nil {
+				return err
+			}
+			for _, o := range all {
+				if _, err := sqldb.Exec(ctx, tx, "DROP "+o.kind+" IF EXISTS "+o.name+" CASCADE"); err != nil {
+					return fmt.Errorf("empty the database again: %w", err)
+				}
+			}
+			return nil
+		})
+	})
 }

@@ -45,26 +45,80 @@ func Restore(ctx context.Context, dir, data, url string) (*Proof, error) {
 }
 
 func restore(ctx context.Context, dir, data, url string) (*Proof, error) {
-	m, hash, err := Read(dir)
+	c, err := openCopy(ctx, dir, data, url)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := os.ReadDir(data)
+	p, err := c.restore(ctx)
+	return p, errors.Join(err, c.close())
+}
+
+// A backupCopy is a copy that is to be restored, which nobody changes meanwhile.
+type backupCopy struct {
+	*Manifest
+	hash           string
+	dir, data, url string
+	lock           *os.File // nil where the folder cannot be written
+}
+
+func (c *backupCopy) close() error {
+	if c.lock == nil {
+		return nil
+	}
+	return c.lock.Close()
+}
+
+// openCopy looks whether the copy in dir can be restored into data and url. But for a
+// manifest that cannot be read, what it finds wrong is the call and not the copy.
+func openCopy(ctx context.Context, dir, data, url string) (*backupCopy, error) {
+	if _, _, err := Read(dir); err != nil {
+		return nil, err
+	}
+	c := &backupCopy{dir: dir, data: data, url: url}
+	var err error
+	if c.lock, err = hold(dir); errors.Is(err, fault.Conflict) {
+		return nil, err
+	} // else it is on something that is only read, and so does not change
+	if err := c.look(ctx); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
+}
+
+func (c *backupCopy) look(ctx context.Context) (err error) {
+	if c.Manifest, c.hash, err = Read(c.dir); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(c.data)
 	switch {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return nil, err
+		return err
 	case len(entries) > 0:
-		return nil, fault.New(fault.Conflict, "%s is not empty: a backup is restored into a new folder", data).In("data")
-	case m.Database == "postgres" && url == "":
-		return nil, fault.New(fault.Invalid, "the backup is of a PostgreSQL database: name an empty one as database.url (KYRA_DATABASE_URL)")
-	case m.Database == "sqlite" && url != "":
-		return nil, fault.New(fault.Invalid, "the backup is of SQLite, and database.url names a PostgreSQL database: leave it out")
+		return fault.New(fault.Conflict, "%s is not empty: a backup is restored into a new folder", c.data).In("data")
+	case c.Database == "postgres" && c.url == "":
+		return fault.New(fault.Invalid, "the backup is of a PostgreSQL database: name an empty one as database.url (KYRA_DATABASE_URL), for a test with --scratch-database")
+	case c.Database == "sqlite" && c.url != "":
+		return fault.New(fault.Invalid, "the backup is of SQLite, and a PostgreSQL database is named: leave it out")
+	case c.url == "":
+		return nil
 	}
-	p := &Proof{Manifest: hash, At: m.At}
+	is, err := empty(ctx, c.url)
+	if err != nil {
+		return fault.New(fault.Invalid, "the database to restore into cannot be used").Because(err)
+	}
+	if !is {
+		return fault.New(fault.Conflict, "the database to restore into is not empty: name an empty one")
+	}
+	return nil
+}
+
+func (c *backupCopy) restore(ctx context.Context) (*Proof, error) {
+	dir, data := c.dir, c.data
+	p := &Proof{Manifest: c.hash, At: c.At}
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return nil, err
 	}
-	for name, f := range m.paths() {
+	for name, f := range c.paths() {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -74,7 +128,7 @@ func restore(ctx context.Context, dir, data, url string) (*Proof, error) {
 		p.Files, p.Bytes = p.Files+1, p.Bytes+f.Bytes
 		p.HasKey = p.HasKey || name == filesFolder+"/"+SealKey
 	}
-	if err := p.database(ctx, data, url, dir); err != nil {
+	if err := p.database(ctx, data, c.url, dir); err != nil {
 		return nil, err
 	}
 	return p, p.archive(ctx, data)
@@ -88,7 +142,7 @@ func (f *File) put(dir, data string) error {
 		return f.same(got, err)
 	}
 	rel := strings.TrimPrefix(f.Path, filesFolder+"/")
-	got, err := copied(from, filepath.Join(data, filepath.FromSlash(rel)))
+	got, err := copied(from, filepath.Join(data, filepath.FromSlash(rel)), f.Bytes) // what came behind, a backup that was interrupted added
 	return f.same(got, err)
 }
 
@@ -117,7 +171,7 @@ func hashed(path string) (*File, error) {
 }
 
 // database checks the database that was restored.
-func (p *Proof) database(ctx context.Context, data, url, dir string) (err error) {
+func (p *Proof) database(ctx context.Context, data, url, dir string) error {
 	if url == "" {
 		url = "sqlite:" + filepath.Join(data, sqliteFile)
 		if err := whole(ctx, filepath.Join(data, sqliteFile)); err != nil {
@@ -126,11 +180,11 @@ func (p *Proof) database(ctx context.Context, data, url, dir string) (err error)
 	} else if err := postgres(ctx, url, "pg_restore", "--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges", filepath.Join(dir, postgresFile)); err != nil {
 		return err
 	}
-	db, err := sqldb.Open(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	return onDatabase(ctx, url, func(db *sqldb.DB) error { return p.chains(ctx, db) })
+}
+
+// chains checks the audit logs of a database.
+func (p *Proof) chains(ctx context.Context, db *sqldb.DB) error {
 	tenants, err := sqldb.All(ctx, db, sqldb.Value[int64], `SELECT number FROM tenant ORDER BY number`)
 	if err != nil {
 		return fmt.Errorf("read the tenants of the restored database: %w", err)
@@ -156,27 +210,48 @@ func (p *Proof) archive(ctx context.Context, data string) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range r.Faults {
-		// The block that was being written just then: the start of the server cuts it off.
-		if !strings.HasSuffix(f, archive.Incomplete) {
-			return fault.New(fault.Invalid, "the archive: %s", f)
-		}
+	// A block that was being written just then is no fault: the start of the server cuts it off.
+	if len(r.Faults) > 0 {
+		return fault.New(fault.Invalid, "the archive: %s", r.Faults[0])
 	}
 	p.Blocks, p.Records = r.Blocks, r.Records
 	return nil
 }
 
 // Test restores the copy in dir into a new folder under scratch (and into the database of
-// url, see Restore), removes that folder again, and records in the audit log of the
-// installation with the database db whether it worked.
+// url, see Restore), removes that again, and records in the audit log of the installation
+// with the database db whether it worked. Where it could not begin, since the call is
+// wrong, nothing is recorded: that tells nothing about the copy.
 func Test(ctx context.Context, db *sqldb.DB, dir, scratch, url, actor string, now func() time.Time) (p *Proof, err error) {
-	folder, err := os.MkdirTemp(scratch, "kyra-restore-")
+	p, err = try(ctx, db, dir, scratch, url, actor, now)
 	if err != nil {
 		return nil, fmt.Errorf("test a backup: %w", err)
 	}
+	return p, nil
+}
+
+func try(ctx context.Context, db *sqldb.DB, dir, scratch, url, actor string, now func() time.Time) (p *Proof, err error) {
+	folder, err := os.MkdirTemp(scratch, "kyra-restore-")
+	if err != nil {
+		return nil, err
+	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	begun := now()
-	p, err = Restore(ctx, dir, folder, url)
+	_, _, err = Read(dir)
+	if errors.Is(err, fault.NotFound) {
+		return nil, err
+	}
+	if err == nil {
+		var c *backupCopy
+		if c, err = openCopy(ctx, dir, folder, url); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, c.close()) }()
+		if url != "" { // which was found empty
+			defer func() { err = errors.Join(err, wipe(context.WithoutCancel(ctx), url)) }()
+		}
+		p, err = c.restore(ctx)
+	}
 	e := audit.Entry{Actor: actor, At: now(), Action: "backup.restore", Object: dir}
 	if err != nil {
 		if ctx.Err() != nil {

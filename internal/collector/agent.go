@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/kyra-mdr/kyra/internal/collector/source"
 	"github.com/kyra-mdr/kyra/internal/collector/spool"
+	"github.com/kyra-mdr/kyra/internal/sole"
 )
 
 // Options are what a command knows.
@@ -258,13 +258,12 @@ func (a *Agent) apply(config *settings) []*running {
 
 // takeLock makes sure that one collector works in a state folder.
 func takeLock(path string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Clean(path), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := sole.Lock(path)
+	if errors.Is(err, sole.ErrHeld) {
+		return nil, errRunning
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lock state folder: %w", err)
-	}
-	if err := lockFile(f); err != nil {
-		f.Close()
-		return nil, err
 	}
 	return f, nil
 }

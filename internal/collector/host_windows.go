@@ -1,26 +1,10 @@
 package collector
 
 import (
-	"errors"
-	"fmt"
-	"os"
 	"time"
 
 	"golang.org/x/sys/windows"
 )
-
-// lockFile takes the lock of f for as long as it is open.
-func lockFile(f *os.File) error {
-	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
-	err := windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, new(windows.Overlapped))
-	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
-		return errRunning
-	}
-	if err != nil {
-		return fmt.Errorf("lock state folder: %w", err)
-	}
-	return nil
-}
 
 // cpuTime is what the process has used.
 func cpuTime() time.Duration {
