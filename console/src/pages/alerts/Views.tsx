@@ -22,7 +22,7 @@ export function Views() {
   const { user, role } = useSession();
   const { views, save, remove, share } = useViews(
     "alerts",
-    { saved: (name) => t("viewSaved", { name }), removed: (name) => t("viewRemoved", { name }), shared: (name) => t("viewShared", { name }), unshared: (name) => t("viewUnshared", { name }) },
+    { saved: (name) => t("viewSaved", { name }), removed: (name) => t("viewRemoved", { name }), shared: (name) => t("viewShared", { name }), unshared: (name) => t("viewUnshared", { name }), unsharedOf: (name, owner) => t("viewUnsharedOf", { name, owner }) },
     before,
   );
   const [naming, setNaming] = useState(false);

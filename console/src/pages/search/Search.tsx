@@ -86,7 +86,7 @@ export default function Search() {
         <span className={css.headTools}>
           <Saved query={query} last={last} onOpen={(s) => url.set({ q: s.query || undefined, last: s.last, from: undefined, to: undefined })} />
           <Tooltip label={t("share")}>
-            <ActionIcon variant="subtle" color="gray" aria-label={t("share")} onClick={() => void copy(shareUrl()).then(() => toast(t("shared"), { curl: curlFor(searchCall(asked, { limit: 50 })) }))}>
+            <ActionIcon variant="subtle" color="gray" aria-label={t("share")} onClick={() => void copy(shareUrl()).then((ok) => ok && toast(t("shared"), { curl: curlFor(searchCall(asked, { limit: 50 })) }))}>
               <IconLink size={16} stroke={1.6} />
             </ActionIcon>
           </Tooltip>
@@ -171,7 +171,7 @@ function Saved({ query, last, onOpen }: { query: string; last: string | undefine
   const { role } = useSession();
   const { views, save, remove, share } = useViews(
     "search",
-    { saved: (name) => t("savedAs", { name }), removed: (name) => t("searchRemoved", { name }), shared: (name) => t("searchShared", { name }), unshared: (name) => t("searchUnshared", { name }) },
+    { saved: (name) => t("savedAs", { name }), removed: (name) => t("searchRemoved", { name }), shared: (name) => t("searchShared", { name }), unshared: (name) => t("searchUnshared", { name }), unsharedOf: (name, owner) => t("searchUnsharedOf", { name, owner }) },
     keptBefore,
   );
   const [naming, setNaming] = useState(false);
