@@ -20,4 +20,14 @@ test("the calls of the page that is open, each once, are told as commands", () =
   noteRead("GET", "/api/v1/siem/rules");
   expect(readsOfPage()).toContain("/siem/rules");
   expect(readsOfPage()).not.toContain("alerts");
+
+  // Back where everything was read already, and away until it is forgotten.
+  at("/alerts");
+  expect(readsOfPage()).toContain("/api/v1/alerts?size=1");
+  for (let i = 0; i < 20; i++) {
+    at(`/rules/${i}`);
+    noteRead("GET", `/api/v1/siem/rules/${i}`);
+  }
+  at("/alerts");
+  expect(readsOfPage()).toBe("");
 });

@@ -3,22 +3,24 @@ import { curlOf } from "./curl";
 /** Calls that every page makes by itself: nobody wants them as commands. */
 const around = /\/(session|changes|notifications|alerts\/changes)(\/|\?|$)/;
 const most = 12;
+const mostPages = 20;
 
-let path = "";
-let commands: string[] = [];
+/** By path, the page that was read last at the end: one that shows what was read before
+ *  makes no call again. */
+const commands = new Map<string, string[]>();
 
 /** Remembers a call by which the page that is open read what it shows. */
 export function noteRead(method: string, url: string, body?: unknown): void {
   if (around.test(url)) return;
-  if (window.location.pathname !== path) {
-    path = window.location.pathname;
-    commands = [];
-  }
+  const path = window.location.pathname;
   const command = curlOf(method, url, body);
-  commands = [...commands.filter((c) => c !== command), command].slice(-most);
+  const before = commands.get(path) ?? [];
+  commands.delete(path);
+  commands.set(path, [...before.filter((c) => c !== command), command].slice(-most));
+  if (commands.size > mostPages) commands.delete(commands.keys().next().value!);
 }
 
 /** The calls that filled the page that is open, as commands for a shell, the newest last. */
 export function readsOfPage(): string {
-  return window.location.pathname === path ? commands.join("\n") : "";
+  return commands.get(window.location.pathname)?.join("\n") ?? "";
 }

@@ -60,13 +60,15 @@ function Content({ onClose }: { onClose: () => void }) {
     for (const i of incidents.data?.content ?? []) entries.push({ id: i.id, group: t("nav.incidents"), label: visible(i.title), icon: IconFolder, run: go(`/incidents/${i.id}`) });
     for (const r of rules.data?.content ?? []) entries.push({ id: r.id, group: t("nav.rules"), label: visible(r.name), icon: IconShieldCode, run: go(`/rules/${r.id}`) });
   }
+  const reads = readsOfPage();
+  const copied = (what: string) => void copy(what).then((ok) => ok && toast(parts("copied")));
   const commands: [string, string, () => void][] = [
     ["light", `${t("theme")}: ${t("theme.light")}`, () => setColorScheme("light")],
     ["dark", `${t("theme")}: ${t("theme.dark")}`, () => setColorScheme("dark")],
     ...(Object.keys(languages) as Language[]).map((l): [string, string, () => void] => [l, `${t("language")}: ${languages[l]}`, () => void setLanguage(l)]),
-    ["curl", t("copyCalls"), () => void copy(readsOfPage()).then(() => toast(parts("copied")))],
+    ...(reads === "" ? [] : [["curl", t("copyCalls"), () => copied(reads)] as [string, string, () => void]]),
     ["print", t("print"), () => setTimeout(() => window.print(), 100)],
-    ["link", parts("copyLink"), () => void copy(window.location.href).then(() => toast(parts("copied")))],
+    ["link", parts("copyLink"), () => copied(window.location.href)],
   ];
   for (const [id, label, run] of commands) if (fits(label)) entries.push({ id: `do-${id}`, group: t("commands"), label, icon: IconArrowRight, run });
 

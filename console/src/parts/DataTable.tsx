@@ -2,13 +2,13 @@ import { Checkbox } from "@mantine/core";
 import { useElementSize, useMergedRef } from "@mantine/hooks";
 import { IconArrowDown, IconArrowUp } from "@tabler/icons-react";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useCallback, useEffect, useRef, useState, type ReactNode } from "react";
-import { flushSync } from "react-dom";
+import { useCallback, useEffect, useRef, type ReactNode } from "react";
 
 import { useKeys } from "~/keys/keys";
 import { useText } from "~/text/text";
 
 import css from "./datatable.module.css";
+import { printed, usePrinting } from "./printing";
 
 export type Column<Row> = {
   id: string;
@@ -52,9 +52,6 @@ type Props<Row> = {
   footer?: ReactNode;
 };
 
-/** How many rows above and below those in sight go to paper. */
-const printed = 1_000;
-
 /** A table that holds 100,000 rows: only those in sight are drawn. Keys j and k move,
  *  x selects, Enter opens. */
 export function DataTable<Row>(props: Props<Row>) {
@@ -67,18 +64,7 @@ export function DataTable<Row>(props: Props<Row>) {
   const columns = props.columns.filter((c) => width === 0 || (c.from ?? 0) <= width);
   const template = `${onSelect ? "36px " : ""}${columns.map((c) => c.width).join(" ")}`;
 
-  // On paper there is no scrolling: what is loaded is drawn whole, up to a bound.
-  const [printing, setPrinting] = useState(false);
-  useEffect(() => {
-    const before = () => flushSync(() => setPrinting(true));
-    const after = () => setPrinting(false);
-    window.addEventListener("beforeprint", before);
-    window.addEventListener("afterprint", after);
-    return () => {
-      window.removeEventListener("beforeprint", before);
-      window.removeEventListener("afterprint", after);
-    };
-  }, []);
+  const printing = usePrinting();
   const virtual = useVirtualizer({ count: rows.length, getScrollElement: () => scroller.current, estimateSize: () => height, overscan: printing ? printed : 12, getItemKey: (i) => (rows[i] ? rowKey(rows[i]) : i) });
   useEffect(() => virtual.measure(), [height, virtual]);
 

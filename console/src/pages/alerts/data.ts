@@ -1,4 +1,4 @@
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, type QueryKey } from "@tanstack/react-query";
 
 import { answer, client, type Schema } from "~/api/client";
 import { usePages } from "~/api/pages";
@@ -63,22 +63,28 @@ type Pages = { pages: { content: AlertRow[]; totalElements: number; totalPages: 
 /** Shows a change in every list before the server has answered; the returned function takes it back. */
 export function showAhead(ids: ReadonlySet<string>, change: Change): () => void {
   const before = queries.getQueriesData<Pages>({ queryKey: ["alerts", "list"] });
-  queries.setQueriesData<Pages>({ queryKey: ["alerts", "list"] }, (data) => {
-    if (data === undefined) return data;
+  // No list becomes newer by it: what the server says of the rest is as old as before.
+  const put = (key: QueryKey, data: Pages | undefined) => queries.setQueryData(key, data, { updatedAt: queries.getQueryState(key)?.dataUpdatedAt ?? 0 });
+  for (const [key, data] of before) {
+    if (data === undefined) continue;
     const row = (r: AlertRow): AlertRow => {
       if (!ids.has(r.id)) return r;
       const next = { ...r, ...(change.status ? { status: change.status } : {}) };
       if (r.triage) next.triage = { ...r.triage, ...("assignedTo" in change ? { assignedTo: change.assignedTo ?? null } : {}), ...("verdict" in change ? { verdict: change.verdict ?? null } : {}) };
       return next;
     };
-    return { ...data, pages: data.pages.map((p) => ({ ...p, content: p.content.map(row) })) };
-  });
+    put(key, { ...data, pages: data.pages.map((p) => ({ ...p, content: p.content.map(row) })) });
+  }
   return () => {
-    for (const [key, data] of before) queries.setQueryData(key, data);
+    for (const [key, data] of before) put(key, data);
   };
 }
 
-/** The alerts of every list that was read. */
+/** The alerts of every list that was read, those of the newest list first. */
 export function rowsShown(): AlertRow[] {
-  return queries.getQueriesData<Pages>({ queryKey: ["alerts", "list"] }).flatMap(([, data]) => data?.pages.flatMap((p) => p.content) ?? []);
+  return queries
+    .getQueryCache()
+    .findAll({ queryKey: ["alerts", "list"] })
+    .sort((x, y) => y.state.dataUpdatedAt - x.state.dataUpdatedAt)
+    .flatMap((q) => (q.state.data as Pages | undefined)?.pages.flatMap((p) => p.content) ?? []);
 }

@@ -65,7 +65,7 @@ export function FirstEvent() {
               <pre className={css.command} tabIndex={0} aria-label={t("copyCommand")}>
                 {command}
               </pre>
-              <Button size="xs" variant="default" onClick={() => void copy(command).then(() => toast(parts("copied")))}>
+              <Button size="xs" variant="default" onClick={() => void copy(command).then((ok) => ok && toast(parts("copied")))}>
                 {t("copyCommand")}
               </Button>
             </>

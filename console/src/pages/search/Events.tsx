@@ -3,6 +3,7 @@ import { memo, useEffect, useRef, useState } from "react";
 
 import { useKeys } from "~/keys/keys";
 import { EventFields } from "~/parts/EventFields";
+import { printed, usePrinting } from "~/parts/printing";
 import { Raw } from "~/parts/Raw";
 import { SeverityMark } from "~/parts/Severity";
 import { Value } from "~/parts/Value";
@@ -23,11 +24,12 @@ export function Events({ events, more, total }: { events: StoredEvent[]; more?: 
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
   const [active, setActive] = useState(-1);
   useZone();
+  const printing = usePrinting();
   const virtual = useVirtualizer({
     count: events.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => rowHeight,
-    overscan: 8,
+    overscan: printing ? printed : 8,
     getItemKey: (i) => events[i]?.id ?? i,
     // Heights come from the observer alone: reading one here lays the page out again for
     // each of the lines that come in while following.
