@@ -4,8 +4,9 @@ import { useCallback, useMemo } from "react";
 type Page<Row> = { content: Row[]; totalElements: number; totalPages: number; number: number };
 
 /** A list of the API, read page by page as its end comes into sight. What moved between
- *  two pages is shown once. */
-export function usePages<Row extends { id: string }>(options: { key: readonly unknown[]; load: (page: number, signal: AbortSignal) => Promise<Page<Row>>; enabled?: boolean }) {
+ *  two pages is shown once. every says, by what was read, after how many ms to read again;
+ *  where nobody looks it waits. */
+export function usePages<Row extends { id: string }>(options: { key: readonly unknown[]; load: (page: number, signal: AbortSignal) => Promise<Page<Row>>; enabled?: boolean; every?: (rows: Row[]) => number | false }) {
   const q = useInfiniteQuery({
     queryKey: options.key,
     queryFn: ({ pageParam, signal }) => options.load(pageParam, signal),
@@ -13,6 +14,7 @@ export function usePages<Row extends { id: string }>(options: { key: readonly un
     getNextPageParam: (last) => (last.number + 1 < last.totalPages ? last.number + 1 : undefined),
     placeholderData: keepPreviousData,
     enabled: options.enabled ?? true,
+    refetchInterval: (of) => options.every?.(of.state.data?.pages.flatMap((p) => p.content) ?? []) ?? false,
   });
   const rows = useMemo(() => {
     const seen = new Set<string>();

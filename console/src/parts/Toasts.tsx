@@ -8,7 +8,7 @@ import { useText } from "~/text/text";
 import { copy } from "./copy";
 import css from "./toasts.module.css";
 
-type Toast = { id: number; text: string; tone: "done" | "fault"; undo?: (() => void) | undefined; curl?: string | undefined; detail?: string | undefined };
+type Toast = { id: number; text: string; tone: "done" | "fault"; undo?: (() => void) | undefined; curl?: string | undefined; detail?: string | undefined; offline?: boolean };
 
 let toasts: Toast[] = [];
 let last = 0;
@@ -27,8 +27,9 @@ export function toast(text: string, more: { undo?: (() => void) | undefined; cur
 /** Says what failed, why, and what helps. */
 export function toastFault(text: string, error: unknown): void {
   const p = error instanceof Problem ? error : undefined;
-  const detail = p ? [p.title === "unreachable" ? "" : p.title, p.remedy].filter(Boolean).join(": ") + (p.requestId ? ` (${p.requestId})` : "") : String(error);
-  become([...toasts.slice(-3), { id: ++last, text, tone: "fault", detail, curl: p?.curl }]);
+  const offline = p?.status === 0;
+  const detail = p ? [offline ? "" : p.title, p.remedy].filter(Boolean).join(": ") + (p.requestId ? ` (${p.requestId})` : "") : String(error);
+  become([...toasts.slice(-3), { id: ++last, text, tone: "fault", detail, offline, curl: p?.curl }]);
 }
 
 /** Takes the last way back, for the key that does so. */
@@ -74,6 +75,7 @@ function One({ toast }: { toast: Toast }) {
       {toast.tone === "done" ? <IconCheck size={16} aria-hidden /> : <IconAlertTriangle size={16} aria-hidden />}
       <div className={css.text}>
         <span>{toast.text}</span>
+        {toast.offline ? <span className="dim">{t("unreachable")}</span> : null}
         {toast.detail ? <span className="dim">{toast.detail}</span> : null}
       </div>
       {toast.undo ? (

@@ -2,8 +2,8 @@ import { FileInput } from "@mantine/core";
 import { useState } from "react";
 
 import type { Schema } from "~/api/client";
-import { problemOf } from "~/api/problem";
 import { queries } from "~/api/queries";
+import { sendFile } from "~/api/send";
 import { Dialog } from "~/parts/Dialog";
 import { Rows } from "~/parts/Facts";
 import { toast, toastFault } from "~/parts/Toasts";
@@ -18,12 +18,6 @@ export function Import({ onClose }: { onClose: () => void }) {
   const parts = useText("parts");
   const [file, setFile] = useState<File | null>(null);
   const [tried, setTried] = useState<Outcome>();
-  const hand = async (dryRun: boolean) => {
-    const response = await fetch(`/api/v1/assets/import?dryRun=${dryRun}`, { method: "POST", body: file, credentials: "same-origin", headers: { "Content-Type": "text/csv" } });
-    const got: unknown = await response.json().catch(() => undefined);
-    if (!response.ok) throw problemOf(response, got, "");
-    return got as Outcome;
-  };
   const fine = tried !== undefined && tried.errors.length === 0;
   return (
     <Dialog
@@ -34,7 +28,7 @@ export function Import({ onClose }: { onClose: () => void }) {
       onClose={onClose}
       onSubmit={async () => {
         try {
-          const got = await hand(!fine);
+          const got = await sendFile<Outcome>(`/api/v1/assets/import?dryRun=${!fine}`, file!, "text/csv");
           if (!fine || got.errors.length > 0) {
             setTried(got);
             return false;

@@ -5,8 +5,8 @@ import { useMemo, useState } from "react";
 
 import { answer, client, type Schema } from "~/api/client";
 import { usePages } from "~/api/pages";
-import { problemOf } from "~/api/problem";
 import { queries } from "~/api/queries";
+import { send, sendFile } from "~/api/send";
 import { useMay } from "~/api/session";
 import { PageHead } from "~/frame/PageHead";
 import type { Column } from "~/parts/DataTable";
@@ -117,12 +117,8 @@ function Verify({ path }: { path: string }) {
         loading={busy}
         onClick={() => {
           setBusy(true);
-          void fetch(path, { credentials: "same-origin" })
-            .then(async (r) => {
-              const body = (await r.json()) as Verified;
-              if (!r.ok) throw problemOf(r, body, "");
-              setTold(body.intact ? t("intact", { n: body.records }) : t("broken", { n: body.flaws.length, what: body.flaws[0]?.what ?? "" }));
-            })
+          void send<Verified>({ method: "GET", url: path })
+            .then((body) => setTold(body.intact ? t("intact", { n: body.records }) : t("broken", { n: body.flaws.length, what: body.flaws[0]?.what ?? "" })))
             .catch((error: unknown) => toastFault(parts("actFailed"), error))
             .finally(() => setBusy(false));
         }}
@@ -244,10 +240,7 @@ function HandIn({ onClose }: { onClose: () => void }) {
       onClose={onClose}
       onSubmit={async () => {
         try {
-          const form = new FormData();
-          form.append("file", file!);
-          const response = await fetch(`/api/v1/compliance/evidence${writeQuery({ controls: ids, title: title.trim() || file!.name, note: note.trim() || undefined })}`, { method: "POST", body: form, credentials: "same-origin" });
-          if (!response.ok) throw problemOf(response, await response.json().catch(() => undefined), "");
+          await sendFile(`/api/v1/compliance/evidence${writeQuery({ controls: ids, title: title.trim() || file!.name, note: note.trim() || undefined })}`, file!);
           toast(t("handedIn"));
           void queries.invalidateQueries({ queryKey: ["compliance"] });
           return true;

@@ -3,7 +3,7 @@ import { IconPaperclip } from "@tabler/icons-react";
 import { useState } from "react";
 
 import { queries } from "~/api/queries";
-import { Problem, problemOf } from "~/api/problem";
+import { sendFile } from "~/api/send";
 import { useMay } from "~/api/session";
 import { Raw } from "~/parts/Raw";
 import { toast, toastFault } from "~/parts/Toasts";
@@ -25,12 +25,11 @@ export function Evidence({ incident }: { incident: Incident }) {
     setBusy(true);
     const url = `${base}?name=${encodeURIComponent(file.name)}`;
     try {
-      const response = await fetch(url, { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file, credentials: "same-origin" });
-      if (!response.ok) throw problemOf(response, await response.json().catch(() => undefined), `curl --data-binary @${file.name} '${window.location.origin}${url}' -H "Authorization: Bearer $KEY" -H 'Content-Type: application/octet-stream'`);
+      await sendFile(url, file, "application/octet-stream");
       toast(t("evidenceAdded", { name: file.name }));
       void queries.invalidateQueries({ queryKey: ["incidents", "one", incident.id] });
     } catch (error) {
-      toastFault(t("evidenceFailed"), error instanceof Problem ? error : new Problem({ status: 0, title: "unreachable", remedy: "" }));
+      toastFault(t("evidenceFailed"), error);
     } finally {
       setBusy(false);
     }

@@ -5,9 +5,8 @@ import { useMemo, useState } from "react";
 import { useAct } from "~/api/act";
 import { answer, client, type Schema } from "~/api/client";
 import { usePages } from "~/api/pages";
-import { problemOf } from "~/api/problem";
 import { queries } from "~/api/queries";
-import { send } from "~/api/send";
+import { fileCurl, send, sendFile } from "~/api/send";
 import { useMay } from "~/api/session";
 import { confirm } from "~/parts/Confirm";
 import type { Column } from "~/parts/DataTable";
@@ -87,13 +86,10 @@ function Actions({ of: r, onEdit, onGone }: { of: Row; onEdit: () => void; onGon
       .finally(() => renews.forEach((queryKey) => void queries.invalidateQueries({ queryKey })));
   const hand = async (file: File) => {
     const at = `${url}/upload`;
-    const curl = `curl -X POST '${window.location.origin}${at}' -H "Authorization: Bearer $KEY" -H 'Content-Type: application/octet-stream' --data-binary '@${file.name.replaceAll("'", "")}'`;
+    const type = "application/octet-stream";
     try {
-      const response = await fetch(at, { method: "POST", body: file, credentials: "same-origin", headers: { "Content-Type": "application/octet-stream" } });
-      const got: unknown = await response.json().catch(() => undefined);
-      if (!response.ok) throw problemOf(response, got, curl);
-      const fault = (got as Row).lastError;
-      toast(fault ? t("runFailed", { why: visible(fault) }) : t("uploaded", { name: visible(file.name) }), { curl });
+      const fault = (await sendFile<Row>(at, file, type)).lastError;
+      toast(fault ? t("runFailed", { why: visible(fault) }) : t("uploaded", { name: visible(file.name) }), { curl: fileCurl(at, file, type) });
     } catch (error) {
       toastFault(parts("actFailed"), error);
     }

@@ -1,6 +1,6 @@
 import { Button, Progress } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useMemo } from "react";
+import { useMemo } from "react";
 
 import { useAct } from "~/api/act";
 import { answer, client, type Schema } from "~/api/client";
@@ -33,14 +33,7 @@ export default function Jobs() {
   const words = useText("words");
   const url = useUrl();
   const chosen = url.all("state");
-  const list = usePages<Row>({ key: ["jobs", "list", chosen], load: (page, signal) => answer(client.GET("/api/v1/jobs", { params: { query: { size: 100, page, ...(chosen.length > 0 ? { state: chosen } : {}) } as never }, signal })) });
-  const running = list.rows.some(goesOn);
-  const { refetch } = list.query;
-  useEffect(() => {
-    if (!running) return;
-    const timer = setInterval(() => void refetch(), 2_000);
-    return () => clearInterval(timer);
-  }, [running, refetch]);
+  const list = usePages<Row>({ key: ["jobs", "list", chosen], every: (rows) => (rows.some(goesOn) ? 2_000 : false), load: (page, signal) => answer(client.GET("/api/v1/jobs", { params: { query: { size: 100, page, ...(chosen.length > 0 ? { state: chosen } : {}) } as never }, signal })) });
   const columns = useMemo<Column<Row>[]>(
     () => [
       { id: "kind", header: t("kind"), width: "minmax(140px, 1fr)", cell: (r) => <Raw text={r.kind} className="mono" /> },

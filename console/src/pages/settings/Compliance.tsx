@@ -6,12 +6,13 @@ import { useAct } from "~/api/act";
 import { answer, client, type Schema } from "~/api/client";
 import { useMay } from "~/api/session";
 import { Failed, Loading } from "~/parts/States";
+import { Top } from "~/parts/Top";
 import { visible } from "~/parts/visible";
 import { useText } from "~/text/text";
 import { Time } from "~/time/Time";
 
+import { useFrameworks } from "../compliance/data";
 import css from "./settings.module.css";
-import { Top } from "./Top";
 
 type Settings = Schema<"ComplianceSettingsBody">;
 type OfFramework = Schema<"FrameworkSettings">;
@@ -43,8 +44,7 @@ function Form({ now }: { now: Settings }) {
   const [review, setReview] = useState(now.reviewRequired);
   const [months, setMonths] = useState(now.attestationMonths);
   const [of, setOf] = useState<Record<string, OfFramework>>(now.frameworks);
-  const frameworks = useQuery({ queryKey: ["compliance", "frameworks"], queryFn: ({ signal }) => answer(client.GET("/api/v1/compliance/frameworks", { signal })) });
-  const list = (Array.isArray(frameworks.data) ? frameworks.data : ((frameworks.data as { content?: unknown[] } | undefined)?.content ?? [])) as { id: string; name: string; edition: string }[];
+  const frameworks = useFrameworks(undefined);
   const set = (id: string, change: Partial<OfFramework>) => {
     const next = { ...of[id], ...change };
     for (const k of Object.keys(next) as (keyof OfFramework)[]) if (next[k] === undefined || next[k] === 0 || next[k] === "") delete next[k];
@@ -64,7 +64,9 @@ function Form({ now }: { now: Settings }) {
       </section>
       <section className={css.part}>
         <h2>{t("byFramework")}</h2>
-        {list.map((f) => {
+        {frameworks.isPending ? <Loading rows={3} /> : null}
+        {frameworks.error ? <Failed error={frameworks.error} retry={() => void frameworks.refetch()} /> : null}
+        {(frameworks.data ?? []).map((f) => {
           const own = of[f.id] ?? {};
           return (
             <fieldset key={f.id} className={css.framework}>

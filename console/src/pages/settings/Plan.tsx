@@ -7,10 +7,10 @@ import { answer, client } from "~/api/client";
 import { useMay } from "~/api/session";
 import { Facts } from "~/parts/Facts";
 import { Failed, Loading } from "~/parts/States";
+import { Top } from "~/parts/Top";
 import { useLanguage, useText } from "~/text/text";
 
 import css from "./settings.module.css";
-import { Top } from "./Top";
 
 /** What the tenant may use, and what it uses of it. */
 export default function Plan() {
@@ -28,7 +28,7 @@ export default function Plan() {
     const to = now.trim();
     if (to === "" || to === q.data.name) return;
     const call = (of: string) => ({ method: "PATCH" as const, url: "/api/v1/tenant", body: { name: of } });
-    void act({ call: call(to), undo: call(q.data.name), done: t("tenantName"), renews: [["tenant"], ["session"]] }).then(() => setName(undefined));
+    void act({ call: call(to), undo: call(q.data.name), done: t("renamed", { name: to }), renews: [["tenant"], ["session"]] }).then(() => setName(undefined));
   };
   const number = (n: number) => n.toLocaleString(language, { maximumFractionDigits: 1 });
   return (

@@ -330,7 +330,7 @@ function SignInPolicy() {
       {number("lockAttempts", access("lockAttempts"), 3, 5)}
       {number("lockMinutes", access("lockMinutes"), 0, 60, access("lockMinutesWhy"))}
       <div className={css.buttons}>
-        <Button size="xs" variant="default" onClick={() => set({ secondFactorRequired: true, idleMinutes: 15, passwordHistory: Math.max(4, q.data.passwordHistory), passwordKinds: true, lockMinutes: Math.max(30, q.data.lockMinutes) })}>
+        <Button size="xs" variant="default" onClick={() => set({ secondFactorRequired: true, idleMinutes: Math.min(15, q.data.idleMinutes), passwordHistory: Math.max(4, q.data.passwordHistory), passwordKinds: true, lockMinutes: Math.max(30, q.data.lockMinutes) })}>
           {access("pci")}
         </Button>
       </div>

@@ -26,13 +26,16 @@ function kept<T extends Record<string, string | null | undefined>>(of: T): Parti
   return Object.fromEntries(Object.entries(of).filter(([, v]) => v?.trim()).map(([k, v]) => [k, v!.trim()])) as Partial<Record<keyof T, string>>;
 }
 
-/** client = src_ip, one in each line. */
-function aliasesOf(text: string): Record<string, string> {
-  return Object.fromEntries(
-    linesOf(text)
-      .map((l) => l.split("=", 2).map((x) => x.trim()))
-      .filter(([from, to]) => from && to),
-  ) as Record<string, string>;
+/** client = src_ip, one in each line; bad is the first that says nothing like it. */
+function aliasesOf(text: string): { names: Record<string, string>; bad: string | undefined } {
+  const names: Record<string, string> = {};
+  let bad: string | undefined;
+  for (const line of linesOf(text)) {
+    const [from = "", to = "", more] = line.split("=").map((x) => x.trim());
+    if (from === "" || to === "" || more !== undefined) bad ??= line;
+    else names[from] = to;
+  }
+  return { names, bad };
 }
 
 /** Says how records are to be read from now on, and shows on lines of the source what comes
@@ -54,7 +57,7 @@ export function Reading({ of: now, source: ofSource = "", host: ofHost = "", onC
       .join("\n"),
   );
   const zones = useMemo(() => ["UTC", ...Intl.supportedValuesOf("timeZone")], []);
-  const names = aliasesOf(aliases);
+  const { names, bad } = aliasesOf(aliases);
   const wanted = { ...kept(apply), ...(Object.keys(names).length > 0 ? { aliases: names } : {}) };
   const scope = { ...now?.match, ...{ source: undefined, host: undefined, program: undefined }, ...kept(match) };
   const field = (key: Exclude<keyof typeof apply, "format" | "timeZone">, label: string, more: { description?: string; placeholder?: string } = {}) => <TextInput label={label} {...more} value={apply[key]} onChange={(e) => setApply({ ...apply, [key]: e.currentTarget.value })} />;
@@ -65,7 +68,7 @@ export function Reading({ of: now, source: ofSource = "", host: ofHost = "", onC
       wide
       title={now ? t("editReading") : t("newReading")}
       action={now ? parts("save") : forms("create")}
-      ready={name.trim() !== "" && Object.keys(wanted).length > 0}
+      ready={name.trim() !== "" && bad === undefined && Object.keys(wanted).length > 0}
       onClose={onClose}
       onSubmit={async () =>
         (await act({
@@ -100,7 +103,7 @@ export function Reading({ of: now, source: ofSource = "", host: ofHost = "", onC
           {field("hostPattern", t("hostPattern"), { placeholder: "node=(\\S+)" })}
           {field("programPattern", t("programPattern"))}
         </div>
-        <Textarea label={t("aliases")} description={t("aliasesWhy")} autosize minRows={2} maxRows={6} styles={{ input: { fontFamily: "var(--font-mono)", fontSize: 12 } }} value={aliases} onChange={(e) => setAliases(e.currentTarget.value)} />
+        <Textarea label={t("aliases")} description={t("aliasesWhy")} error={bad === undefined ? undefined : t("aliasBad", { line: visible(bad) })} autosize minRows={2} maxRows={6} styles={{ input: { fontFamily: "var(--font-mono)", fontSize: 12 } }} value={aliases} onChange={(e) => setAliases(e.currentTarget.value)} />
         <p className="dim" style={{ margin: "8px 0 0" }}>
           {t("maskIt")} <Link to={"/settings/masking" as "/"} style={{ textDecoration: "underline" }}>{t("toMasking")}</Link>
         </p>
