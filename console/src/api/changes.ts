@@ -3,6 +3,7 @@ import { useEffect, useRef, useSyncExternalStore } from "react";
 import { answer, client, type Schema } from "./client";
 import { Problem } from "./problem";
 import { queries } from "./queries";
+import { sessionQuery } from "./session";
 
 export type Change = Schema<"ChangeItem">;
 export type Live = "live" | "paused" | "lost";
@@ -12,6 +13,7 @@ const listeners = new Set<(changes: Change[]) => void>();
 const watchers = new Set<() => void>();
 let state: Live = "live";
 let after = -1;
+let of: string | undefined; // the tenant that after counts in: each has numbers of its own
 let timer: ReturnType<typeof setTimeout> | undefined;
 let running = false;
 
@@ -21,6 +23,8 @@ function become(next: Live) {
   for (const tell of watchers) tell();
 }
 
+const tenantNow = () => queries.getQueryData(sessionQuery.queryKey)?.tenant.id;
+
 // One reader for the whole console: it sleeps while nobody looks.
 async function read() {
   timer = undefined;
@@ -29,7 +33,15 @@ async function read() {
   running = true;
   let wait = every;
   try {
+    if (tenantNow() !== of) {
+      of = tenantNow();
+      after = -1;
+    }
     const got = await answer(client.GET("/api/v1/changes", { params: { query: { after, limit: 500 } } }));
+    if (tenantNow() !== of) {
+      wait = 0; // what came is another tenant's
+      return;
+    }
     become("live");
     // What was read before the first answer may lack what came between the two.
     if (after < 0) void queries.invalidateQueries({ predicate: (q) => ["alerts", "incidents"].includes(String(q.queryKey[0])) && q.state.dataUpdatedAt > 0 && q.state.fetchStatus === "idle" });

@@ -2,21 +2,34 @@ import { UnstyledButton } from "@mantine/core";
 import { IconFlask } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useRouter } from "@tanstack/react-router";
-import { useEffect } from "react";
+import { useEffect, useRef } from "react";
 
 import { useAct } from "~/api/act";
 import { answer, client } from "~/api/client";
 import { queries } from "~/api/queries";
-import { sessionQuery, switchTenant, useMay, useSession } from "~/api/session";
+import { sessionQuery, useMay, useSession } from "~/api/session";
+import { useSwitch } from "~/api/switch";
 import { confirm } from "~/parts/Confirm";
-import { toastFault } from "~/parts/Toasts";
 import { useText } from "~/text/text";
 
 import css from "./frame.module.css";
 
 /** Says on every page that what is shown is no real data. */
 export function DemoBanner() {
-  const { tenant } = useSession();
+  const { tenant, tenants } = useSession();
+  const router = useRouter();
+  // Where somebody removes the demo, the server brings every session back to the real
+  // tenant: the page asks, and follows before anything is done there by mistake.
+  useQuery({ ...sessionQuery, enabled: tenant.demo, refetchInterval: 5_000 });
+  const before = useRef(tenant);
+  useEffect(() => {
+    const was = before.current;
+    before.current = tenant;
+    if (!was.demo || tenant.demo) return;
+    void queries.resetQueries({ predicate: (q) => q.queryKey[0] !== sessionQuery.queryKey[0] });
+    // Who switched on purpose is on the way somewhere already.
+    if (!tenants.some((x) => x.id === was.id)) void router.navigate({ to: "/" });
+  }, [tenant, tenants, router]);
   return tenant.demo ? <Banner /> : null;
 }
 
@@ -26,37 +39,20 @@ function Banner() {
   const { tenant, tenants } = useSession();
   const may = useMay("settings:write");
   const act = useAct();
-  const router = useRouter();
+  const go = useSwitch();
   const demo = useQuery({
     queryKey: ["demo"],
     enabled: may,
     queryFn: ({ signal }) => answer(client.GET("/api/v1/demo", { signal })),
     refetchInterval: (q) => (q.state.data?.jobId ? 1_000 : false),
   });
-  // When it is removed the server brings the session back: the page follows, once.
-  const gone = demo.data !== undefined && demo.data.tenantId !== tenant.id;
-  useEffect(() => {
-    if (!gone) return;
-    void queries.fetchQuery({ ...sessionQuery, staleTime: 0 }).then(() => {
-      void queries.invalidateQueries({ predicate: (q) => q.queryKey[0] !== "session" });
-      return router.navigate({ to: "/" });
-    });
-  }, [gone, router]);
-  const home = tenants.find((x) => x.id === demo.data?.of) ?? tenants.find((x) => !x.demo);
+  const home = tenants.find((x) => x.id === tenant.demoOf);
   return (
     <div className={css.demo} role="note">
       <IconFlask size={16} stroke={1.6} aria-hidden />
       <span>{t("demoBanner")}</span>
       {home ? (
-        <UnstyledButton
-          className={css.demoAct}
-          onClick={() =>
-            void switchTenant(home.id)
-              .then(() => router.navigate({ to: "/" }))
-              .then(() => router.invalidate())
-              .catch((error: unknown) => toastFault(t("switchFailed"), error))
-          }
-        >
+        <UnstyledButton className={css.demoAct} onClick={() => void go(home.id)}>
           {t("demoBack", { name: home.name })}
         </UnstyledButton>
       ) : null}

@@ -4,8 +4,8 @@ import { useRouter } from "@tanstack/react-router";
 import { useState } from "react";
 
 import { useLive } from "~/api/changes";
-import { switchTenant, useSession } from "~/api/session";
-import { toastFault } from "~/parts/Toasts";
+import { useSession } from "~/api/session";
+import { useSwitch } from "~/api/switch";
 import { visible } from "~/parts/visible";
 import { useText } from "~/text/text";
 import { clock, exact, useNow, useZone } from "~/time/time";
@@ -68,6 +68,7 @@ function TenantSwitch() {
   const t = useText("frame");
   const { tenant, tenants } = useSession();
   const router = useRouter();
+  const go = useSwitch();
   const [asked, setAsked] = useState("");
   if (tenants.length < 2) return null;
   const many = tenants.length > 8;
@@ -91,12 +92,7 @@ function TenantSwitch() {
             aria-current={one.id === tenant.id}
             leftSection={one.id === tenant.id ? <IconCheck size={14} aria-hidden /> : <span style={{ width: 14 }} />}
             rightSection={one.demo ? <span className={css.demoMark}>{t("demoMark")}</span> : null}
-            onClick={() =>
-              void switchTenant(one.id)
-                .then(() => router.navigate({ to: "/" }))
-                .then(() => router.invalidate())
-                .catch((error: unknown) => toastFault(t("switchFailed"), error))
-            }
+            onClick={() => void go(one.id)}
           >
             {visible(one.name)}
           </Menu.Item>

@@ -33,8 +33,9 @@ export function Confirm() {
     q?.answer(yes);
     become(undefined);
   };
+  // Above a form that asks before it sends.
   return (
-    <Modal opened={q !== undefined} onClose={() => answer(false)} title={q?.title} closeButtonProps={{ "aria-label": t("close") }}>
+    <Modal opened={q !== undefined} onClose={() => answer(false)} title={q?.title} zIndex={250} closeButtonProps={{ "aria-label": t("close") }}>
       <p>{q?.text}</p>
       <div style={{ display: "flex", justifyContent: "flex-end", gap: 8, marginTop: 16 }}>
         <Button variant="default" onClick={() => answer(false)}>

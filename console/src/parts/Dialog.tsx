@@ -12,7 +12,7 @@ export function Dialog({ title, action, ready = true, wide = false, onClose, onS
   const parts = useText("parts");
   const [busy, setBusy] = useState(false);
   return (
-    <Modal opened onClose={onClose} title={title} size={wide ? "lg" : "md"} closeButtonProps={{ "aria-label": parts("close") }}>
+    <Modal opened onClose={onClose} closeOnEscape={!busy} title={title} size={wide ? "lg" : "md"} closeButtonProps={{ "aria-label": parts("close") }}>
       <form
         onSubmit={(e) => {
           e.preventDefault();

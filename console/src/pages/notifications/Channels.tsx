@@ -16,12 +16,12 @@ import { Listing } from "~/parts/Listing";
 import { Pill } from "~/parts/Pill";
 import { Raw } from "~/parts/Raw";
 import { toast } from "~/parts/Toasts";
+import { Top } from "~/parts/Top";
 import { visible } from "~/parts/visible";
 import { useText } from "~/text/text";
 import { Time } from "~/time/Time";
 import { zoneNow } from "~/time/time";
 
-import css from "./notifications.module.css";
 
 type Row = Schema<"ChannelItem">;
 const kinds = ["email", "slack", "teams", "discord", "webhook"] as const;
@@ -56,10 +56,7 @@ export function Channels() {
   ) : null;
   return (
     <>
-      <div className={css.top}>
-        <p>{t("channelsWhy")}</p>
-        {create}
-      </div>
+      <Top why={t("channelsWhy")}>{create}</Top>
       <Listing
         label={t("tab.channels")}
         list={list}

@@ -11,11 +11,11 @@ import { Dialog } from "~/parts/Dialog";
 import { Listing } from "~/parts/Listing";
 import { Pill } from "~/parts/Pill";
 import { Raw } from "~/parts/Raw";
+import { Top } from "~/parts/Top";
 import { visible } from "~/parts/visible";
 import { useText } from "~/text/text";
 
 import { useChannels } from "./Channels";
-import css from "./notifications.module.css";
 import { Told } from "./Told";
 
 type Row = Schema<"RouteItem">;
@@ -54,10 +54,7 @@ export function Routes() {
   ) : null;
   return (
     <>
-      <div className={css.top}>
-        <p>{channels.length === 0 ? t("channelFirst") : t("routesWhy")}</p>
-        {create}
-      </div>
+      <Top why={channels.length === 0 ? t("channelFirst") : t("routesWhy")}>{create}</Top>
       <Listing label={t("tab.routes")} list={list} columns={columns} empty={{ title: t("noRoutes"), why: t("routesWhy") }} onOpen={(r) => may && setEditing(r)} />
       {editing ? <Edit of={editing === "new" ? undefined : editing} onClose={() => setEditing(undefined)} /> : null}
     </>

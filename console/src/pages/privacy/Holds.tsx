@@ -10,6 +10,7 @@ import type { Column } from "~/parts/DataTable";
 import { Dialog } from "~/parts/Dialog";
 import { Listing } from "~/parts/Listing";
 import { Pill } from "~/parts/Pill";
+import { Top } from "~/parts/Top";
 import { visible } from "~/parts/visible";
 import { useText } from "~/text/text";
 import { Time } from "~/time/Time";
@@ -69,10 +70,7 @@ export function Holds() {
   ) : null;
   return (
     <>
-      <div className={css.top}>
-        <p>{t("holdsWhy")}</p>
-        {create}
-      </div>
+      <Top why={t("holdsWhy")}>{create}</Top>
       <Listing label={t("tab.holds")} list={list} columns={columns} rowHeight={48} empty={{ title: t("noHolds"), why: t("holdsWhy"), action: create }} />
       {making ? <NewHold onClose={() => setMaking(false)} /> : null}
     </>

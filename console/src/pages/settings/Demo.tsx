@@ -1,21 +1,20 @@
 import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { useRouter } from "@tanstack/react-router";
 
 import { useAct } from "~/api/act";
 import { answer, client, type Schema } from "~/api/client";
 import { queries } from "~/api/queries";
-import { switchTenant, useMay, useSession } from "~/api/session";
+import { useMay, useSession } from "~/api/session";
+import { useSwitch } from "~/api/switch";
 import { confirm } from "~/parts/Confirm";
 import { Job } from "~/parts/Job";
 import { Failed, Loading } from "~/parts/States";
-import { toastFault } from "~/parts/Toasts";
+import { Top } from "~/parts/Top";
 import { visible } from "~/parts/visible";
 import { useText } from "~/text/text";
 import { exact } from "~/time/time";
 
 import css from "./settings.module.css";
-import { Top } from "./Top";
 
 export type DemoState = Schema<"DemoOutBody">;
 
@@ -23,9 +22,8 @@ export type DemoState = Schema<"DemoOutBody">;
 export function useDemo(enabled = true) {
   const q = useQuery({ queryKey: ["demo"], enabled, queryFn: ({ signal }) => answer(client.GET("/api/v1/demo", { signal })), refetchInterval: (of) => (of.state.data?.jobId ? 1_500 : false) });
   const t = useText("plan");
-  const frame = useText("frame");
   const act = useAct();
-  const router = useRouter();
+  const go = useSwitch();
   const renews = [["demo"]];
   return {
     query: q,
@@ -34,12 +32,7 @@ export function useDemo(enabled = true) {
       if (!(await confirm({ title: t("demoOff"), text: t("demoOffWhy", { name }), action: t("demoOff") }))) return;
       await act({ call: { method: "DELETE", url: "/api/v1/demo" }, done: t("demoRemoving"), renews });
     },
-    /** Looks at another tenant from now on. */
-    go: (tenant: string) =>
-      switchTenant(tenant)
-        .then(() => router.navigate({ to: "/" }))
-        .then(() => router.invalidate())
-        .catch((error: unknown) => toastFault(frame("switchFailed"), error)),
+    go,
   };
 }
 

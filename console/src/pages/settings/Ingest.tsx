@@ -12,12 +12,12 @@ import { Block } from "~/parts/Facts";
 import { Listing } from "~/parts/Listing";
 import { Pill } from "~/parts/Pill";
 import { Raw } from "~/parts/Raw";
+import { Top } from "~/parts/Top";
 import { useText } from "~/text/text";
 import { Time } from "~/time/Time";
 
 import { Expiry, endOf } from "./Expiry";
 import { stateDots, Two } from "./Keys";
-import { Top } from "./Top";
 
 type Row = Schema<"IngestTokenItem">;
 

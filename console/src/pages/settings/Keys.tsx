@@ -14,13 +14,13 @@ import { linesOf } from "~/parts/lines";
 import { Listing } from "~/parts/Listing";
 import { Pill } from "~/parts/Pill";
 import { Raw } from "~/parts/Raw";
+import { Top } from "~/parts/Top";
 import { useText } from "~/text/text";
 import { Time } from "~/time/Time";
 import { useUrl } from "~/url/url";
 
 import { Expiry, endOf } from "./Expiry";
 import css from "./settings.module.css";
-import { Top } from "./Top";
 
 type Row = Schema<"KeyItem">;
 export const states = ["active", "expired", "revoked"] as const;

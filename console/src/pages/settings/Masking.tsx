@@ -16,12 +16,12 @@ import { Listing } from "~/parts/Listing";
 import { Pill } from "~/parts/Pill";
 import { Raw } from "~/parts/Raw";
 import { toastFault } from "~/parts/Toasts";
+import { Top } from "~/parts/Top";
 import { visible } from "~/parts/visible";
 import { useText } from "~/text/text";
 import { Time } from "~/time/Time";
 
 import css from "./settings.module.css";
-import { Top } from "./Top";
 
 type Row = Schema<"MaskingItem">;
 const patterns = ["email", "card", "resident_number", "phone_kr"] as const;

@@ -9,11 +9,11 @@ import { useMay } from "~/api/session";
 import { confirm } from "~/parts/Confirm";
 import { Facts } from "~/parts/Facts";
 import { Failed, Loading } from "~/parts/States";
+import { Top } from "~/parts/Top";
 import { useText } from "~/text/text";
 import { Time } from "~/time/Time";
 
 import css from "./settings.module.css";
-import { Top } from "./Top";
 
 /** PCI DSS 4.0.1, 10.5.1. */
 const pciDays = 365;

@@ -14,13 +14,13 @@ import { Listing } from "~/parts/Listing";
 import { Pill } from "~/parts/Pill";
 import { Raw } from "~/parts/Raw";
 import { toast } from "~/parts/Toasts";
+import { Top } from "~/parts/Top";
 import { visible } from "~/parts/visible";
 import { useText } from "~/text/text";
 import { Time } from "~/time/Time";
 import { useUrl, writeQuery } from "~/url/url";
 
 import { Two } from "./Keys";
-import { Top } from "./Top";
 import type { Handed, Person } from "./people";
 
 const roles = ["Admin", "Analyst", "Viewer", "Auditor"] as const;

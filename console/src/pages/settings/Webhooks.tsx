@@ -17,13 +17,13 @@ import { Pill } from "~/parts/Pill";
 import { Raw } from "~/parts/Raw";
 import { severities } from "~/parts/Severity";
 import { toast } from "~/parts/Toasts";
+import { Top } from "~/parts/Top";
 import { visible } from "~/parts/visible";
 import { useText } from "~/text/text";
 import { Time } from "~/time/Time";
 import { useUrl } from "~/url/url";
 
 import { Two } from "./Keys";
-import { Top } from "./Top";
 
 type Row = Schema<"WebhookItem">;
 const dots = { active: "good", failing: "warn", disabled: "off" } as const;

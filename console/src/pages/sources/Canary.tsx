@@ -6,6 +6,7 @@ import type { Column } from "~/parts/DataTable";
 import { Facts } from "~/parts/Facts";
 import { Listing } from "~/parts/Listing";
 import { Pill } from "~/parts/Pill";
+import { Top } from "~/parts/Top";
 import { visible } from "~/parts/visible";
 import { useLanguage, useText } from "~/text/text";
 import { Time } from "~/time/Time";
@@ -37,12 +38,9 @@ export function Canary() {
   return (
     <>
       {whole ? (
-        <div className={css.top} role="status">
-          <p>
-            {whole.every === 0 ? t("canaryOff") : t("canaryEvery", { every: duration(whole.every) })}
-          </p>
+        <Top status why={whole.every === 0 ? t("canaryOff") : t("canaryEvery", { every: duration(whole.every) })}>
           {whole.totalElements > 0 ? <Pill dot={whole.sees ? "good" : "bad"}>{whole.sees ? t("sees") : t("blind")}</Pill> : null}
-        </div>
+        </Top>
       ) : null}
       <Listing
         label={t("tab.canary")}

@@ -15,6 +15,7 @@ import { Listing } from "~/parts/Listing";
 import { Pill } from "~/parts/Pill";
 import { Raw } from "~/parts/Raw";
 import { Failed, Loading } from "~/parts/States";
+import { Top } from "~/parts/Top";
 import { visible } from "~/parts/visible";
 import { useLanguage, useText } from "~/text/text";
 import { Time } from "~/time/Time";
@@ -63,10 +64,7 @@ export function Collectors() {
   };
   return (
     <>
-      <div className={css.top}>
-        <p>{t("collectorsWhy")}</p>
-        {create}
-      </div>
+      <Top why={t("collectorsWhy")}>{create}</Top>
       <Tokens may={may} />
       <Listing
         label={t("tab.collectors")}

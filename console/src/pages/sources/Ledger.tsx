@@ -11,6 +11,7 @@ import { Pill } from "~/parts/Pill";
 import { Raw } from "~/parts/Raw";
 import { rangeOf } from "~/parts/range";
 import { TimeRange } from "~/parts/TimeRange";
+import { Top } from "~/parts/Top";
 import { visible } from "~/parts/visible";
 import { useLanguage, useText } from "~/text/text";
 import { Time } from "~/time/Time";
@@ -67,9 +68,7 @@ export function Ledger() {
         <TimeRange standard="24h" />
       </FilterBar>
       {whole ? (
-        <div className={css.top} role="status">
-          <p className={whole.unbalanced > 0 ? css.bad : undefined}>{whole.unbalanced > 0 ? t("ledgerBad", { n: whole.unbalanced }) : t("ledgerGood", { n: whole.totals.received })}</p>
-        </div>
+        <Top status why={whole.unbalanced > 0 ? <span className={css.bad}>{t("ledgerBad", { n: whole.unbalanced })}</span> : t("ledgerGood", { n: whole.totals.received })} />
       ) : null}
       {whole ? refusals(t("refused"), whole.refused) : null}
       {whole ? refusals(t("lost"), whole.lost) : null}

@@ -13,12 +13,12 @@ import { FilterBar } from "~/parts/FilterBar";
 import { Job } from "~/parts/Job";
 import { Listing } from "~/parts/Listing";
 import { Raw } from "~/parts/Raw";
+import { Top } from "~/parts/Top";
 import { visible } from "~/parts/visible";
 import { useLanguage, useText } from "~/text/text";
 import { Time } from "~/time/Time";
 import { useUrl } from "~/url/url";
 
-import css from "./sources.module.css";
 
 type Row = Schema<"QuarantineItem"> & { id: string };
 const reasons = ["cef_header", "json_cut", "json_deep", "json_invalid", "json_trailing", "leef_header", "not_as_hinted", "parser_failed", "xml_cut", "xml_invalid"] as const;
@@ -59,9 +59,7 @@ export function Quarantine() {
   return (
     <>
       <FilterBar search="source" placeholder={words("source")} facets={[{ id: "reason", label: t("reason"), options: reasons.map((r) => ({ value: r, label: t(`reason.${r}`) })) }]} />
-      <div className={css.top}>
-        <p>{t("quarantineWhy")}</p>
-      </div>
+      <Top why={t("quarantineWhy")} />
       {job ? <Job id={job} label={t("rerun")} onEnd={renew} /> : null}
       <Listing
         label={t("tab.quarantine")}

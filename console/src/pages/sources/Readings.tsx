@@ -11,12 +11,12 @@ import { Facts } from "~/parts/Facts";
 import { Listing } from "~/parts/Listing";
 import { Pill } from "~/parts/Pill";
 import { Raw } from "~/parts/Raw";
+import { Top } from "~/parts/Top";
 import { visible } from "~/parts/visible";
 import { useText } from "~/text/text";
 import { Time } from "~/time/Time";
 
 import { Reading } from "./Reading";
-import css from "./sources.module.css";
 
 type Row = Schema<"SettingItem">;
 const told = (of: object) => visible(Object.entries(of).map(([k, v]) => `${k}: ${typeof v === "string" ? v : JSON.stringify(v)}`).join(", "));
@@ -48,10 +48,7 @@ export function Readings() {
   const renews = [["log-source-settings"]];
   return (
     <>
-      <div className={css.top}>
-        <p>{t("readingsWhy")}</p>
-        {create}
-      </div>
+      <Top why={t("readingsWhy")}>{create}</Top>
       <Listing
         label={t("tab.readings")}
         list={list}

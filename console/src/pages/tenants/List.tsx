@@ -1,21 +1,22 @@
 import { Button, NumberInput, Select, TextInput } from "@mantine/core";
-import { useRouter } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 
 import { useAct } from "~/api/act";
 import { answer, client, type Schema } from "~/api/client";
 import { usePages } from "~/api/pages";
-import { switchTenant, useMay, useSession } from "~/api/session";
+import { useMay, useSession } from "~/api/session";
+import { useSwitch } from "~/api/switch";
+import { confirm } from "~/parts/Confirm";
 import type { Column } from "~/parts/DataTable";
 import { Dialog } from "~/parts/Dialog";
 import { Facts } from "~/parts/Facts";
 import { Listing } from "~/parts/Listing";
 import { Raw } from "~/parts/Raw";
-import { toastFault } from "~/parts/Toasts";
+import { visible } from "~/parts/visible";
+import { Top } from "~/parts/Top";
 import { useLanguage, useText } from "~/text/text";
 import { Time } from "~/time/Time";
 
-import css from "./tenants.module.css";
 
 type Row = Schema<"TenantItem">;
 const plans = ["FREE", "MDR", "PRO", "CUSTOM"] as const;
@@ -25,10 +26,9 @@ export default function List() {
   const t = useText("tenants");
   const forms = useText("forms");
   const words = useText("words");
-  const frame = useText("frame");
   const language = useLanguage();
   const may = useMay("provider:write");
-  const router = useRouter();
+  const go = useSwitch();
   const { tenant, tenants } = useSession();
   const [editing, setEditing] = useState<Row | "new">();
   const list = usePages<Row>({ key: ["tenants"], load: (page, signal) => answer(client.GET("/api/v1/tenants", { params: { query: { size: 100, page } }, signal })) });
@@ -51,10 +51,7 @@ export default function List() {
   ) : null;
   return (
     <>
-      <div className={css.top}>
-        <p>{t("tenantsWhy")}</p>
-        {create}
-      </div>
+      <Top why={t("tenantsWhy")}>{create}</Top>
       <Listing
         label={t("tab.tenants")}
         list={list}
@@ -63,16 +60,7 @@ export default function List() {
         panelActions={(id, r) => (
           <>
             {tenants.some((x) => x.id === id) ? (
-              <Button
-                size="compact-xs"
-                disabled={id === tenant.id}
-                onClick={() =>
-                  void switchTenant(id)
-                    .then(() => router.navigate({ to: "/" }))
-                    .then(() => router.invalidate())
-                    .catch((error: unknown) => toastFault(frame("switchFailed"), error))
-                }
-              >
+              <Button size="compact-xs" disabled={id === tenant.id} onClick={() => void go(id)}>
                 {id === tenant.id ? t("now") : t("switchTo")}
               </Button>
             ) : null}
@@ -117,14 +105,17 @@ function Edit({ of: row, onClose }: { of: Row | undefined; onClose: () => void }
       action={row ? parts("save") : forms("create")}
       ready={name.trim() !== "" && days > 0}
       onClose={onClose}
-      onSubmit={async () =>
-        (await act({
+      onSubmit={async () => {
+        const shorter = row !== undefined && days < row.retentionDays;
+        if (shorter && !(await confirm({ title: t("shorter", { name: visible(row.name), n: days }), text: t("shorterWhy", { n: days }), action: t("shorterSet", { n: days }) }))) return false;
+        const got = await act({
           call: { method: row ? "PATCH" : "POST", url, body: bodyOf({ name: name.trim(), plan, requests, days }) },
           undo: row ? { method: "PATCH", url, body: bodyOf({ name: row.name, plan: row.plan, requests: row.limits.requestsPerMinute, days: row.retentionDays }) } : undefined,
           done: row ? t("saved") : t("made", { name: name.trim() }),
           renews: [["tenants"], ["session"]],
-        })) !== undefined
-      }
+        });
+        return got !== undefined;
+      }}
     >
       <TextInput label={t("name")} required maxLength={100} value={name} onChange={(e) => setName(e.currentTarget.value)} data-autofocus />
       <Select label={t("plan")} allowDeselect={false} value={plan} onChange={(v) => v && setPlan(v)} data={[...plans]} />

@@ -1,15 +1,14 @@
+import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { useRouter } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 
 import { answer, client, type Schema } from "~/api/client";
-import { switchTenant, useSession } from "~/api/session";
+import { useSwitch } from "~/api/switch";
 import { DataTable, type Column } from "~/parts/DataTable";
 import { FilterBar } from "~/parts/FilterBar";
 import { Raw } from "~/parts/Raw";
 import { severities, Severity, SeverityMark } from "~/parts/Severity";
 import { Empty, Failed, Loading } from "~/parts/States";
-import { toastFault } from "~/parts/Toasts";
 import { useText } from "~/text/text";
 import { Time } from "~/time/Time";
 import { useUrl } from "~/url/url";
@@ -19,14 +18,15 @@ import css from "./tenants.module.css";
 
 type Row = Schema<"ProviderAlert">;
 
+const filters = ["severity", "search"] as const;
+
 /** What waits anywhere; opening an alert switches to its tenant. */
 export function Queue() {
   const t = useText("tenants");
   const words = useText("words");
-  const frame = useText("frame");
+  const parts = useText("parts");
   const url = useUrl();
-  const router = useRouter();
-  const { tenant } = useSession();
+  const go = useSwitch();
   const [active, setActive] = useState<string>();
   const query = {
     size: 100,
@@ -45,24 +45,35 @@ export function Queue() {
     ],
     [t, words],
   );
-  const open = async (r: Row) => {
-    try {
-      if (r.tenant.id !== tenant.id) await switchTenant(r.tenant.id);
-      await router.navigate({ to: `/alerts/${r.id}` as "/" });
-      await router.invalidate();
-    } catch (error) {
-      toastFault(frame("switchFailed"), error);
-    }
-  };
+  const filtered = filters.some((name) => url.get(name) !== undefined);
+  const shown = q.data?.content.length ?? 0;
   return (
     <>
       <FilterBar facets={[{ id: "severity", label: words("severity"), options: severities.map((s) => ({ value: s, label: words(`severity.${s}`), mark: <SeverityMark of={s} /> })) }]}>
         <span className={css.why}>{t("queueWhy")}</span>
+        <span className={css.count} role="status">
+          {q.data && q.data.totalElements > shown ? t("shownOf", { shown, n: q.data.totalElements }) : ""}
+        </span>
       </FilterBar>
       {q.isPending ? <Loading rows={8} /> : null}
       {q.error ? <Failed error={q.error} retry={() => void q.refetch()} /> : null}
-      {q.data?.content.length === 0 ? <Empty title={t("none")}>{t("queueWhy")}</Empty> : null}
-      {q.data && q.data.content.length > 0 ? (
+      {q.data && shown === 0 ? (
+        filtered ? (
+          <Empty
+            title={parts("filteredOut")}
+            action={
+              <Button size="xs" variant="default" onClick={() => url.set(Object.fromEntries(filters.map((name) => [name, undefined])))}>
+                {parts("clearFilters")}
+              </Button>
+            }
+          >
+            {parts("filteredOutWhy")}
+          </Empty>
+        ) : (
+          <Empty title={t("none")}>{t("queueWhy")}</Empty>
+        )
+      ) : null}
+      {q.data && shown > 0 ? (
         <DataTable
           label={t("tab.queue")}
           rows={q.data.content}
@@ -71,7 +82,7 @@ export function Queue() {
           rowHeight={40}
           active={active}
           onActive={setActive}
-          onOpen={(r) => void open(r)}
+          onOpen={(r) => void go(r.tenant.id, `/alerts/${r.id}`)}
           total={q.data.totalElements}
           cardHeight={64}
           card={(r) => (
