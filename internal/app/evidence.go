@@ -39,7 +39,7 @@ func (s *Server) watchEvidence(ctx context.Context) error {
 	for {
 		for _, tenant := range s.tenants.numbers() {
 			if err := s.evidenceOnce(ctx, tenant, time.Now()); err != nil && ctx.Err() == nil {
-				s.log.WarnContext(ctx, "evidence was not looked at: tried again tomorrow", "tenant", tenant, "err", err)
+				s.log.WarnContext(ctx, "evidence was not looked at: tried again later", "tenant", tenant, "err", err)
 			}
 		}
 		select {
@@ -51,16 +51,16 @@ func (s *Server) watchEvidence(ctx context.Context) error {
 }
 
 func (s *Server) evidenceOnce(ctx context.Context, tenant uint32, now time.Time) error {
-	v, fresh, err := s.proof.evidence.Nightly(ctx, tenant, now)
-	if err != nil || v == nil || !fresh {
-		return err
+	v, fresh, err := s.proof.evidence.Nightly(ctx, tenant, now, func(ctx context.Context, tx *sqldb.DB, v *evidence.Health) error {
+		if err := s.detection.record(ctx, tx, now, []alert.Finding{damagedEvidence(tenant, v)}); err != nil {
+			return fmt.Errorf("raise an alert: %w", err)
+		}
+		return nil
+	})
+	if err == nil && fresh {
+		s.log.ErrorContext(ctx, "evidence was changed", "tenant", tenant, "record", v.First.Seq, "why", v.First.What, "flaws", v.Flaws)
 	}
-	s.log.ErrorContext(ctx, "evidence was changed", "tenant", tenant, "record", v.First.Seq, "why", v.First.What, "flaws", v.Flaws)
-	finding := damagedEvidence(tenant, v)
-	if err := s.db.Tx(ctx, func(tx *sqldb.DB) error { return s.detection.record(ctx, tx, now, []alert.Finding{finding}) }); err != nil {
-		return fmt.Errorf("raise an alert: %w", err)
-	}
-	return nil
+	return err
 }
 
 func damagedEvidence(tenant uint32, v *evidence.Health) alert.Finding {

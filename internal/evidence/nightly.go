@@ -23,8 +23,10 @@ const takesAtMost = 6 * time.Hour
 
 // Nightly looks at all evidence of the tenant, records and files, unless that was done
 // since midnight, UTC, or another server is doing it: then the result is nil. fresh tells
-// that something is wrong which the look before did not find.
-func (s *Service) Nightly(ctx context.Context, tenant uint32, now time.Time) (v *Health, fresh bool, err error) {
+// that something is wrong which the look before did not find. raise, which makes that
+// known, is called then, in the transaction that keeps the result: neither is there
+// without the other. Where either fails, the look is begun again after a time.
+func (s *Service) Nightly(ctx context.Context, tenant uint32, now time.Time, raise func(ctx context.Context, tx *sqldb.DB, v *Health) error) (v *Health, fresh bool, err error) {
 	before, err := s.LastHealth(ctx, tenant)
 	if err != nil {
 		return nil, false, err
@@ -45,9 +47,18 @@ func (s *Service) Nightly(ctx context.Context, tenant uint32, now time.Time) (v 
 		v.First = flaws[0]
 		fresh = before == nil || before.First != v.First || before.Flaws < v.Flaws
 	}
-	_, err = sqldb.Exec(ctx, s.DB, `UPDATE evidence_check SET at = $2, records = $3, flaws = $4, record = $5, seq = $6, what = $7 WHERE tenant = $1`,
-		int64(tenant), v.At.UnixMicro(), v.Records, v.Flaws, v.First.ID, v.First.Seq, v.First.What)
-	return v, fresh, wrap("keep what checking evidence found", err)
+	err = s.DB.Tx(ctx, func(tx *sqldb.DB) error {
+		_, err := sqldb.Exec(ctx, tx, `UPDATE evidence_check SET at = $2, records = $3, flaws = $4, record = $5, seq = $6, what = $7 WHERE tenant = $1`,
+			int64(tenant), v.At.UnixMicro(), v.Records, v.Flaws, v.First.ID, v.First.Seq, v.First.What)
+		if err != nil || !fresh {
+			return err
+		}
+		return raise(ctx, tx, v)
+	})
+	if err != nil {
+		return nil, false, wrap("keep what checking evidence found", err)
+	}
+	return v, fresh, nil
 }
 
 // LastHealth returns what the last nightly look found, nil where there was none.
