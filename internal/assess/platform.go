@@ -311,7 +311,7 @@ func platformBackup(ctx context.Context, q *inquiry) (*finding, error) {
 		at     time.Time
 	}
 	rows, err := rowsOf(ctx, q, func(rows *sql.Rows, r *row) error { return rows.Scan(&r.action, sqldb.Micros(&r.at)) },
-		`SELECT action, max(at) FROM audit_entry WHERE tenant IN (0, $1) AND action IN ('backup.create', 'backup.restore') GROUP BY action`, q.tenant)
+		`SELECT action, max(at) FROM audit_entry WHERE tenant IN (0, $1) AND action IN ('backup.create', 'backup.restore', 'backup.fail') GROUP BY action`, q.tenant)
 	if err != nil {
 		return nil, err
 	}
@@ -319,14 +319,14 @@ func platformBackup(ctx context.Context, q *inquiry) (*finding, error) {
 	for _, r := range rows {
 		at[r.action] = r.at
 	}
-	return judgeBackup(at["backup.create"], at["backup.restore"], q.p, q.now), nil
+	return judgeBackup(at["backup.create"], at["backup.restore"], at["backup.fail"], q.p, q.now), nil
 }
 
-func judgeBackup(made, restored time.Time, p compliance.Params, now time.Time) *finding {
+func judgeBackup(made, restored, failed time.Time, p compliance.Params, now time.Time) *finding {
 	f := &finding{
 		population: "backups of the platform that are on record", from: now.Add(-p.Days("restoreDays")), to: now, resources: []string{"audit log"},
-		threshold: fmt.Sprintf("backup within %s AND restore test within %d days", span(p.Hours("backupHours")), p.Int("restoreDays")),
-		facts:     map[string]any{"lastBackup": made, "lastRestore": restored},
+		threshold: fmt.Sprintf("backup within %s AND restore test within %d days AND none failed since", span(p.Hours("backupHours")), p.Int("restoreDays")),
+		facts:     map[string]any{"lastBackup": made, "lastRestore": restored, "lastFailure": failed},
 	}
 	if made.IsZero() {
 		f.absent = true
@@ -335,7 +335,8 @@ func judgeBackup(made, restored time.Time, p compliance.Params, now time.Time) *
 	}
 	age := now.Sub(made)
 	f.size, f.value, f.unit = 1, new(age.Hours()), "hours"
-	tested := !restored.IsZero() && !restored.Before(f.from)
+	broken := !failed.IsZero() && !restored.After(failed)
+	tested := !restored.IsZero() && !restored.Before(f.from) && !broken
 	switch {
 	case age <= p.Hours("backupHours") && tested:
 		f.outcome = compliance.Pass
@@ -347,6 +348,9 @@ func judgeBackup(made, restored time.Time, p compliance.Params, now time.Time) *
 	found := say("The last backup was made %s ago", span(age))
 	if tested {
 		return f.remedied(found.And(say(", and one was restored on %s", restored.Format(time.DateOnly))), say("make one each day"))
+	}
+	if broken {
+		return f.remedied(found.And(say(", but restoring one failed on %s", failed.Format(time.DateOnly))), say("read why in the audit log (backup.fail), make a new backup and test it: kyra backup test --from DIR"))
 	}
 	return f.remedied(found.And(say(", and none was restored within %s", span(p.Days("restoreDays")))), say("see whether one restores: kyra backup test --from DIR"))
 }
