@@ -38,19 +38,21 @@ type identity struct {
 	pool *x509.CertPool
 }
 
-var errNotEnrolled = errors.New("this host is not enrolled: make a token on the server, then run kyra collector enroll")
+// ErrNotEnrolled is what commands answer on a host that has no identity yet.
+var ErrNotEnrolled = errors.New("this host is not enrolled: make a token on the server, then run kyra collector enroll")
 
-// Enrolled reports whether this host has an identity.
-func Enrolled(p Paths) bool {
+// CheckEnrolled returns nil where this host has an identity that it can use, ErrNotEnrolled
+// where it has none, and else what is wrong with it.
+func CheckEnrolled(p Paths) error {
 	_, err := readIdentity(p)
-	return err == nil
+	return err
 }
 
 // readIdentity reads and checks the identity in the state folder.
 func readIdentity(p Paths) (*identity, error) {
 	text, err := os.ReadFile(p.identity())
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errNotEnrolled
+		return nil, ErrNotEnrolled
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read identity: %w", err)

@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -74,8 +75,16 @@ func (o *options) enroll() *cobra.Command {
 				if err := serviceFolders(o.paths()); err != nil { // before the token is used up
 					return err
 				}
-				if e.Server == "" && file == "" && collector.Enrolled(o.paths()) {
-					return installService(cmd.Context(), cmd.OutOrStdout(), o.paths())
+				if e.Server == "" && file == "" {
+					if err := collector.CheckEnrolled(o.paths()); !errors.Is(err, collector.ErrNotEnrolled) {
+						if err != nil {
+							return err
+						}
+						if _, err := collector.Ask(cmd.Context(), o.paths(), "GET", "/status"); err == nil {
+							return errors.New("a collector runs in these folders, and the service could not: end it first")
+						}
+						return installService(cmd.Context(), cmd.OutOrStdout(), o.paths())
+					}
 				}
 			}
 			if e.Server == "" {
@@ -104,14 +113,18 @@ func (o *options) enroll() *cobra.Command {
 			if service {
 				return installService(cmd.Context(), cmd.OutOrStdout(), o.paths())
 			}
-			start, asService := cmd.Parent().CommandPath()+" run", ", or as a service with: "+cmd.CommandPath()+" --service"
+			folders := ""
+			for _, f := range []struct{ name, value string }{{"dir", o.dir}, {"config", o.config}, {"state", o.state}} {
+				if strings.ContainsAny(f.value, " \t") {
+					f.value = strconv.Quote(f.value)
+				}
+				if f.value != "" {
+					folders += " --" + f.name + " " + f.value
+				}
+			}
+			start, asService := cmd.Parent().CommandPath()+" run"+folders, ", or as a service with: "+cmd.CommandPath()+" --service"+folders
 			if serviceFolders(o.paths()) != nil {
 				asService = ""
-			}
-			for _, f := range []struct{ name, value string }{{"dir", o.dir}, {"config", o.config}, {"state", o.state}} {
-				if f.value != "" {
-					start += " --" + f.name + " " + f.value
-				}
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "sources are in %s; start with: %s%s\n", o.paths().Sources(), start, asService)
 			return nil
