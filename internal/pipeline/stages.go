@@ -148,7 +148,7 @@ func (s *stages) prepare(ctx context.Context, m queue.Message) (*batch, error) {
 		}
 		if c.Again = s.resends.again(c.Chunk); len(c.Again) > 0 {
 			again += len(c.Again)
-			s.counts.drop(c.Tenant, via(c.Chunk), cmp.Or(c.Source, c.Input), c.Arrived, len(c.Again), source.PolicyResend)
+			s.counts.drop(c.Tenant, via(c.Chunk), cmp.Or(c.Source, quarantine.Door(c.Input)), c.Arrived, len(c.Again), source.PolicyResend)
 		}
 		cut, skip := c.Cut, c.Again
 		for i, raw := range c.Records {
