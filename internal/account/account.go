@@ -32,6 +32,9 @@ type Config struct {
 	// EndKeys revokes the API keys that somebody made, when a directory switches them off;
 	// nil: they stay.
 	EndKeys func(ctx context.Context, tx *sqldb.DB, tenant uint32, actor, creator string) error
+	// CarryKeys lets the API keys that somebody made be theirs under another address, so that
+	// EndKeys finds them; nil: they stay.
+	CarryKeys func(ctx context.Context, tx *sqldb.DB, tenant uint32, creator, now string) error
 	// Founded is told when the installation was set up: the link is used.
 	Founded func(ctx context.Context) // nil: nobody is
 	Log     *slog.Logger

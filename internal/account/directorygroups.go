@@ -29,6 +29,7 @@ func scanGroup(rows *sql.Rows, g *Group) error {
 }
 
 // Groups returns a page of the directory's groups; members tells whether to read them, too.
+// Then the page ends once as many as one group may have were read.
 func (s *Service) Groups(ctx context.Context, tenant uint32, w Wanted, from, size int, members bool) (list []Group, total int64, err error) {
 	where, args := ` WHERE g.tenant = $1`, []any{int64(tenant)}
 	switch w.Attribute {
@@ -41,16 +42,26 @@ func (s *Service) Groups(ctx context.Context, tenant uint32, w Wanted, from, siz
 	case "member":
 		where, args = where+` AND EXISTS (SELECT 1 FROM scim_group_member x WHERE x.tenant = g.tenant AND x.group_id = g.id AND x.user_id = $2)`, append(args, w.Value)
 	}
+	if w.Member != "" {
+		where += fmt.Sprintf(` AND EXISTS (SELECT 1 FROM scim_group_member x WHERE x.tenant = g.tenant AND x.group_id = g.id AND x.user_id = $%d)`, len(args)+1)
+		args = append(args, w.Member)
+	}
 	err = s.db.View(ctx, func(tx *sqldb.DB) error {
 		if total, err = sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT count(*) FROM scim_group g`+where, args...); err != nil || size == 0 {
 			return err
 		}
 		list, err = sqldb.All(ctx, tx, scanGroup, groupColumns+where+fmt.Sprintf(` ORDER BY g.created_at, g.id LIMIT $%d OFFSET $%d`, len(args)+1, len(args)+2), append(args, size, from)...)
+		read := 0
 		for i := range list {
 			if !members || err != nil {
 				break
 			}
+			if read >= maxGroupMembers {
+				list = list[:i]
+				break
+			}
 			list[i].Members, err = membersIn(ctx, tx, tenant, list[i].ID)
+			read += len(list[i].Members)
 		}
 		return err
 	})
@@ -79,7 +90,10 @@ func (s *Service) group(ctx context.Context, db *sqldb.DB, tenant uint32, id str
 	return &g, wrap("read the members of a group", err)
 }
 
-const maxGroupMembers = 10_000
+const (
+	maxGroupMembers = 10_000
+	maxGroups       = 1_000 // of a tenant
+)
 
 func (g *Group) check() error {
 	g.Name = strings.TrimSpace(g.Name)
@@ -88,6 +102,14 @@ func (g *Group) check() error {
 	}
 	if len(g.Members) > maxGroupMembers {
 		return fault.New(fault.TooLarge, "a group has at most %d members", maxGroupMembers)
+	}
+	if !storable(g.Name, g.External) {
+		return unstorable("displayName")
+	}
+	for i := range g.Members {
+		if !storable(g.Members[i].ID) {
+			return unstorable("members")
+		}
 	}
 	return nil
 }
@@ -101,12 +123,22 @@ func (s *Service) AddGroup(ctx context.Context, tenant uint32, g *Group) (out *G
 		return nil, err
 	}
 	err = s.db.Tx(ctx, func(tx *sqldb.DB) error {
+		n, err := sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT count(*) FROM scim_group WHERE tenant = $1`, int64(tenant))
+		if err != nil {
+			return err
+		}
+		if n >= maxGroups {
+			return fault.New(fault.Conflict, "there are %d groups, and no more are allowed: push only those that give roles", n)
+		}
 		now := s.now()
 		if _, err := sqldb.Exec(ctx, tx, `INSERT INTO scim_group (tenant, id, name, name_key, external, created_at, changed_at, version) VALUES ($1, $2, $3, $4, $5, $6, $6, 0)`,
 			int64(tenant), g.ID, g.Name, strings.ToLower(g.Name), g.External, now.UnixMicro()); err != nil {
 			return err
 		}
-		if out, err = s.writeGroup(ctx, tx, tenant, &Group{ID: g.ID}, g); err != nil {
+		if err := s.writeGroup(ctx, tx, tenant, &Group{ID: g.ID}, g); err != nil {
+			return err
+		}
+		if out, err = s.group(ctx, tx, tenant, g.ID); err != nil {
 			return err
 		}
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: now, Actor: directoryActor, Action: "group.create", Object: g.ID, Detail: map[string]any{"name": g.Name, "members": len(g.Members)}})
@@ -118,8 +150,8 @@ func (s *Service) AddGroup(ctx context.Context, tenant uint32, g *Group) (out *G
 }
 
 // ChangeGroup changes a group as the directory says: change is given what it is now.
-func (s *Service) ChangeGroup(ctx context.Context, tenant uint32, id string, change func(*Group) error) (out *Group, err error) {
-	err = s.db.Tx(ctx, func(tx *sqldb.DB) error {
+func (s *Service) ChangeGroup(ctx context.Context, tenant uint32, id string, change func(*Group) error) error {
+	err := s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		had, err := s.group(ctx, tx, tenant, id)
 		if err != nil {
 			return err
@@ -132,31 +164,33 @@ func (s *Service) ChangeGroup(ctx context.Context, tenant uint32, id string, cha
 		if err := g.check(); err != nil {
 			return err
 		}
-		if out, err = s.writeGroup(ctx, tx, tenant, had, &g); err != nil {
+		if err := s.writeGroup(ctx, tx, tenant, had, &g); err != nil {
 			return err
 		}
-		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: directoryActor, Action: "group.update", Object: id, Detail: map[string]any{"name": g.Name, "members": []int{len(had.Members), len(out.Members)}}})
+		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: directoryActor, Action: "group.update", Object: id, Detail: map[string]any{"name": g.Name, "members": []int{len(had.Members), len(idsOf(g.Members))}}})
 	})
 	if sqldb.Violation(err) == sqldb.Unique {
-		return nil, doubled("displayName")
+		return doubled("displayName")
 	}
-	return out, wrap("change a group", err)
+	return wrap("change a group", err)
+}
+
+// idsOf are the members, each once.
+func idsOf(all []Ref) map[string]bool {
+	m := make(map[string]bool, len(all))
+	for _, r := range all {
+		m[r.ID] = true
+	}
+	return m
 }
 
 // writeGroup stores a group as it is to be, and gives all whom that touches their roles.
-func (s *Service) writeGroup(ctx context.Context, tx *sqldb.DB, tenant uint32, had, g *Group) (*Group, error) {
+func (s *Service) writeGroup(ctx context.Context, tx *sqldb.DB, tenant uint32, had, g *Group) error {
 	if _, err := sqldb.Exec(ctx, tx, `UPDATE scim_group SET name = $1, name_key = $2, external = $3, changed_at = $4, version = version + 1 WHERE tenant = $5 AND id = $6`,
 		g.Name, strings.ToLower(g.Name), g.External, s.now().UnixMicro(), int64(tenant), g.ID); err != nil {
-		return nil, err
+		return err
 	}
-	in := func(all []Ref) map[string]bool {
-		m := make(map[string]bool, len(all))
-		for _, r := range all {
-			m[r.ID] = true
-		}
-		return m
-	}
-	before, after := in(had.Members), in(g.Members)
+	before, after := idsOf(had.Members), idsOf(g.Members)
 	touched := map[string]bool{}
 	for id := range before {
 		if after[id] {
@@ -167,7 +201,7 @@ func (s *Service) writeGroup(ctx context.Context, tx *sqldb.DB, tenant uint32, h
 		}
 		touched[id] = true
 		if _, err := sqldb.Exec(ctx, tx, `DELETE FROM scim_group_member WHERE tenant = $1 AND group_id = $2 AND user_id = $3`, int64(tenant), g.ID, id); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for id := range after {
@@ -177,18 +211,18 @@ func (s *Service) writeGroup(ctx context.Context, tx *sqldb.DB, tenant uint32, h
 		touched[id] = true
 		l, err := s.known(ctx, tx, tenant, id)
 		if errors.Is(err, fault.NotFound) {
-			return nil, fault.New(fault.Invalid, "there is no user %q", id).In("members")
+			return fault.New(fault.Invalid, "there is no user %q", id).In("members")
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if l.Version == 0 { // here before the directory, which speaks of them for the first time
 			if err := s.writeListed(ctx, tx, tenant, id, l); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		if _, err := sqldb.Exec(ctx, tx, `INSERT INTO scim_group_member (tenant, group_id, user_id) VALUES ($1, $2, $3)`, int64(tenant), g.ID, id); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	ids := make([]string, 0, len(touched))
@@ -196,10 +230,7 @@ func (s *Service) writeGroup(ctx context.Context, tx *sqldb.DB, tenant uint32, h
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
-	if err := s.settle(ctx, tx, tenant, directoryActor, ids...); err != nil {
-		return nil, err
-	}
-	return s.group(ctx, tx, tenant, g.ID)
+	return s.settle(ctx, tx, tenant, directoryActor, ids...)
 }
 
 // RemoveGroup removes a group; its members lose the role that it gave.

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/fault"
@@ -80,7 +82,17 @@ func (l *Listed) name(email string) string {
 const (
 	maxUserName = 256
 	maxMails    = 20
+	maxPeople   = 100_000 // of a tenant's directory
 )
+
+// storable tells whether PostgreSQL can keep texts.
+func storable(texts ...string) bool {
+	return !slices.ContainsFunc(texts, func(s string) bool { return strings.ContainsRune(s, 0) || !utf8.ValidString(s) })
+}
+
+func unstorable(field string) error {
+	return fault.New(fault.Invalid, "texts are UTF-8 without NUL").In(field)
+}
 
 func (l *Listed) check() error {
 	l.UserName = strings.TrimSpace(l.UserName)
@@ -88,13 +100,22 @@ func (l *Listed) check() error {
 		return fault.New(fault.Invalid, "userName and externalId have at most %d characters, and userName at least one", maxUserName).In("userName")
 	}
 	d := &l.Details
-	for _, text := range []string{d.Given, d.Family, d.Formatted, d.Display, d.Title} {
+	texts := []string{d.Given, d.Family, d.Formatted, d.Display, d.Title}
+	if !storable(append(texts, l.UserName, l.External)...) {
+		return unstorable("userName")
+	}
+	for _, text := range texts {
 		if len(text) > maxUserName {
 			return fault.New(fault.Invalid, "names have at most %d characters", maxUserName).In("name")
 		}
 	}
 	if len(d.Mails) > maxMails {
 		return fault.New(fault.Invalid, "somebody has at most %d addresses", maxMails).In("emails")
+	}
+	for i := range d.Mails {
+		if !storable(d.Mails[i].Value, d.Mails[i].Type) {
+			return unstorable("emails")
+		}
 	}
 	return nil
 }
@@ -128,6 +149,7 @@ func scanListed(rows *sql.Rows, l *Listed) error {
 type Wanted struct {
 	Attribute string // userName, externalId, active, id, displayName, email; "" for all
 	Value     string
+	Member    string // of groups: only those that they are in; "" for all
 }
 
 // Listed returns a page of the tenant's people and how many match in all; from counts
@@ -235,6 +257,13 @@ func (s *Service) Provision(ctx context.Context, tenant uint32, l *Listed) (out 
 				return err
 			}
 		}
+		n, err := sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT count(*) FROM scim_user WHERE tenant = $1`, int64(tenant))
+		if err != nil {
+			return err
+		}
+		if n >= maxPeople {
+			return fault.New(fault.Conflict, "the directory has %d people here, and no more are allowed: assign only those who work with KYRA", n)
+		}
 		if err := s.writeListed(ctx, tx, tenant, u.ID, l); err != nil {
 			return err
 		}
@@ -270,13 +299,18 @@ func (s *Service) Reprovision(ctx context.Context, tenant uint32, id string, cha
 		if err != nil {
 			return err
 		}
+		was := l.UserName
 		if err := change(l); err != nil {
 			return err
 		}
 		if err := l.check(); err != nil {
 			return err
 		}
-		if err := s.rename(ctx, tx, tenant, id, l); err != nil {
+		if l.Active {
+			if err := s.rename(ctx, tx, tenant, id, l); err != nil {
+				return err
+			}
+		} else if err := s.keepName(ctx, tx, tenant, l, was); err != nil {
 			return err
 		}
 		if err := s.writeListed(ctx, tx, tenant, id, l); err != nil {
@@ -297,15 +331,27 @@ func (s *Service) Reprovision(ctx context.Context, tenant uint32, id string, cha
 	return out, wrap("change a person of a directory", err)
 }
 
+// keepName leaves somebody who is switched off the name that the directory knew them by,
+// where it gives them one that another person has: a name never stops that.
+func (s *Service) keepName(ctx context.Context, tx *sqldb.DB, tenant uint32, l *Listed, was string) error {
+	n, err := sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT count(*) FROM scim_user WHERE tenant = $1 AND user_key = $2 AND id <> $3`, int64(tenant), strings.ToLower(l.UserName), l.ID)
+	if err == nil && n > 0 {
+		l.UserName = was
+	}
+	return err
+}
+
 // rename gives an account name and address as the directory says, where no other tenant
-// knows it.
+// knows it: not even as somebody whom only its provider lets in, since an account's mail
+// goes to its address. The API keys that they made stay theirs. An address that another
+// account has is left where it is.
 func (s *Service) rename(ctx context.Context, tx *sqldb.DB, tenant uint32, id string, l *Listed) error {
 	email, err := l.email()
 	if err != nil {
 		return err
 	}
 	members, err := membersOf(ctx, tx, id)
-	if err != nil || len(members) > 1 {
+	if err != nil || slices.ContainsFunc(members, func(m Member) bool { return m.Tenant != tenant && m.Status != Invited }) {
 		return err
 	}
 	u, err := userByID(ctx, tx, id)
@@ -313,11 +359,25 @@ func (s *Service) rename(ctx context.Context, tx *sqldb.DB, tenant uint32, id st
 		return err
 	}
 	name := l.name(email)
+	// On PostgreSQL a violation would lose the transaction.
+	if other, err := userByEmail(ctx, tx, email); err == nil && other.ID != id {
+		email = u.Email
+	} else if err != nil && !errors.Is(err, fault.NotFound) {
+		return err
+	}
 	if u.Email == email && u.Name == name {
 		return nil
 	}
 	if _, err := sqldb.Exec(ctx, tx, `UPDATE account_user SET email = $1, name = $2, version = version + 1 WHERE id = $3`, email, name, id); err != nil {
 		return err
+	}
+	for i := range members {
+		if s.CarryKeys == nil || u.Email == email {
+			break
+		}
+		if err := s.CarryKeys(ctx, tx, members[i].Tenant, Actor(u.Email), Actor(email)); err != nil {
+			return err
+		}
 	}
 	return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: directoryActor, Action: "user.rename", Object: id, Detail: map[string]any{"email": []string{u.Email, email}, "name": []string{u.Name, name}}})
 }
@@ -348,8 +408,14 @@ func (s *Service) Deprovision(ctx context.Context, tenant uint32, id string) err
 }
 
 // settle gives people the place that the directory's word and groups make: on, with a
-// role, or off. Whom it switches off loses sessions and keys at once.
+// role, or off. Whom it switches off loses sessions and keys at once, also whom somebody has
+// switched off by hand before.
 func (s *Service) settle(ctx context.Context, tx *sqldb.DB, tenant uint32, actor string, ids ...string) error {
+	// Of two changes at once the later one has to see what the earlier one made of people:
+	// on PostgreSQL both would read what was before. It begins anew.
+	if _, err := sqldb.Exec(ctx, tx, `UPDATE scim_setting SET changed_at = $1 WHERE tenant = $2`, s.now().UnixMicro(), int64(tenant)); err != nil {
+		return err
+	}
 	p, err := s.provisioning(ctx, tx, tenant)
 	if err != nil {
 		return err
@@ -363,16 +429,13 @@ func (s *Service) settle(ctx context.Context, tx *sqldb.DB, tenant uint32, actor
 		if err != nil {
 			return err
 		}
-		names := make([]string, 0, 2*len(l.Groups))
+		names := make([]string, 0, len(l.Groups))
 		for _, g := range l.Groups {
-			names = append(names, g.Name, g.ID)
+			names = append(names, g.Name)
 		}
 		role, status := RoleOf(p.Roles, names, p.DefaultRole), Active
 		if !l.Active || role == "" {
 			role, status = who.Role, Disabled
-		}
-		if role == who.Role && status == who.Status {
-			continue
 		}
 		if status == Disabled || role != identity.Admin {
 			if fixed, err := s.fixed(ctx, tx, who); err != nil {
@@ -383,7 +446,7 @@ func (s *Service) settle(ctx context.Context, tx *sqldb.DB, tenant uint32, actor
 				return fault.New(fault.Conflict, "%s has to stay an Admin: it is the last one, or the one who may come in without the identity provider", who.Email)
 			}
 		}
-		if err := s.place(ctx, tx, actor, who, role, status); err != nil {
+		if err := s.place(ctx, tx, actor, who, role, status); err != nil { // where it changes anything
 			return err
 		}
 		if status == Disabled && s.EndKeys != nil {

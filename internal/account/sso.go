@@ -193,9 +193,6 @@ func noRole(a *Arrival) error {
 // govern gives somebody the role that the provider says. The last Admin stays one, and so
 // does the one who may come in without the provider: a mistake there must not lock all out.
 func (s *Service) govern(ctx context.Context, tx *sqldb.DB, a *Arrival, m *Member) error {
-	if a.Role == "" {
-		return noRole(a)
-	}
 	if a.Role == m.Role {
 		return nil
 	}
@@ -205,6 +202,9 @@ func (s *Service) govern(ctx context.Context, tx *sqldb.DB, a *Arrival, m *Membe
 	}
 	if fixed, err := s.fixed(ctx, tx, p); err != nil || fixed {
 		return err
+	}
+	if a.Role == "" {
+		return noRole(a)
 	}
 	return s.place(ctx, tx, "sso:"+a.ProviderName, p, a.Role, p.Status)
 }

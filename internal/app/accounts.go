@@ -33,7 +33,7 @@ func (s *Server) openAccounts(ctx context.Context, tenants *tenant.Service, keys
 		return nil
 	}
 	s.accounts = account.New(account.Config{
-		DB: s.db, Tenants: tenants, Sealer: sealer, Owner: s.owner, URL: s.URL, EndKeys: keys.RevokeOf, Log: s.log, Now: now,
+		DB: s.db, Tenants: tenants, Sealer: sealer, Owner: s.owner, URL: s.URL, EndKeys: keys.RevokeOf, CarryKeys: keys.CarryOver, Log: s.log, Now: now,
 		Founded: func(ctx context.Context) {
 			if err := removeLink(); err != nil {
 				s.log.WarnContext(ctx, "a file with a link that works no more is left", "err", err)

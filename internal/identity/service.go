@@ -112,6 +112,15 @@ func (s *Service) RevokeOf(ctx context.Context, tx *sqldb.DB, tenantNumber uint3
 	return nil
 }
 
+// CarryOver lets the keys that creator made be theirs under another name, in a transaction
+// of the caller's.
+func (s *Service) CarryOver(ctx context.Context, tx *sqldb.DB, tenantNumber uint32, creator, now string) error {
+	if _, err := sqldb.Exec(ctx, tx, `UPDATE api_key SET created_by = $1 WHERE tenant = $2 AND created_by = $3`, now, int64(tenantNumber), creator); err != nil {
+		return fmt.Errorf("carry keys over: %w", err)
+	}
+	return nil
+}
+
 // Get returns one key of the tenant, or fault.NotFound.
 func (s *Service) Get(ctx context.Context, tenantNumber uint32, id string) (*Key, error) {
 	k, err := get(ctx, s.db, tenantNumber, id)

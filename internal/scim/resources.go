@@ -257,35 +257,21 @@ func (h *handler) listGroups(ctx context.Context, r *request) (int, any, error) 
 		return 0, nil, err
 	}
 	// Entra ID asks whether somebody is in a group: id eq "…" and members eq "…".
-	member := ""
 	for _, t := range more {
 		if w.Attribute != "id" || t.attribute != "members" && t.attribute != "members.value" {
 			return 0, nil, &refusal{http.StatusBadRequest, "invalidFilter", "Groups are filtered by one attribute, or by id and members"}
 		}
-		member = t.value
+		w.Member = t.value
 	}
-	list, total, err := h.Accounts.Groups(ctx, r.tenant, w, from, size, member != "" || withMembers(r))
+	list, total, err := h.Accounts.Groups(ctx, r.tenant, w, from, size, withMembers(r))
 	if err != nil {
 		return 0, nil, err
 	}
 	var all []map[string]any
 	for i := range list {
-		if member != "" && !has(list[i].Members, member) {
-			total--
-			continue
-		}
 		all = append(all, chosen(h.group(&list[i]), r.Request))
 	}
 	return http.StatusOK, listOf(total, from, all), nil
-}
-
-func has(members []account.Ref, id string) bool {
-	for _, m := range members {
-		if m.ID == id {
-			return true
-		}
-	}
-	return false
 }
 
 func (h *handler) groupAnswer(status int, g *account.Group, err error) (int, any, error) {
@@ -314,27 +300,36 @@ func (h *handler) replaceGroup(ctx context.Context, r *request) (int, any, error
 	if err := r.into(&in); err != nil {
 		return 0, nil, err
 	}
-	g, err := h.Accounts.ChangeGroup(ctx, r.tenant, r.PathValue("id"), func(g *account.Group) error {
+	if err := h.Accounts.ChangeGroup(ctx, r.tenant, r.PathValue("id"), func(g *account.Group) error {
 		g.Name, g.External, g.Members = in.Name, value(in.ExternalID), refsOf(in.Members)
 		return nil
-	})
-	return h.groupAnswer(http.StatusOK, g, err)
+	}); err != nil {
+		return 0, nil, err
+	}
+	return h.getGroup(ctx, r)
 }
 
+// patchGroup answers with the group only where its attributes are asked for (RFC 7644
+// 3.5.2): it may be large, and directories add members one by one.
 func (h *handler) patchGroup(ctx context.Context, r *request) (int, any, error) {
 	changes, err := r.patch()
 	if err != nil {
 		return 0, nil, err
 	}
-	g, err := h.Accounts.ChangeGroup(ctx, r.tenant, r.PathValue("id"), func(g *account.Group) error {
+	if err := h.Accounts.ChangeGroup(ctx, r.tenant, r.PathValue("id"), func(g *account.Group) error {
 		for i := range changes {
 			if err := applyGroup(g, &changes[i]); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
-	return h.groupAnswer(http.StatusOK, g, err)
+	}); err != nil {
+		return 0, nil, err
+	}
+	if r.URL.Query().Get("attributes") == "" {
+		return http.StatusNoContent, nil, nil
+	}
+	return h.getGroup(ctx, r)
 }
 
 func (h *handler) deleteGroup(ctx context.Context, r *request) (int, any, error) {

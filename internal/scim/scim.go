@@ -13,10 +13,12 @@ import (
 	"mime"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/time/rate"
 
@@ -134,6 +136,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, fault.New(fault.Limited, "more than %d requests a second", perSecond))
 		return
 	}
+	if !storable(r) {
+		writeError(w, http.StatusBadRequest, "invalidValue", "Path and query are UTF-8 without NUL")
+		return
+	}
 	ctx := audit.From(r.Context(), audit.Origin{Address: from})
 	inner := r.Clone(context.WithValue(ctx, requestKey{}, tenant))
 	inner.URL.Path, inner.URL.RawPath = strings.TrimPrefix(r.URL.Path, Base), ""
@@ -149,6 +155,17 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.mux.ServeHTTP(w, inner)
+}
+
+// storable tells whether PostgreSQL can compare what path and query say.
+func storable(r *http.Request) bool {
+	ok := func(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+	for name, values := range r.URL.Query() {
+		if !ok(name) || slices.ContainsFunc(values, func(v string) bool { return !ok(v) }) {
+			return false
+		}
+	}
+	return ok(r.URL.Path)
 }
 
 // statusOnly finds out what the mux would answer.
@@ -180,7 +197,13 @@ func (h *handler) limiter(tenant uint32) *rate.Limiter {
 	return l
 }
 
+// stranger counts an IPv6 subscriber's whole network as one.
 func (h *handler) stranger(from string) *rate.Limiter {
+	const subscriber = 64
+	if a, err := netip.ParseAddr(from); err == nil && a.Is6() {
+		p, _ := a.WithZone("").Prefix(subscriber) // a valid length of every IPv6 address
+		from = p.String()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.strangers) >= maxStrangers {

@@ -62,7 +62,7 @@ func newBench(t *testing.T, db *sqldb.DB) *bench {
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	now := func() time.Time { return noon }
 	b.keys = identity.New(db, tenants, log, now)
-	b.accounts = account.New(account.Config{DB: db, Tenants: tenants, Sealer: sealer, Owner: b.a, Hash: account.HashCost{Memory: 64, Passes: 1, Threads: 1}, EndKeys: b.keys.RevokeOf, Log: log, Now: now})
+	b.accounts = account.New(account.Config{DB: db, Tenants: tenants, Sealer: sealer, Owner: b.a, Hash: account.HashCost{Memory: 64, Passes: 1, Threads: 1}, EndKeys: b.keys.RevokeOf, CarryKeys: b.keys.CarryOver, Log: log, Now: now})
 	for number, token := range map[uint32]*string{b.a: &b.token, b.b: &b.foreign} {
 		if *token, err = b.accounts.NewDirectoryToken(t.Context(), number, "test"); err != nil {
 			t.Fatal(err)
@@ -237,12 +237,14 @@ func TestOkta(t *testing.T) {
 		gid := group.text("id")
 		b.do("GET", "/Groups?startIndex=1&count=100&filter=displayName%20eq%20%22soc%20analysts%22", "").want(200).is(gid, "Resources", 0, "id")
 		b.do("PATCH", "/Groups/"+gid, `{"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [
-			{"op": "remove", "path": "members[value eq \"89bb1940-b905-4575-9e7f-6f887cfb368e\"]"}, {"op": "add", "path": "members", "value": [{"value": "`+id+`", "display": "test.user@okta.local"}]}]}`).want(200).golden("okta-group.json")
+			{"op": "remove", "path": "members[value eq \"89bb1940-b905-4575-9e7f-6f887cfb368e\"]"}, {"op": "add", "path": "members", "value": [{"value": "`+id+`", "display": "test.user@okta.local"}]}]}`).want(204)
+		b.do("GET", "/Groups/"+gid, "").want(200).golden("okta-group.json")
 		if p := b.person(b.a, id); p.Role != identity.Analyst {
 			t.Errorf("%+v", p)
 		}
 		b.do("GET", "/Users/"+id, "").want(200).is("SOC Analysts", "groups", 0, "display")
-		b.do("PATCH", "/Groups/"+gid, `{"Operations": [{"op": "replace", "value": {"id": "`+gid+`", "displayName": "SOC Admins"}}]}`).want(200).is("SOC Admins", "displayName").is(id, "members", 0, "value")
+		b.do("PATCH", "/Groups/"+gid, `{"Operations": [{"op": "replace", "value": {"id": "`+gid+`", "displayName": "SOC Admins"}}]}`).want(204)
+		b.do("GET", "/Groups/"+gid, "").want(200).is("SOC Admins", "displayName").is(id, "members", 0, "value")
 		if p := b.person(b.a, id); p.Role != identity.Admin {
 			t.Errorf("%+v", p)
 		}
@@ -310,8 +312,9 @@ func TestEntra(t *testing.T) {
 		if in() != 0 {
 			t.Error("in the group already")
 		}
-		b.do("PATCH", "/Groups/"+gid, `{"Operations": [{"op": "Add", "path": "members", "value": [{"$ref": null, "value": "`+id+`"}]}]}`).want(200)
-		b.do("PATCH", "/Groups/"+gid, `{"Operations": [{"op": "Add", "path": "members", "value": [{"$ref": null, "value": "`+id+`"}]}]}`).want(200).is(nil, "members", 1)
+		b.do("PATCH", "/Groups/"+gid, `{"Operations": [{"op": "Add", "path": "members", "value": [{"$ref": null, "value": "`+id+`"}]}]}`).want(204)
+		b.do("PATCH", "/Groups/"+gid, `{"Operations": [{"op": "Add", "path": "members", "value": [{"$ref": null, "value": "`+id+`"}]}]}`).want(204)
+		b.do("GET", "/Groups/"+gid, "").want(200).is(nil, "members", 1)
 		if in() != 1 {
 			t.Error("not in the group")
 		}
@@ -322,8 +325,9 @@ func TestEntra(t *testing.T) {
 		if p := b.person(b.a, id); p.Status != account.Active || p.Role != identity.Analyst {
 			t.Errorf("%+v", p)
 		}
-		b.do("PATCH", "/Groups/"+gid, `{"Operations": [{"op": "Remove", "path": "members", "value": []}]}`).want(200).is(id, "members", 0, "value")
-		b.do("PATCH", "/Groups/"+gid, `{"Operations": [{"op": "Remove", "path": "members", "value": [{"$ref": null, "value": "`+id+`"}]}]}`).want(200)
+		b.do("PATCH", "/Groups/"+gid, `{"Operations": [{"op": "Remove", "path": "members", "value": []}]}`).want(204)
+		b.do("GET", "/Groups/"+gid, "").want(200).is(id, "members", 0, "value")
+		b.do("PATCH", "/Groups/"+gid, `{"Operations": [{"op": "Remove", "path": "members", "value": [{"$ref": null, "value": "`+id+`"}]}]}`).want(204)
 		if in() != 0 || b.person(b.a, id).Role != identity.Viewer {
 			t.Error("still in the group")
 		}

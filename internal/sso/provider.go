@@ -464,7 +464,7 @@ func (s *Service) Offered(ctx context.Context, email string) ([]Provider, error)
 	}
 	domain := domainOf(email)
 	ours := func(p *Provider) bool { return domain != "" && slices.Contains(p.Domains, domain) }
-	shown := slices.DeleteFunc(all, func(p Provider) bool { return !(p.Listed && p.Tenant == s.Owner) && !ours(&p) })
+	shown := slices.DeleteFunc(all, func(p Provider) bool { return (!p.Listed || p.Tenant != s.Owner) && !ours(&p) })
 	slices.SortStableFunc(shown, func(a, b Provider) int {
 		switch x, y := ours(&a), ours(&b); {
 		case x && !y:
