@@ -125,7 +125,7 @@ func (a *api) users() {
 	}, a.removeUser)
 	handle(a, operation{
 		id: "renewUserLink", method: http.MethodPost, path: "/users/{id}/link", uuid: true, tag: tag, summary: "Make a new link", status: http.StatusCreated,
-		doc: "Of the invitation while it was not followed, else for another password, which works for a day. The link before ends.",
+		doc: "Of the invitation while it was not followed, and where their password opens nothing here yet; else for another password, which works for a day. The link before ends.",
 	}, a.renewUserLink)
 	handle(a, operation{
 		id: "resetUserFactor", method: http.MethodPost, path: "/users/{id}/reset-second-factor", uuid: true, tag: tag, summary: "Take the second factor away", status: http.StatusNoContent,
@@ -166,10 +166,13 @@ func (a *api) handOver(ctx context.Context, c *call, who *account.Person, token 
 	out := &linkOut{Location: base + "/users/" + who.ID}
 	out.Body.UserItem, out.Body.Link = userOf(who), a.linkTo(token)
 	l := &notify.Letter{
-		ID: rand.Text(), To: who.Email, Name: who.Name, Tenant: c.Tenant.Name, By: c.Name, Link: out.Body.Link, Reset: who.Status != account.Invited,
+		ID: rand.Text(), To: who.Email, Name: who.Name, Tenant: c.Tenant.Name, By: c.Name, Link: out.Body.Link, Reset: who.Status != account.Invited && !who.Vouched,
 		Language: account.Languages[0], Ends: account.InviteFor, At: a.Now(),
 	}
-	if c.signed != nil {
+	switch {
+	case l.Reset || who.SignedInAt != nil:
+		l.Language = who.Language
+	case c.signed != nil:
 		l.Language = c.signed.User.Language // they work together: it is likely theirs
 	}
 	sent, err := a.Notifier.SendLetter(ctx, c.Tenant.Number, l)
