@@ -5,7 +5,7 @@ import { createHash, generateKeyPairSync, randomBytes, sign } from "node:crypto"
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 
-import { account, browser, call, serve, setUpQuickly, settled } from "./server.mjs";
+import { account, browser, call, serve, setUpQuickly, settled, watch } from "./server.mjs";
 
 const faults = [];
 let server, chrome, admin, idp;
@@ -63,7 +63,7 @@ async function open(state, url = server.url) {
   const context = await chrome.newContext({ viewport: { width: 1280, height: 900 }, locale: "en", storageState: state });
   const page = await context.newPage();
   page.setDefaultTimeout(10_000);
-  page.on("pageerror", (error) => faults.push(`${page.url()}: ${error.message}`));
+  watch(page, url, faults, [idp.url]);
   return { context, page, url };
 }
 
@@ -112,6 +112,9 @@ test("single sign-on alone leaves one Admin the password", async () => {
   const { page, context } = await open(admin.state);
   await page.goto(`${server.url}/settings/sso`);
   await page.getByRole("switch", { name: "Single sign-on only" }).click();
+  await page.getByRole("dialog").getByText("Passwords and passkeys then open nothing").waitFor();
+  assert.equal((await call(server, "/api/v1/settings/sso", { session: admin })).body.only, false, "it was not asked for first");
+  await page.getByRole("dialog").getByRole("button", { name: "Turn it on" }).click();
   await page.locator('[aria-live="polite"]').getByText("Saved").first().waitFor();
   const got = await call(server, "/api/v1/settings/sso", { session: admin });
   assert.equal(got.body.only, true);

@@ -79,15 +79,16 @@ export function browser() {
   });
 }
 
-/** Notes what must never happen on any page: faults, refused content, other hosts. */
-export function watch(page, url, faults) {
+/** Notes what must never happen on any page: faults, refused content, other hosts than
+ *  those of url and others. */
+export function watch(page, url, faults, others = []) {
   page.on("pageerror", (error) => faults.push(`${page.url()}: ${error.message}`));
   page.on("console", (message) => {
     // Answers that are no success are the page's to show; the browser only repeats them.
     if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) faults.push(`${page.url()}: ${message.text()}`);
   });
   page.on("request", (request) => {
-    if (!request.url().startsWith(url) && !/^(blob|data):/.test(request.url())) faults.push(`${page.url()} asked another host: ${request.url()}`);
+    if (![url, ...others].some((one) => request.url().startsWith(one)) && !/^(blob|data):/.test(request.url())) faults.push(`${page.url()} asked another host: ${request.url()}`);
   });
   page.on("dialog", (dialog) => {
     faults.push(`${page.url()} opened a dialog: ${dialog.message()}`);

@@ -29,7 +29,7 @@ before(async () => {
   const incident = await until("the bank's incident", async () => (await api(bank, "/api/v1/incidents")).content[0]);
   const event = await until("the bank's event", async () => (await api(bank, "/api/v1/siem/search", { method: "POST", body: { query: `src_ip:${address}`, limit: 1 } })).events?.[0]);
   await until("our alert", async () => (await api(server, "/api/v1/alerts")).content[0]);
-  other = { name, banker, home: home.name };
+  other = { name, bank, banker, home: home.name };
   theirs = { alert, incident, event };
 });
 
@@ -84,8 +84,13 @@ test("another tenant's alert is not there: by address, in lists and in search", 
 });
 
 test("who belongs to both tenants switches, and sees one at a time", async (t) => {
+  // Each tenant numbers its own changes: ours are far ahead of the bank's.
+  const [ours] = (await api(server, "/api/v1/alerts")).content;
+  for (const status of Array.from({ length: 10 }, () => ["IN_PROGRESS", "OPEN"]).flat()) assert.equal((await call(server, `/api/v1/alerts/${ours.id}`, { method: "PATCH", body: { status } })).status, 200);
   const page = await as(t, admin);
+  const told = page.waitForResponse((r) => r.url().includes("/api/v1/changes"));
   await page.goto(`${server.url}/alerts`);
+  await told;
   const text = () => page.locator('[role="grid"]').innerText();
   await page.locator('[role="grid"]').waitFor();
   assert.match(await text(), /203\.0\.113\.5/);
@@ -97,6 +102,10 @@ test("who belongs to both tenants switches, and sees one at a time", async (t) =
   await page.locator('[role="grid"]').waitFor();
   assert.match(await text(), /198\.51\.100\.23/);
   assert.doesNotMatch(await text(), /203\.0\.113/);
+  // What comes in now is announced here.
+  await send(other.bank, bruteForce("198.51.100.77", "eve"));
+  await page.getByRole("button", { name: new RegExp(`^${say("alerts.newOnes", { n: "\\d+" })}$`) }).click();
+  await page.locator('[role="grid"]').getByText("198.51.100.77").first().waitFor();
   // Back, so that no other test depends on it.
   await page.getByRole("button", { name: say("frame.tenant") }).click();
   await page.getByRole("menuitem", { name: other.home, exact: true }).click();
@@ -105,6 +114,10 @@ test("who belongs to both tenants switches, and sees one at a time", async (t) =
 
 test("a viewer is offered no change, and the API refuses each", async (t) => {
   const page = await as(t, viewer);
+  const changes = [];
+  page.on("request", (request) => {
+    if (["PATCH", "PUT", "DELETE"].includes(request.method()) || (request.method() === "POST" && /\/(bulk|escalate|comments|tasks)$/.test(new URL(request.url()).pathname))) changes.push(`${request.method()} ${request.url()}`);
+  });
   const [alert] = (await api(server, "/api/v1/alerts")).content;
   const incident = await until("our incident", async () => (await api(server, "/api/v1/incidents")).content[0]);
   const [rule] = (await api(server, "/api/v1/siem/rules?size=1")).content;
@@ -142,6 +155,7 @@ test("a viewer is offered no change, and the API refuses each", async (t) => {
   await settled(page);
   assert.equal(await page.getByRole("button", { name: say("settings.invite") }).count(), 0);
 
+  assert.deepEqual(changes, [], "a key or a page asked for a change");
   for (const [method, path, body] of [
     ["PATCH", `/api/v1/alerts/${alert.id}`, { status: "RESOLVED" }],
     ["POST", "/api/v1/alerts/bulk", { ids: [alert.id], status: "RESOLVED" }],

@@ -3196,7 +3196,7 @@ export interface paths {
         };
         /**
          * List alerts over all own tenants
-         * @description The most severe of every tenant in which the caller's role may read alerts, the newest first among equals; an API key sees its own tenant's.
+         * @description The most severe of every tenant in which the caller's role may read alerts, the newest first among equals, demo data left out; an API key sees its own tenant's.
          */
         get: operations["listProviderAlerts"];
         put?: never;
@@ -5136,7 +5136,7 @@ export interface paths {
         put?: never;
         /**
          * Make a new link
-         * @description Of the invitation while it was not followed, else for another password, which works for a day. The link before ends.
+         * @description Of the invitation while it was not followed, and where their password opens nothing here yet; else for another password, which works for a day. The link before ends.
          */
         post: operations["renewUserLink"];
         delete?: never;
@@ -13369,6 +13369,11 @@ export interface components {
         SessionTenant: {
             /** @description It holds demo data only. */
             demo: boolean;
+            /**
+             * Format: uuid
+             * @description Of a demo tenant: whose people it is for.
+             */
+            demoOf?: string;
             /** Format: uuid */
             id: string;
             name: string;

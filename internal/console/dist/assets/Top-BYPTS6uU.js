@@ -1,1 +1,0 @@
-import{t as e}from"./settings.module-BP7lWee1.js";import{ot as t}from"./text-DPTy5Ur4.js";var n=t();function r({why:t,children:r}){return(0,n.jsxs)(`div`,{className:e.top,children:[(0,n.jsx)(`p`,{children:t}),r]})}export{r as t};

@@ -1,0 +1,1 @@
+var e={frame:`_frame_1lluq_1`,sections:`_sections_1lluq_6`,section:`_section_1lluq_6`,form:`_form_1lluq_40`,scroll:`_scroll_1lluq_47`,part:`_part_1lluq_52`,buttons:`_buttons_1lluq_65`,two:`_two_1lluq_70`,qr:`_qr_1lluq_85`,codes:`_codes_1lluq_91`,against:`_against_1lluq_114`,framework:`_framework_1lluq_122`,whole:`_whole_1lluq_136`};export{e as t};

@@ -1,1 +1,0 @@
-var e={frame:`_frame_onmpd_1`,sections:`_sections_onmpd_6`,section:`_section_onmpd_6`,top:`_top_onmpd_40`,form:`_form_onmpd_55`,scroll:`_scroll_onmpd_62`,part:`_part_onmpd_67`,buttons:`_buttons_onmpd_80`,two:`_two_onmpd_85`,qr:`_qr_onmpd_100`,codes:`_codes_onmpd_106`,against:`_against_onmpd_129`,framework:`_framework_onmpd_137`,whole:`_whole_onmpd_151`};export{e as t};
