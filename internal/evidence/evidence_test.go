@@ -304,7 +304,14 @@ func TestNightly(t *testing.T) {
 	each(t, func(w *world) {
 		saved := w.save(w.result("mfa-all", compliance.Fail, `{"a":1}`), w.result("audit-chain", compliance.Fail, `{"a":2}`), w.result("role-separation", compliance.Fail, `{"a":3}`))
 		raised := 0
-		raise := func(context.Context, *sqldb.DB, *evidence.Health) error { raised++; return nil }
+		refused := errors.New("refused")
+		var refuse error
+		raise := func(context.Context, *sqldb.DB, *evidence.Health) error {
+			if refuse == nil {
+				raised++
+			}
+			return refuse
+		}
 		look := func(at time.Time) (*evidence.Health, bool) {
 			w.Helper()
 			v, fresh, err := w.Nightly(w.Context(), tenant, at, raise)
@@ -322,10 +329,11 @@ func TestNightly(t *testing.T) {
 		night := noon.Add(12*time.Hour + time.Minute)
 		w.forge(`UPDATE evidence_record SET record = replace(record, '"result":"fail"', '"result":"pass"') WHERE seq = 2`)
 		// Where the alert cannot be raised the finding is not kept either, so that the next look raises it.
-		refused := errors.New("refused")
-		if _, _, err := w.Nightly(w.Context(), tenant, night.Add(-7*time.Hour+24*time.Hour), func(context.Context, *sqldb.DB, *evidence.Health) error { return refused }); !errors.Is(err, refused) {
+		refuse = refused
+		if _, _, err := w.Nightly(w.Context(), tenant, night.Add(-7*time.Hour+24*time.Hour), raise); !errors.Is(err, refused) {
 			w.Errorf("raising the alert failed: %v", err)
 		}
+		refuse = nil
 		night = night.Add(24 * time.Hour)
 		v, fresh := look(night)
 		if v == nil || !fresh || v.Flaws != 1 || v.First.ID != saved[1].EvidenceID || v.First.Seq != 2 || !strings.Contains(v.First.What, "the record was changed") {

@@ -113,16 +113,16 @@ func (o *options) enroll() *cobra.Command {
 			if service {
 				return installService(cmd.Context(), cmd.OutOrStdout(), o.paths())
 			}
-			folders := ""
+			var folders strings.Builder
 			for _, f := range []struct{ name, value string }{{"dir", o.dir}, {"config", o.config}, {"state", o.state}} {
 				if strings.ContainsAny(f.value, " \t") {
 					f.value = strconv.Quote(f.value)
 				}
 				if f.value != "" {
-					folders += " --" + f.name + " " + f.value
+					folders.WriteString(" --" + f.name + " " + f.value)
 				}
 			}
-			start, asService := cmd.Parent().CommandPath()+" run"+folders, ", or as a service with: "+cmd.CommandPath()+" --service"+folders
+			start, asService := cmd.Parent().CommandPath()+" run"+folders.String(), ", or as a service with: "+cmd.CommandPath()+" --service"+folders.String()
 			if serviceFolders(o.paths()) != nil {
 				asService = ""
 			}
