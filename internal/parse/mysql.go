@@ -27,6 +27,7 @@ func mysqlParser() content {
 				{"2026-03-04T05:06:07.123456Z\t   14 Connect\tAccess denied for user 'eve'@'203.0.113.9' (using password: YES)", []string{"source=mysql", "program=mysql", "event_code=Connect", "session_id=14", "user=eve", "outcome=failure"}},
 				{`2026-03-04 15:06:07 356 [Warning] Access denied for user 'eve'@'203.0.113.9' (using password: NO)`, []string{"source=mariadb", "program=mariadb", "reason=no password"}},
 				{`2026-03-04  5:06:07 8 [Warning] Access denied for user 'eve'@'203.0.113.9' (using password: YES)`, []string{"source=mariadb", "user=eve", "src_ip=203.0.113.9", "outcome=failure"}},
+				{`260304  5:06:07 [Warning] Access denied for user 'eve'@'203.0.113.9' (using password: YES)`, []string{"source=mariadb", "program=mariadb", "user=eve", "src_ip=203.0.113.9", "outcome=failure"}},
 				{`20260304 05:06:07,db1,root,203.0.113.9,12,0,FAILED_CONNECT,shop,,1045`, []string{
 					"source=mariadb", "dataset=server_audit", "category=authentication", "action=login", "outcome=failure", "user=root", "src_ip=203.0.113.9", "host=db1", "database=shop",
 					"event_code=FAILED_CONNECT", "return_code=1045", "time_quality=tz_assumed",
@@ -164,7 +165,7 @@ func mysqlLevel(level string) severity {
 // mysqlSource tells MariaDB from MySQL by what wrote the line.
 func mysqlSource(l *line) {
 	l.source = "mysql"
-	if l.r.Source == "mariadb" || strings.HasPrefix(l.program, "mariadb") || l.r.Source == "" && l.program == "" && blankBetween(l.r.Raw) {
+	if l.r.Source == "mariadb" || strings.HasPrefix(l.program, "mariadb") || l.r.Source == "" && l.program == "" && mariaTime(l.r.Raw) {
 		l.source = "mariadb"
 	}
 	product := "MySQL"
@@ -174,10 +175,24 @@ func mysqlSource(l *line) {
 	l.once(event.Product, product)
 }
 
-// blankBetween tells MariaDB's way to write times, "2026-03-04  5:06:07" and
-// "2026-03-04 15:06:07": MySQL has put a T between since 5.7.
-func blankBetween(s string) bool {
-	return len(s) > 19 && s[4] == '-' && s[7] == '-' && s[10] == ' ' && (s[11] == ' ' || isDigit(s[11])) && isDigit(s[12]) && s[13] == ':'
+// mariaTime tells MariaDB's ways to write times, "2026-03-04  5:06:07", "2026-03-04
+// 15:06:07" and, until 10.0, "260304  5:06:07": MySQL has written whole years since 5.6,
+// and put a T between since 5.7.
+func mariaTime(s string) bool {
+	date := len("260304")
+	if len(s) > 19 && s[4] == '-' && s[7] == '-' {
+		date = len("2026-03-04")
+	}
+	if len(s) < date+len(" 15:06:07 ") {
+		return false
+	}
+	for i := range date {
+		if !isDigit(s[i]) && s[i] != '-' {
+			return false
+		}
+	}
+	s = s[date:]
+	return s[0] == ' ' && (s[1] == ' ' || isDigit(s[1])) && isDigit(s[2]) && s[3] == ':'
 }
 
 // mysqlGeneral reads a line of the general query log.
