@@ -75,11 +75,16 @@ func defaultLimits() limits {
 // List returns one page, newest first by default; equal ones are told apart by their
 // age, so that pages neither repeat nor skip.
 func (s *Service) List(ctx context.Context, tenant uint32, q Query) (*Page, error) {
+	return s.ListIn(ctx, s.db, tenant, q)
+}
+
+// ListIn is List in the caller's transaction, so that several pages are of one moment.
+func (s *Service) ListIn(ctx context.Context, db *sqldb.DB, tenant uint32, q Query) (*Page, error) {
 	if err := q.check(); err != nil {
 		return nil, err
 	}
 	var p *Page
-	err := s.db.View(ctx, func(tx *sqldb.DB) error {
+	err := db.View(ctx, func(tx *sqldb.DB) error {
 		l := lister{tx: tx, tenant: tenant, q: q, sets: q.sets(), limits: s.limits}
 		counts, err := totals(ctx, tx, tenant)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kyra-mdr/kyra/internal/alert"
 	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/risk"
 )
 
 // AlertItem has exactly the keys of the reference's list.
@@ -253,22 +254,27 @@ func alertFilter(q given) alert.Filter {
 
 func (a *api) listAlerts(ctx context.Context, c *call, _ *none) (*alertsOut, error) {
 	q, asked := c.query, c.query.paging(alert.Sorts[0])
-	list, sort := a.Alerts.List, asked.sort
-	if sort == byPriority {
-		list, sort = a.Risk.Queue, ""
+	triage := slices.Contains(q.all("include"), "triage")
+	wanted := alert.Query{Filter: alertFilter(q), Ascending: asked.ascending, Page: asked.page, Size: asked.size}
+	var p *alert.Page
+	var weighed *risk.Weighed
+	var err error
+	if asked.sort == byPriority {
+		if weighed, err = a.Risk.Queue(ctx, c.Tenant.Number, wanted); err == nil {
+			p = &weighed.Page
+		}
+	} else {
+		wanted.Sort = asked.sort
+		if p, err = a.Alerts.List(ctx, c.Tenant.Number, wanted); err == nil && triage {
+			weighed, err = a.Risk.Weigh(ctx, c.Tenant.Number, p)
+		}
 	}
-	p, err := list(ctx, c.Tenant.Number, alert.Query{
-		Filter: alertFilter(q),
-		Sort:   sort, Ascending: asked.ascending, Page: asked.page, Size: asked.size,
-	})
 	if err != nil {
 		return nil, err
 	}
 	out := &alertsOut{Body: pageOf(asked, p.Total, p.Alerts, alertOf).Body}
-	if slices.Contains(q.all("include"), "triage") {
-		if err := a.addTriage(ctx, c.Tenant.Number, out.Body.Content, p.Alerts); err != nil {
-			return nil, err
-		}
+	if triage {
+		addTriage(out.Body.Content, weighed)
 	}
 	if p.Capped {
 		out.Capped = "true"

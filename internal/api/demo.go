@@ -121,7 +121,7 @@ func (a *api) demoOf(ctx context.Context, t *tenant.Tenant, j *job.Job) (*demoOu
 			return nil, err
 		}
 		b.On, b.TenantID, b.Name, b.Of, b.CreatedAt, b.CreatedBy = true, &demo.ID, &demo.Name, &whose.ID, &d.CreatedAt, &d.CreatedBy
-		found, err := a.Events.Search(ctx, eventstore.Request{Tenant: d.Number, From: eventstore.MinTime, To: eventstore.MaxTime + 1})
+		found, err := a.searchStore(ctx, eventstore.Request{Tenant: d.Number, From: eventstore.MinTime, To: eventstore.MaxTime + 1})
 		if err != nil {
 			return nil, err
 		}

@@ -97,7 +97,7 @@ func (a *api) listQuarantine(ctx context.Context, c *call, _ *none) (*pageOut[qu
 // samplesOf shows some of a group. A store that is busy costs the samples only.
 func (a *api) samplesOf(ctx context.Context, c *call, item *quarantineItem) ([]quarantineSample, error) {
 	samples := []quarantineSample{}
-	found, err := a.Events.Search(ctx, eventstore.Request{
+	found, err := a.searchStore(ctx, eventstore.Request{
 		Tenant: c.Tenant.Number, Filter: quarantine.Filter(item.Source, item.Reason), From: eventstore.MinTime, To: eventstore.MaxTime + 1, Limit: 3, NoTotal: true,
 	})
 	if err != nil {

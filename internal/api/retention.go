@@ -41,7 +41,7 @@ func (a *api) getRetention(ctx context.Context, c *call, _ *none) (*retentionOut
 	if b.Days == 0 {
 		b.Days = b.EventDays
 	}
-	all, before, err := retention.Count(ctx, a.Events, c.Tenant.Number, a.Now().AddDate(0, 0, -b.Days))
+	all, before, err := retention.Count(ctx, a.searchStore, c.Tenant.Number, a.Now().AddDate(0, 0, -b.Days))
 	if err != nil {
 		return nil, err
 	}

@@ -371,5 +371,8 @@ func (a *api) getEvent(ctx context.Context, c *call, in *byID) (*eventOut, error
 	if err != nil {
 		return nil, err
 	}
+	if err := a.noteEvent(ctx, c, e); err != nil {
+		return nil, err
+	}
 	return &eventOut{eventItem{e}}, nil
 }

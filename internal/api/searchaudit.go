@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/audit"
+	"github.com/kyra-mdr/kyra/internal/event"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -20,7 +22,7 @@ const (
 type searchKey struct {
 	tenant               uint32
 	actor, action, query string
-	reason               string
+	reason, names        string
 }
 
 type searchSpan struct{ at, from, to int64 } // nanoseconds
@@ -50,7 +52,8 @@ func (s *searches) add(k searchKey, v searchSpan) {
 
 // noteSearch writes down that somebody searched, and what for.
 func (a *api) noteSearch(ctx context.Context, c *call, action string, s *Span, from, to int64, detail map[string]any) error {
-	k := searchKey{c.Tenant.Number, c.Actor, action, s.Query, s.Reason}
+	names, _ := detail["names"].([]string)
+	k := searchKey{c.Tenant.Number, c.Actor, action, s.Query, s.Reason, strings.Join(names, "\x00")}
 	now := a.Now()
 	if a.searches.covers(k, now.UnixNano(), from, to) {
 		return nil
@@ -59,11 +62,30 @@ func (a *api) noteSearch(ctx context.Context, c *call, action string, s *Span, f
 	if s.Reason != "" {
 		detail["reason"] = s.Reason
 	}
-	err := a.DB.Tx(ctx, func(tx *sqldb.DB) error {
-		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Tenant.Number, At: now, Actor: c.Actor, Action: action, Object: "events", Detail: detail})
-	})
+	err := a.noteLook(ctx, c, now, action, "events", detail)
 	if err == nil {
 		a.searches.add(k, searchSpan{now.UnixNano(), from, to})
 	}
 	return err
+}
+
+// noteEvent writes down that somebody opened an event.
+func (a *api) noteEvent(ctx context.Context, c *call, e *event.Event) error {
+	const action = "search.event"
+	now := a.Now()
+	k := searchKey{tenant: c.Tenant.Number, actor: c.Actor, action: action, query: e.ID.String()}
+	if a.searches.covers(k, now.UnixNano(), e.Time, e.Time) {
+		return nil
+	}
+	err := a.noteLook(ctx, c, now, action, e.ID.String(), map[string]any{"time": time.Unix(0, e.Time).UTC()})
+	if err == nil {
+		a.searches.add(k, searchSpan{now.UnixNano(), e.Time, e.Time})
+	}
+	return err
+}
+
+func (a *api) noteLook(ctx context.Context, c *call, now time.Time, action, object string, detail map[string]any) error {
+	return a.DB.Tx(ctx, func(tx *sqldb.DB) error {
+		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Tenant.Number, At: now, Actor: c.Actor, Action: action, Object: object, Detail: detail})
+	})
 }

@@ -26,6 +26,17 @@ func TestSearchesStandInTheAuditLog(t *testing.T) {
 	s.get(log+"search.events").is("totalElements", 5)
 	s.post("/api/v1/siem/search/fields", `{"query":"user:kim","names":["user"]}`).want(200)
 	s.get(log+"search.fields").is("totalElements", 1).is("content.0.detail.names.0", "user")
+	// Other names are another question, the same ones are not.
+	s.post("/api/v1/siem/search/fields", `{"query":"user:kim","names":["user"]}`).want(200)
+	s.post("/api/v1/siem/search/fields", `{"query":"user:kim","names":["src_ip"]}`).want(200)
+	s.post("/api/v1/siem/search/fields", `{"query":"user:kim"}`).want(200)
+	s.get(log+"search.fields").is("totalElements", 3).is("content.1.detail.names.0", "src_ip")
+	// So is an event that is opened.
+	id := s.post("/api/v1/siem/search", search).want(200).at("events.0.id").(string)
+	s.get("/api/v1/siem/events/" + id).want(200)
+	s.get("/api/v1/siem/events/" + id).want(200)
+	s.get("/api/v1/siem/events/e0-00000000ffff-00000").want(404)
+	s.get(log+"search.event").is("totalElements", 1).is("content.0.object", id)
 	// What finds nothing out is none.
 	s.post("/api/v1/siem/search", `{"query":"user:("}`).problem(400, "", "")
 	s.get(log+"search.events").is("totalElements", 5)

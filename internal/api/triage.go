@@ -1,11 +1,10 @@
 package api
 
 import (
-	"context"
 	"time"
 
-	"github.com/kyra-mdr/kyra/internal/alert"
 	"github.com/kyra-mdr/kyra/internal/incident"
+	"github.com/kyra-mdr/kyra/internal/risk"
 )
 
 // alertTriage is what a queue shows beside the documented keys of a list, so that it
@@ -48,33 +47,20 @@ const byPriority = "priority"
 
 var includeTriage = param{name: "include", doc: "triage adds to each item what a queue shows.", kind: enum, values: []string{"triage"}, many: true}
 
-// addTriage fills items, which are those of alerts in the same order.
-func (a *api) addTriage(ctx context.Context, tenant uint32, items []AlertItem, alerts []alert.Alert) error {
-	ids := make([]string, len(alerts))
-	for i := range alerts {
-		ids[i] = alerts[i].ID
-	}
-	entities, err := a.Alerts.EntitiesByAlert(ctx, a.DB, tenant, ids)
-	if err != nil {
-		return err
-	}
-	weighed, err := a.Risk.Prioritise(ctx, tenant, alerts, entities)
-	if err != nil {
-		return err
-	}
-	for i := range alerts {
-		d := &alerts[i]
-		priority := priorityItem{Score: weighed[i].Score, Parts: make([]priorityPart, len(weighed[i].Parts))}
-		for j, p := range weighed[i].Parts {
+// addTriage fills items, which are those of the weighed alerts in the same order.
+func addTriage(items []AlertItem, w *risk.Weighed) {
+	for i := range w.Alerts {
+		d, weighed := &w.Alerts[i], &w.Priorities[i]
+		priority := priorityItem{Score: weighed.Score, Parts: make([]priorityPart, len(weighed.Parts))}
+		for j, p := range weighed.Parts {
 			priority.Parts[j] = priorityPart{Name: p.Name, Points: p.Points, Reason: p.Reason}
 		}
 		items[i].Triage = &alertTriage{
 			Priority: priority,
 			RuleID:   d.Rule.ID, RuleName: d.Rule.Name, Occurrences: d.Occurrences, FirstSeen: d.FirstSeen, LastSeen: d.LastSeen, UpdatedAt: d.UpdatedAt,
-			AssignedTo: orNull(d.AssignedTo), IncidentID: orNull(d.IncidentID), Verdict: orNull(d.Verdict), Storm: d.Storm, Entities: entitiesOf(entities[d.ID]),
+			AssignedTo: orNull(d.AssignedTo), IncidentID: orNull(d.IncidentID), Verdict: orNull(d.Verdict), Storm: d.Storm, Entities: entitiesOf(w.Entities[d.ID]),
 		}
 	}
-	return nil
 }
 
 // incidentTriage is what a board of incidents shows beside the documented keys.

@@ -36,18 +36,24 @@ func LastApplied(ctx context.Context, db *sqldb.DB) (Applied, error) {
 	return a, nil
 }
 
+// A SearchFunc answers a request, in its turn among the searches of people.
+type SearchFunc func(context.Context, eventstore.Request) (*eventstore.Result, error)
+
 // Count tells how many events a tenant has, and how many of them arrived before limit: a
 // term that begins there would remove those. It removes nothing.
-func Count(ctx context.Context, store eventstore.Store, tenant uint32, limit time.Time) (all, before uint64, err error) {
+func Count(ctx context.Context, search SearchFunc, tenant uint32, limit time.Time) (all, before uint64, err error) {
 	r := eventstore.Request{Tenant: tenant, From: eventstore.MinTime, To: eventstore.MaxTime + 1}
-	found, err := store.Search(ctx, r)
+	found, err := search(ctx, r)
 	if err != nil {
 		return 0, 0, fmt.Errorf("count events: %w", err)
 	}
 	r.Filter = query.Span{Field: query.NewField(event.IngestTime), From: eventstore.MinTime, To: limit.UnixNano()}
-	old, err := store.Search(ctx, r)
+	old, err := search(ctx, r)
 	if err != nil {
 		return 0, 0, fmt.Errorf("count events: %w", err)
+	}
+	if missing := found.Partial + old.Partial; missing != "" {
+		return 0, 0, fault.New(fault.Unavailable, "only a part of the events can be counted: %s", missing)
 	}
 	return found.Total, old.Total, nil
 }

@@ -23,13 +23,10 @@ type Priority struct {
 
 // A PriorityPart is one reason.
 type PriorityPart struct {
-	Name   string // one of PriorityNames
+	Name   string // severity, confidence, risk, worth or waiting
 	Points int64  // negative where it lowers
 	Reason string // for people, in English
 }
-
-// PriorityNames lists what a priority is made of.
-var PriorityNames = []string{"severity", "confidence", "risk", "worth", "waiting"}
 
 // What the parts weigh. Severity leads; the others together may lift an alert above one
 // that is one step more severe, not two.
@@ -42,107 +39,141 @@ const (
 	maxRiskPoints    = 14 // of the riskiest entity that is named
 	maxWorthPoints   = 12 // of the one that is worth most
 	maxWaitingPoints = 14 // when twice the time in which it should have been answered has passed
-	// priorityWindow is how many alerts are weighed for a list by priority: the most
-	// severe ones. Those behind them follow by severity.
+	// priorityWindow is how many alerts are weighed for a list by priority, at most: those
+	// that come first by severity.
 	priorityWindow = 1000
 )
 
+// Weighed is a page of alerts with what was found out to order it.
+type Weighed struct {
+	alert.Page
+	Entities   map[string][]alert.Entity // that each alert names, by its id
+	Priorities []Priority                // of the alerts, in their order
+}
+
 // Queue returns one page of alerts by priority, the most urgent first, or the least with
-// Ascending. The thousand that come first by severity are weighed; what lies behind them
-// follows by severity, so that a list costs the same at any number of alerts.
-func (s *Service) Queue(ctx context.Context, tenant uint32, q alert.Query) (*alert.Page, error) {
+// Ascending, all of one moment. The thousand that come first by severity are weighed, from
+// the least severe on with Ascending; what lies behind them follows by severity, so that a
+// list costs the same at any number of alerts.
+func (s *Service) Queue(ctx context.Context, tenant uint32, q alert.Query) (*Weighed, error) {
 	q.Sort = "severity"
 	size := max(q.Size, 1)
 	window := priorityWindow / size * size
 	offset := q.Page * size
-	if offset >= window {
-		return s.Alerts.List(ctx, tenant, q)
-	}
-	wanted := q
-	wanted.Page, wanted.Size = 0, 100
-	var out alert.Page
-	var all []alert.Alert
-	for len(all) < window {
-		p, err := s.Alerts.List(ctx, tenant, wanted)
-		if err != nil {
-			return nil, err
+	w := &Weighed{}
+	known, err := s.weighing(ctx, tenant, func(tx *sqldb.DB) ([]alert.Alert, error) {
+		if offset >= window {
+			p, err := s.Alerts.ListIn(ctx, tx, tenant, q)
+			if err != nil {
+				return nil, err
+			}
+			w.Page = *p
+			return w.Alerts, nil
 		}
-		if wanted.Page == 0 {
-			out.Total, out.Capped = p.Total, p.Capped
+		wanted := q
+		wanted.Page, wanted.Size = 0, 100
+		for len(w.Alerts) < window {
+			p, err := s.Alerts.ListIn(ctx, tx, tenant, wanted)
+			if err != nil {
+				return nil, err
+			}
+			w.Total, w.Capped = p.Total, p.Capped
+			w.Alerts = append(w.Alerts, p.Alerts...)
+			if wanted.Page++; len(p.Alerts) < wanted.Size {
+				break
+			}
 		}
-		all = append(all, p.Alerts...)
-		if wanted.Page++; len(p.Alerts) < wanted.Size {
-			break
-		}
-	}
-	all = all[:min(len(all), window)]
-	ids := make([]string, len(all))
-	for i := range all {
-		ids[i] = all[i].ID
-	}
-	entities, err := s.Alerts.EntitiesByAlert(ctx, s.DB, tenant, ids)
+		w.Alerts = w.Alerts[:min(len(w.Alerts), window)]
+		return w.Alerts, nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	weighed, err := s.Prioritise(ctx, tenant, all, entities)
-	if err != nil {
-		return nil, err
-	}
+	all, weighed := w.Alerts, known.weigh(w.Alerts)
 	order := make([]int, len(all))
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		if q.Ascending {
-			a, b = b, a
-		}
-		return cmp.Compare(weighed[b].Score, weighed[a].Score)
-	})
-	out.Alerts = make([]alert.Alert, 0, size)
-	for _, i := range order[min(offset, len(order)):min(offset+size, len(order))] {
-		out.Alerts = append(out.Alerts, all[i])
+	if offset < window {
+		slices.SortStableFunc(order, func(a, b int) int {
+			if q.Ascending {
+				a, b = b, a
+			}
+			return cmp.Compare(weighed[b].Score, weighed[a].Score)
+		})
+		order = order[min(offset, len(order)):min(offset+size, len(order))]
 	}
-	return &out, nil
+	w.Entities = known.entities
+	w.Alerts, w.Priorities = make([]alert.Alert, len(order)), make([]Priority, len(order))
+	for i, at := range order {
+		w.Alerts[i], w.Priorities[i] = all[at], weighed[at]
+	}
+	return w, nil
 }
 
-// Prioritise weighs alerts of a tenant; entities are those that each names, by its id.
-func (s *Service) Prioritise(ctx context.Context, tenant uint32, alerts []alert.Alert, entities map[string][]alert.Entity) ([]Priority, error) {
-	out := make([]Priority, len(alerts))
-	if len(alerts) == 0 {
-		return out, nil
+// Weigh finds out the entities and priorities of alerts of a tenant.
+func (s *Service) Weigh(ctx context.Context, tenant uint32, p *alert.Page) (*Weighed, error) {
+	known, err := s.weighing(ctx, tenant, func(*sqldb.DB) ([]alert.Alert, error) { return p.Alerts, nil })
+	if err != nil {
+		return nil, err
 	}
+	return &Weighed{Page: *p, Entities: known.entities, Priorities: known.weigh(p.Alerts)}, nil
+}
+
+// A weighing is what priorities are made of.
+type weighing struct {
+	entities   map[string][]alert.Entity
+	scores     map[Key]scored
+	confidence map[string]float64
+	worth      map[Key]Worth
+	now        time.Time
+}
+
+// weighing reads alerts, what they name and the risk of that in one snapshot. Confidence
+// and worth come from where they are kept for a while.
+func (s *Service) weighing(ctx context.Context, tenant uint32, read func(tx *sqldb.DB) ([]alert.Alert, error)) (*weighing, error) {
+	w := &weighing{now: s.now()}
 	rules, named := map[string]bool{}, map[Key]bool{}
-	for i := range alerts {
-		rules[alerts[i].Rule.ID] = true
-		for _, e := range entities[alerts[i].ID] {
-			if k, ok := KeyOf(e); ok {
-				named[k] = true
+	var keys []Key
+	err := s.DB.View(ctx, func(tx *sqldb.DB) error {
+		alerts, err := read(tx)
+		if err != nil || len(alerts) == 0 {
+			return err
+		}
+		ids := make([]string, len(alerts))
+		for i := range alerts {
+			ids[i] = alerts[i].ID
+			rules[alerts[i].Rule.ID] = true
+		}
+		if w.entities, err = s.Alerts.EntitiesByAlert(ctx, tx, tenant, ids); err != nil {
+			return err
+		}
+		for _, list := range w.entities {
+			for _, e := range list {
+				if k, ok := KeyOf(e); ok && !named[k] {
+					named[k] = true
+					keys = append(keys, k)
+				}
 			}
 		}
+		w.scores, err = scoresOf(ctx, tx, tenant, keys)
+		return err
+	})
+	if err == nil {
+		w.confidence, err = s.confidence(ctx, tenant, rules)
 	}
-	confidence, err := s.confidence(ctx, tenant, rules)
-	if err != nil {
-		return nil, wrap("weigh alerts", err)
+	if err == nil && s.Worth != nil && len(keys) > 0 {
+		w.worth, err = s.Worth(ctx, s.DB, tenant, keys)
 	}
-	keys := make([]Key, 0, len(named))
-	for k := range named {
-		keys = append(keys, k)
-	}
-	scores, err := s.scoresOf(ctx, tenant, keys)
-	if err != nil {
-		return nil, wrap("weigh alerts", err)
-	}
-	var worth map[Key]Worth
-	if s.Worth != nil && len(keys) > 0 {
-		if worth, err = s.Worth(ctx, s.DB, tenant, keys); err != nil {
-			return nil, wrap("weigh alerts", err)
-		}
-	}
-	now := s.now()
+	return w, wrap("weigh alerts", err)
+}
+
+func (w *weighing) weigh(alerts []alert.Alert) []Priority {
+	out := make([]Priority, len(alerts))
 	for i := range alerts {
-		out[i] = weigh(&alerts[i], entities[alerts[i].ID], confidence, scores, worth, now)
+		out[i] = weigh(&alerts[i], w.entities[alerts[i].ID], w.confidence, w.scores, w.worth, w.now)
 	}
-	return out, nil
+	return out
 }
 
 // scored is what is known of an entity's risk.
@@ -151,7 +182,7 @@ type scored struct {
 	label string
 }
 
-func (s *Service) scoresOf(ctx context.Context, tenant uint32, keys []Key) (map[Key]scored, error) {
+func scoresOf(ctx context.Context, db *sqldb.DB, tenant uint32, keys []Key) (map[Key]scored, error) {
 	out := make(map[Key]scored, len(keys))
 	type row struct {
 		Key
@@ -164,7 +195,7 @@ func (s *Service) scoresOf(ctx context.Context, tenant uint32, keys []Key) (map[
 			args = append(args, k.Value)
 			marks[i] = "$" + strconv.Itoa(len(args))
 		}
-		all, err := sqldb.All(ctx, s.DB, func(rows *sql.Rows, r *row) error { return rows.Scan(&r.Kind, &r.Value, &r.score, &r.label) },
+		all, err := sqldb.All(ctx, db, func(rows *sql.Rows, r *row) error { return rows.Scan(&r.Kind, &r.Value, &r.score, &r.label) },
 			`SELECT kind, entity, score, label FROM risk_entity WHERE tenant = $1 AND entity IN (`+strings.Join(marks, ", ")+`)`, args...)
 		if err != nil {
 			return nil, err

@@ -45,7 +45,14 @@ func TestPriority(t *testing.T) {
 			if p.Total != 5 {
 				t.Errorf("total %d", p.Total)
 			}
-			for _, a := range p.Alerts {
+			if len(p.Priorities) != len(p.Alerts) {
+				t.Fatalf("%d priorities of %d alerts", len(p.Priorities), len(p.Alerts))
+			}
+			for i, a := range p.Alerts {
+				// What it was ordered by is what it is shown with.
+				if one, err := w.risk.Weigh(t.Context(), tenant, &alert.Page{Alerts: p.Alerts[i : i+1]}); err != nil || one.Priorities[0].Score != p.Priorities[i].Score {
+					t.Errorf("%s is weighed %+v, alone %+v, %v", a.Title, p.Priorities[i], one, err)
+				}
 				out = append(out, a.Title)
 			}
 			return out
@@ -56,18 +63,18 @@ func TestPriority(t *testing.T) {
 		if got := fmt.Sprint(list(alert.Query{Size: 2, Page: 2})); got != "[taken]" {
 			t.Errorf("third page %s", got)
 		}
-		if got := list(alert.Query{Size: 1, Ascending: true}); got[0] != "taken" {
-			t.Errorf("least urgent %v", got)
+		if got := fmt.Sprint(list(alert.Query{Size: 20, Ascending: true})); got != "[taken noisy jewel waits high]" {
+			t.Errorf("least urgent first: %s", got)
 		}
 		if got := list(alert.Query{Size: 20, Page: 60}); len(got) != 0 {
 			t.Errorf("behind the window: %v", got)
 		}
-		got, err := w.risk.Prioritise(t.Context(), tenant, []alert.Alert{waits}, nil)
+		got, err := w.risk.Weigh(t.Context(), tenant, &alert.Page{Alerts: []alert.Alert{waits}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		// 26 for its severity, all 14 for twice the day in which it should have been seen.
-		if p := got[0]; p.Score != 40 || len(p.Parts) != 2 || p.Parts[1].Reason != "nobody has taken it for 2 d" {
+		if p := got.Priorities[0]; p.Score != 40 || len(p.Parts) != 2 || p.Parts[1].Reason != "nobody has taken it for 2 d" {
 			t.Errorf("%+v", p)
 		}
 	})
