@@ -29,6 +29,8 @@ type Listed struct {
 	Groups                 []Ref
 	CreatedAt, ChangedAt   time.Time
 	Version                int64 // 0: the directory has not said anything of them yet
+
+	in bool // it let them in when it was settled last; as if it had, where Version is 0
 }
 
 // Details are what a directory says of somebody beside the name that it knows them by.
@@ -125,12 +127,12 @@ func (l *Listed) check() error {
 const listedWhere = `m.tenant = $1 AND (d.id IS NOT NULL OR m.origin <> 'scim')`
 
 const listedColumns = `SELECT m.user_id, u.email, u.name, m.status, m.added_at, COALESCE(d.user_name, ''), COALESCE(d.external, m.external), COALESCE(d.details, ''), COALESCE(d.active, m.status <> 'disabled'),
-	d.changed_at, COALESCE(d.version, 0) FROM account_member m JOIN account_user u ON u.id = m.user_id LEFT JOIN scim_user d ON d.tenant = m.tenant AND d.id = m.user_id`
+	d.changed_at, COALESCE(d.version, 0), COALESCE(d.let_in, TRUE) FROM account_member m JOIN account_user u ON u.id = m.user_id LEFT JOIN scim_user d ON d.tenant = m.tenant AND d.id = m.user_id`
 
 func scanListed(rows *sql.Rows, l *Listed) error {
 	var email, name, status, details string
 	var changed *time.Time
-	if err := rows.Scan(&l.ID, &email, &name, &status, sqldb.Micros(&l.CreatedAt), &l.UserName, &l.External, &details, &l.Active, sqldb.MicrosOrNull(&changed), &l.Version); err != nil {
+	if err := rows.Scan(&l.ID, &email, &name, &status, sqldb.Micros(&l.CreatedAt), &l.UserName, &l.External, &details, &l.Active, sqldb.MicrosOrNull(&changed), &l.Version, &l.in); err != nil {
 		return err
 	}
 	if l.ChangedAt = l.CreatedAt; changed != nil {
@@ -285,10 +287,10 @@ func (s *Service) writeListed(ctx context.Context, tx *sqldb.DB, tenant uint32, 
 		return err
 	}
 	_, err = sqldb.Exec(ctx, tx, `
-		INSERT INTO scim_user (tenant, id, user_name, user_key, external, active, details, created_at, changed_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, 1)
+		INSERT INTO scim_user (tenant, id, user_name, user_key, external, active, details, let_in, created_at, changed_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, 1)
 		ON CONFLICT (tenant, id) DO UPDATE SET user_name = excluded.user_name, user_key = excluded.user_key, external = excluded.external, active = excluded.active, details = excluded.details,
 			changed_at = excluded.changed_at, version = scim_user.version + 1`,
-		int64(tenant), id, l.UserName, strings.ToLower(l.UserName), l.External, l.Active, string(text), s.now().UnixMicro())
+		int64(tenant), id, l.UserName, strings.ToLower(l.UserName), l.External, l.Active, string(text), l.in, s.now().UnixMicro())
 	return err
 }
 
@@ -408,8 +410,9 @@ func (s *Service) Deprovision(ctx context.Context, tenant uint32, id string) err
 }
 
 // settle gives people the place that the directory's word and groups make: on, with a
-// role, or off. Whom it switches off loses sessions and keys at once, also whom somebody has
-// switched off by hand before.
+// role, or off. Whom it switches off loses sessions and keys at once, also whom an Admin has
+// switched off by hand before. Those it switches on only where it did not let them in when
+// it was last settled: what it says of names and titles is no word on that.
 func (s *Service) settle(ctx context.Context, tx *sqldb.DB, tenant uint32, actor string, ids ...string) error {
 	// Of two changes at once the later one has to see what the earlier one made of people:
 	// on PostgreSQL both would read what was before. It begins anew.
@@ -434,8 +437,17 @@ func (s *Service) settle(ctx context.Context, tx *sqldb.DB, tenant uint32, actor
 			names = append(names, g.Name)
 		}
 		role, status := RoleOf(p.Roles, names, p.DefaultRole), Active
-		if !l.Active || role == "" {
+		in := l.Active && role != ""
+		switch {
+		case !in:
 			role, status = who.Role, Disabled
+		case l.in && who.Status == Disabled:
+			status = Disabled
+		}
+		if in != l.in {
+			if _, err := sqldb.Exec(ctx, tx, `UPDATE scim_user SET let_in = $1 WHERE tenant = $2 AND id = $3`, in, int64(tenant), id); err != nil {
+				return err
+			}
 		}
 		if status == Disabled || role != identity.Admin {
 			if fixed, err := s.fixed(ctx, tx, who); err != nil {
@@ -449,7 +461,7 @@ func (s *Service) settle(ctx context.Context, tx *sqldb.DB, tenant uint32, actor
 		if err := s.place(ctx, tx, actor, who, role, status); err != nil { // where it changes anything
 			return err
 		}
-		if status == Disabled && s.EndKeys != nil {
+		if !in && s.EndKeys != nil {
 			if err := s.EndKeys(ctx, tx, tenant, actor, Actor(who.Email)); err != nil {
 				return err
 			}

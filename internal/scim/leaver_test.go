@@ -138,6 +138,90 @@ func TestChangesAtOnce(t *testing.T) {
 	}
 }
 
+// Whom an Admin switches off by hand stays off until the directory has taken them out and
+// lets them in again, or an Admin does.
+func TestSwitchedOffByHand(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		ctx := t.Context()
+		roles := []account.Mapping{{Value: "soc", Role: identity.Analyst}}
+		set := func(otherwise identity.Role) {
+			t.Helper()
+			if err := b.accounts.SetProvisioning(ctx, b.a, "test", otherwise, roles); err != nil {
+				t.Fatal(err)
+			}
+		}
+		by := func(id string, status account.Status) {
+			t.Helper()
+			if _, err := b.accounts.Change(ctx, b.a, "test", id, account.Patch{Status: &status}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		is := func(what, id string, want account.Status) {
+			t.Helper()
+			if p := b.person(b.a, id); p.Status != want {
+				t.Errorf("%s: %s, want %s", what, p.Status, want)
+			}
+		}
+		says := func(id, word string) {
+			b.do("PATCH", "/Users/"+id, `{"Operations": [{"op": "replace", "value": `+word+`}]}`).want(200)
+		}
+		const on = `{"active": true}`
+
+		set(identity.Viewer)
+		hana := b.made("hana@example.com")
+		by(hana, account.Disabled)
+		works := b.key("hana@example.com")
+		says(hana, `{"displayName": "Hana Lee"}`)
+		is("another name", hana, account.Disabled)
+		says(hana, on)
+		is("what it said before", hana, account.Disabled)
+		gid := b.do("POST", "/Groups", `{"displayName": "soc", "members": [{"value": "`+hana+`"}]}`).want(201).text("id")
+		is("another role", hana, account.Disabled)
+		if p := b.person(b.a, hana); p.Role != identity.Analyst || p.Name != "Hana Lee" || !works() {
+			t.Errorf("what else it says counts: %+v, key works: %t", p, works())
+		}
+		set(identity.Viewer)
+		is("the mapping set anew", hana, account.Disabled)
+		b.do("PATCH", "/Users/"+hana, off).want(200)
+		is("off by both", hana, account.Disabled)
+		says(hana, on)
+		is("off and on", hana, account.Active)
+		by(hana, account.Disabled)
+		by(hana, account.Active)
+		says(hana, `{"displayName": "Hana Kim"}`)
+		is("an Admin", hana, account.Active)
+
+		// Where a group alone lets in, leaving and joining it is the same word.
+		set("")
+		is("in the group", hana, account.Active)
+		by(hana, account.Disabled)
+		b.do("PATCH", "/Groups/"+gid, `{"Operations": [{"op": "replace", "value": {"displayName": "SOC"}}]}`).want(204)
+		is("the group's name", hana, account.Disabled)
+		b.do("PATCH", "/Groups/"+gid, `{"Operations": [{"op": "remove", "path": "members[value eq \"`+hana+`\"]"}]}`).want(204)
+		b.do("PATCH", "/Groups/"+gid, `{"Operations": [{"op": "add", "path": "members", "value": [{"value": "`+hana+`"}]}]}`).want(204)
+		is("out of the group and in", hana, account.Active)
+
+		// Deleted and made again.
+		by(hana, account.Disabled)
+		b.do("DELETE", "/Users/"+hana, "").want(204)
+		set(identity.Viewer)
+		b.do("POST", "/Users", `{"userName": "hana@example.com"}`).want(201).is(hana, "id")
+		is("deleted and made", hana, account.Active)
+
+		// Off before the directory came.
+		if _, err := b.accounts.Add(ctx, "test", b.a, account.Draft{Email: "jun@example.com", Name: "Jun", Role: identity.Viewer}); err != nil {
+			t.Fatal(err)
+		}
+		jun, err := b.accounts.ByEmail(ctx, b.a, "jun@example.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		by(jun.ID, account.Disabled)
+		says(jun.ID, on)
+		is("its first word", jun.ID, account.Disabled)
+	})
+}
+
 // What a database cannot store is the directory's mistake.
 func TestTextsThatCannotBeStored(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
