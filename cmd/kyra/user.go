@@ -164,7 +164,7 @@ func listUsers(ctx context.Context, w *userWork, _ []string) error {
 		for i := range list {
 			p := &list[i]
 			factor := "no second factor"
-			if p.Factor() {
+			if p.Factor {
 				factor = "second factor"
 			}
 			fmt.Fprintf(w.cmd.OutOrStdout(), "%s\t%s\t%s\t%s\t%s\n", p.Email, p.Name, p.Role, p.Status, factor)

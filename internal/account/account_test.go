@@ -77,6 +77,20 @@ func (b *bench) add(tenant uint32, email string, role identity.Role) *User {
 	return u
 }
 
+// demo makes the demo tenant of a tenant.
+func (b *bench) demo(of uint32) uint32 {
+	b.t.Helper()
+	t, err := b.Tenants.ByNumber(b.t.Context(), of)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	d, err := b.Tenants.CreateDemo(b.t.Context(), "test", t)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return d.Number
+}
+
 func (b *bench) in(email, code string) *Signed {
 	b.t.Helper()
 	token, err := b.SignIn(b.t.Context(), Proof{email, good, code}, home)

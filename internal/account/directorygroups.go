@@ -135,7 +135,7 @@ func (s *Service) AddGroup(ctx context.Context, tenant uint32, g *Group) (out *G
 			int64(tenant), g.ID, g.Name, strings.ToLower(g.Name), g.External, now.UnixMicro()); err != nil {
 			return err
 		}
-		if err := s.writeGroup(ctx, tx, tenant, &Group{ID: g.ID}, g); err != nil {
+		if err := s.writeGroup(ctx, tx, tenant, &Group{}, g); err != nil {
 			return err
 		}
 		if out, err = s.group(ctx, tx, tenant, g.ID); err != nil {

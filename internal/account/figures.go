@@ -35,7 +35,7 @@ func (s *Service) FiguresOf(ctx context.Context, tenant uint32) (*Figures, error
 		people, err := sqldb.All(ctx, tx, scanPerson, personColumns+` WHERE m.tenant = $1 AND m.status = $2`, int64(tenant), string(Active))
 		for i := range people {
 			f.People++
-			if people[i].Factor() {
+			if people[i].Factor {
 				f.SecondFactor++
 			}
 			if people[i].Role == identity.Admin {

@@ -20,10 +20,12 @@ type Person struct {
 	Member
 	Sessions int64 // that go on in the tenant
 	Passkeys int64
+	Factor   bool // HasFactor
 }
 
-// Factor tells whether they have a second factor.
-func (p *Person) Factor() bool { return p.TOTP || p.Passkeys > 0 }
+// HasFactor tells in SQL of account_user u whether somebody has a second factor here: an
+// authenticator app that is confirmed, or a passkey.
+const HasFactor = `(u.totp_at IS NOT NULL OR EXISTS (SELECT 1 FROM account_passkey k WHERE k.user_id = u.id))`
 
 // A Filter chooses people. Its zero value is the first page of all, newest first.
 type Filter struct {
@@ -52,13 +54,13 @@ func sortColumn(sort string) string {
 }
 
 const personColumns = `SELECT ` + userColumns + `, ` + memberColumns + `, (SELECT count(*) FROM account_session s WHERE s.user_id = u.id AND s.tenant = m.tenant),
-	(SELECT count(*) FROM account_passkey k WHERE k.user_id = u.id)
+	(SELECT count(*) FROM account_passkey k WHERE k.user_id = u.id), ` + HasFactor + `
 	FROM account_member m JOIN account_user u ON u.id = m.user_id`
 
 func scanPerson(rows *sql.Rows, p *Person) error {
 	var totpAt *time.Time
 	var tenant int64
-	err := rows.Scan(append(append(p.User.targets(&totpAt), p.Member.targets(&tenant)...), &p.Sessions, &p.Passkeys)...)
+	err := rows.Scan(append(append(p.User.targets(&totpAt), p.Member.targets(&tenant)...), &p.Sessions, &p.Passkeys, &p.Factor)...)
 	p.TOTP, p.Tenant = totpAt != nil, uint32(tenant)
 	return err
 }
@@ -224,6 +226,17 @@ func (s *Service) keepAdmin(ctx context.Context, tx *sqldb.DB, p *Person) error 
 	n, err := sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT count(*) FROM account_member WHERE tenant = $1 AND role = $2 AND status = $3`, int64(p.Tenant), string(identity.Admin), string(Active))
 	if err == nil && n == 0 {
 		return fault.New(fault.Conflict, "this is the last Admin: give somebody else the role first")
+// keepWayIn refuses to take the last passkey of whom single sign-on alone leaves password
+// and passkeys, where they have no password: nobody could come in without the provider.
+func (s *Service) keepWayIn(ctx context.Context, tx *sqldb.DB, user string) error {
+	n, err := sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT count(*) FROM account_policy p JOIN account_user u ON u.id = p.break_glass
+		WHERE p.sso_only AND u.id = $1 AND u.password = '' AND NOT EXISTS (SELECT 1 FROM account_passkey k WHERE k.user_id = u.id)`, user)
+	if err == nil && n > 0 {
+		return fault.New(fault.Conflict, "this is the only way in of the Admin who may sign in while the identity provider is out of reach: give them a password, or name another Admin in the settings of single sign-on first")
+	}
+	return err
+}
+
 	}
 	return err
 }
@@ -252,6 +265,8 @@ func (s *Service) Remove(ctx context.Context, tenant uint32, actor, id string) e
 		if err := s.keepAdmin(ctx, tx, p); err != nil {
 			return err
 		}
+			// Nobody else has ever seen them.
+			`DELETE FROM saved_view WHERE owner = $1 AND (tenant = $2 OR tenant IN (SELECT number FROM tenant_demo WHERE of_tenant = $2)) AND NOT shared`,
 		if _, err := sqldb.Exec(ctx, tx, `DELETE FROM account_user WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM account_member m WHERE m.user_id = $1)`, id); err != nil {
 			return err
 		}
@@ -293,4 +308,7 @@ func (s *Service) ResetFactor(ctx context.Context, tenant uint32, actor, id stri
 func (s *Service) Team(ctx context.Context, tenant uint32) ([]Person, error) {
 	all, err := sqldb.All(ctx, s.db, scanPerson, personColumns+` WHERE m.tenant = $1 AND m.status = $2 ORDER BY lower(u.name), u.id`, int64(tenant), string(Active))
 	return all, wrap("list team", err)
+		if err := s.keepWayIn(ctx, tx, id); err != nil {
+			return err
+		}
 }

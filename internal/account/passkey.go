@@ -242,6 +242,9 @@ func (s *Service) RemovePasskey(ctx context.Context, c *identity.Caller, id stri
 		if n == 0 {
 			return fault.New(fault.NotFound, "no such passkey")
 		}
+		if err := s.keepWayIn(ctx, tx, c.UserID); err != nil {
+			return err
+		}
 		// Recovery codes stand in for a factor: without one they are a way in of their own.
 		if _, err := sqldb.Exec(ctx, tx, `DELETE FROM account_recovery WHERE user_id = $1 AND NOT EXISTS (SELECT 1 FROM account_passkey k WHERE k.user_id = $1)
 			AND NOT EXISTS (SELECT 1 FROM account_user u WHERE u.id = $1 AND u.totp_at IS NOT NULL)`, c.UserID); err != nil {

@@ -189,9 +189,16 @@ func (s *Service) strictFor(ctx context.Context, db *sqldb.DB, user string) (str
 	return x, wrap("read rules for passwords", err)
 }
 
-// lockOf is how an account has to wait: as the strictest of the tenants says that have
-// somebody of the address's domain. So an address that nobody has waits as its
-// colleagues do.
+// lockQuery finds how the tenants that somebody of a domain may come into lock accounts.
+// The domain is written as in the index account_user_domain.
+const lockQuery = `SELECT p.lock_attempts, p.lock_minutes FROM account_policy p WHERE (p.lock_minutes > 0 OR p.lock_attempts <> $1) AND p.tenant IN (
+	SELECT m.tenant FROM account_user u JOIN account_member m ON m.user_id = u.id
+	WHERE substr(u.email, length(rtrim(u.email, replace(u.email, '@', ''))) + 1) = $2 AND m.status = $3 AND NOT m.vouched)`
+
+// lockOf is how an account has to wait: as the strictest of the tenants says whose doors
+// a password of somebody of the address's domain opens. So an address that nobody has waits
+// as its colleagues do. An invitation that nobody has followed says nothing, nor does a
+// place that only an identity provider opens: any tenant can make those.
 func (s *Service) lockOf(ctx context.Context, db *sqldb.DB, email string) (backoff, error) {
 	b := byAccount
 	at := strings.LastIndexByte(email, '@')
@@ -199,10 +206,8 @@ func (s *Service) lockOf(ctx context.Context, db *sqldb.DB, email string) (backo
 		return b, nil
 	}
 	type set struct{ attempts, minutes int64 }
-	all, err := sqldb.All(ctx, db, func(rows *sql.Rows, x *set) error { return rows.Scan(&x.attempts, &x.minutes) }, `
-		SELECT p.lock_attempts, p.lock_minutes FROM account_policy p WHERE (p.lock_minutes > 0 OR p.lock_attempts <> $1) AND EXISTS (
-			SELECT 1 FROM account_member m JOIN account_user u ON u.id = m.user_id WHERE m.tenant = p.tenant AND u.email LIKE $2 ESCAPE '\')`,
-		byAccount.free, "%"+likeEscape.Replace(email[at:]))
+	all, err := sqldb.All(ctx, db, func(rows *sql.Rows, x *set) error { return rows.Scan(&x.attempts, &x.minutes) }, lockQuery,
+		byAccount.free, email[at+1:], string(Active))
 	if err != nil || len(all) == 0 {
 		return b, err
 	}

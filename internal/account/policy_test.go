@@ -1,14 +1,17 @@
 package account
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/identity"
+	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
 func TestLastPasswordsAreRefused(t *testing.T) {
@@ -122,6 +125,61 @@ func TestLockoutIsThatOfTheTenant(t *testing.T) {
 		b.pass(15 * time.Minute)
 		if _, err := b.Session(ctx, s.SessionID); !errors.Is(err, fault.Unauthenticated) {
 			t.Errorf("after 15 minutes: %v", err)
+		}
+	})
+}
+
+// Only a tenant whose doors a password of the domain opens says how its addresses wait: not
+// one that has invited or listed somebody of it.
+func TestLockoutIsThatOfWhomThePasswordOpens(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		ctx := t.Context()
+		b.add(b.a, "hana@example.com", identity.Admin)
+		p, err := b.PolicyOf(ctx, b.b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.LockAttempts, p.LockFor = 3, time.Hour
+		if err := b.SetPolicy(ctx, b.b, "test", p); err != nil {
+			t.Fatal(err)
+		}
+		free := func(what, email string, want int64) {
+			t.Helper()
+			if got, err := b.lockOf(ctx, b.db, email); err != nil || got.free != want {
+				t.Errorf("%s: %d wrong ones are free, want %d, %v", what, got.free, want, err)
+			}
+		}
+		free("before", "hana@example.com", 5)
+		invited, link, err := b.Invite(ctx, b.b, "x", Draft{Email: "jun@example.com", Name: "Jun", Role: identity.Viewer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		free("invited", "hana@example.com", 5)
+		if _, err := b.Provision(ctx, b.b, &Listed{UserName: "hana@example.com", Active: true}); err != nil { // as A knows her
+			t.Fatal(err)
+		}
+		free("listed", "hana@example.com", 5)
+		if _, err := b.Follow(ctx, link, "", good, home); err != nil {
+			t.Fatal(err)
+		}
+		for _, email := range []string{"jun@example.com", "hana@example.com", "nobody@example.com", `"a@b"@example.com`} {
+			free("accepted, "+email, email, 3)
+		}
+		for _, email := range []string{"x@sub.example.com", "x@notexample.com", "x@ex_mple.com", "x@%", "example.com", ""} {
+			free("another domain, "+email, email, 5)
+		}
+		disabled := Disabled
+		if _, err := b.Change(ctx, b.b, "x", invited.ID, Patch{Status: &disabled}); err != nil {
+			t.Fatal(err)
+		}
+		free("switched off", "hana@example.com", 5)
+
+		if b.db.Dialect() != sqldb.SQLite { // PostgreSQL reads a table of this size as a whole
+			return
+		}
+		plan, err := sqldb.All(ctx, b.db, func(rows *sql.Rows, s *string) error { var n int; return rows.Scan(&n, &n, &n, s) }, `EXPLAIN QUERY PLAN `+lockQuery, 5, "example.com", string(Active))
+		if got := strings.Join(plan, "; "); err != nil || !strings.Contains(got, "account_user_domain") || strings.Contains(got, "SCAN u") || strings.Contains(got, "SCAN m") {
+			t.Errorf("the plan is %s, %v", got, err)
 		}
 	})
 }

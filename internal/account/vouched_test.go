@@ -149,7 +149,12 @@ func TestAnotherTenantsInvitationSetsNoPassword(t *testing.T) {
 		if _, err := b.SignIn(ctx, Proof{Email: "hana@bank-b.com", Password: good}, home); !errors.Is(err, fault.Unauthenticated) {
 			t.Errorf("signed in: %v", err)
 		}
-		// An invitation that nobody has accepted makes nobody answerable for the account.
+		// An invitation that nobody has accepted makes nobody answerable for the account: B may
+		// still do what it may for its own people.
+		if err := b.ResetFactor(ctx, b.b, "x", hana.UserID); err != nil {
+			t.Errorf("B's Admin, beside an invitation of A's: %v", err)
+		}
+		hana = b.arrive(b.b, "hana@bank-b.com")
 		if err := b.ChangePassword(ctx, &hana.Caller, "", good); err != nil {
 			t.Fatal(err)
 		}
@@ -169,6 +174,18 @@ func TestAnotherTenantsInvitationSetsNoPassword(t *testing.T) {
 		}
 		if _, err := b.ConfirmTOTP(ctx, &hana.Caller, b.code(e.Secret)); !errors.Is(err, fault.Forbidden) {
 			t.Errorf("B's provider confirms a second factor for A: %v", err)
+		}
+		b.URL = func() string { return "https://kyra.example.com" }
+		asked, err := b.StartPasskey(ctx, &b.in("hana@bank-b.com", "").Caller, good)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer := newAuthenticator(t, "https://kyra.example.com", "kyra.example.com").create(asked)
+		if _, _, err := b.FinishPasskey(ctx, &hana.Caller, asked.Token, "Laptop", answer); !errors.Is(err, fault.Forbidden) {
+			t.Errorf("B's provider adds a passkey for A: %v", err)
+		}
+		if _, _, err := b.FinishPasskey(ctx, &b.in("hana@bank-b.com", "").Caller, asked.Token, "Laptop", answer); err != nil {
+			t.Errorf("their own password does not: %v", err)
 		}
 	})
 }

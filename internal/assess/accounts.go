@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyra-mdr/kyra/internal/account"
 	"github.com/kyra-mdr/kyra/internal/compliance"
 	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
@@ -30,7 +31,7 @@ func (q *inquiry) people(ctx context.Context) ([]user, error) {
 	return q.users.get(ctx, q, func(ctx context.Context, q *inquiry) ([]user, error) {
 		return rowsOf(ctx, q, func(rows *sql.Rows, u *user) error {
 			return rows.Scan(&u.ID, &u.Email, &u.Role, sqldb.Micros(&u.Added), sqldb.MicrosOrNull(&u.SignedIn), &u.Strong, &u.Elsewhere)
-		}, `SELECT u.id, u.email, m.role, m.added_at, u.signed_in_at, u.totp_at IS NOT NULL OR EXISTS (SELECT 1 FROM account_passkey k WHERE k.user_id = u.id)
+		}, `SELECT u.id, u.email, m.role, m.added_at, u.signed_in_at, `+account.HasFactor+`
 				OR u.password = '' AND EXISTS (SELECT 1 FROM sso_identity i JOIN sso_provider p ON p.id = i.provider WHERE i.user_id = u.id AND i.tenant = m.tenant AND p.enabled AND p.second_factor), u.password = '' AND m.origin <> 'local'
 			FROM account_member m JOIN account_user u ON u.id = m.user_id WHERE m.tenant = $1 AND m.status = 'active' ORDER BY u.id`, q.tenant)
 	})
