@@ -180,6 +180,7 @@ func startProcess(t *testing.T, data string, extra ...string) *process {
 		f := strings.Fields(line)
 		p.url, p.udp, p.tcp = f[0], f[1], f[2]
 	case err := <-p.exited:
+		p.exited <- err // for kill
 		t.Fatalf("server ended at start: %v\n%s", err, p.log)
 	case <-time.After(60 * time.Second):
 		t.Fatalf("server is not ready after 60 s\n%s", p.log)
