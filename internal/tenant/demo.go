@@ -56,8 +56,8 @@ func (s *Service) Demos(ctx context.Context) (map[uint32]Demo, error) {
 	return out, nil
 }
 
-// CreateDemo makes the demo tenant of a tenant. Where it has one, or is one itself, that
-// is fault.Conflict.
+// CreateDemo makes the demo tenant of a tenant, whole or not at all. Where it has one, or
+// is one itself, that is fault.Conflict.
 func (s *Service) CreateDemo(ctx context.Context, actor string, of *Tenant) (*Tenant, error) {
 	if _, err := s.DemoOf(ctx, of.Number); !errors.Is(err, fault.NotFound) {
 		if err == nil {
@@ -72,41 +72,67 @@ func (s *Service) CreateDemo(ctx context.Context, actor string, of *Tenant) (*Te
 	if _, err := s.ByName(ctx, name); err == nil { // somebody's own
 		name = strings.TrimSpace(string([]rune(name)[:min(utf8.RuneCountInString(name), 80)])) + " " + of.ID[len(of.ID)-8:]
 	}
-	t, err := s.Create(ctx, actor, Draft{Name: name, Plan: CUSTOM})
-	if err != nil {
-		return nil, err
-	}
-	err = s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	var t *Tenant
+	err := s.db.Tx(ctx, func(tx *sqldb.DB) error {
+		var err error
+		if t, err = New(tx).Create(ctx, actor, Draft{Name: name, Plan: CUSTOM}); err != nil {
+			return err
+		}
 		if _, err := sqldb.Exec(ctx, tx, `INSERT INTO tenant_demo (number, of_tenant, created_at, created_by) VALUES ($1, $2, $3, $4)`,
 			int64(t.Number), int64(of.Number), t.CreatedAt.UnixMicro(), actor); err != nil {
 			return err
 		}
 		return audit.Record(ctx, tx, audit.Entry{Tenant: of.Number, At: t.CreatedAt, Actor: actor, Action: "demo.on", Object: t.ID, Detail: map[string]any{"name": t.Name}})
 	})
-	if sqldb.Violation(err) == sqldb.Unique {
-		err = fault.New(fault.Conflict, "there is demo data already")
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.forget(ctx, t.Number))
+	switch {
+	case sqldb.Violation(err) == sqldb.Unique: // somebody else was faster
+		return nil, fault.New(fault.Conflict, "there is demo data already").Because(err)
+	case err != nil:
+		return nil, fmt.Errorf("create demo: %w", err)
 	}
 	return t, nil
+}
+
+// EmptyDemo removes every row that carries the number of a tenant's demo tenant, but for
+// the tenant itself: nothing writes into it any more, and what removes the rest may fail
+// and be begun again.
+func (s *Service) EmptyDemo(ctx context.Context, d *Demo) error {
+	if err := s.isDemo(ctx, d); err != nil {
+		return err
+	}
+	return s.forget(ctx, d.Number, nil)
 }
 
 // RemoveDemo removes the demo tenant of a tenant with every row that carries its number.
 // Its audit log and the chain of its evidence stay, since nothing may be taken out of
 // either: nobody can open them any more. Events are the caller's to erase, before.
 func (s *Service) RemoveDemo(ctx context.Context, actor string, d *Demo) error {
+	if err := s.isDemo(ctx, d); err != nil {
+		return err
+	}
 	t, err := s.ByNumber(ctx, d.Number)
 	if err != nil {
 		return err
 	}
-	if known, err := s.DemoOf(ctx, d.Of); err != nil || known.Number != d.Number {
-		return errors.Join(fault.New(fault.Conflict, "that tenant is no demo"), err)
-	}
-	if err := s.forget(ctx, d.Number); err != nil {
+	return s.forget(ctx, d.Number, func(tx *sqldb.DB) error {
+		for _, query := range []string{`DELETE FROM tenant_demo WHERE number = $1`, `DELETE FROM tenant WHERE number = $1`} {
+			if _, err := sqldb.Exec(ctx, tx, query, int64(d.Number)); err != nil {
+				return err
+			}
+		}
+		return audit.Record(ctx, tx, audit.Entry{Tenant: d.Of, Actor: actor, Action: "demo.off", Object: t.ID, Detail: map[string]any{"name": t.Name}})
+	})
+}
+
+// isDemo refuses what would empty a real tenant.
+func (s *Service) isDemo(ctx context.Context, d *Demo) error {
+	switch known, err := s.DemoOf(ctx, d.Of); {
+	case err != nil:
 		return err
+	case known.Number != d.Number || known.Of != d.Of:
+		return fault.New(fault.Conflict, "that tenant is no demo")
 	}
-	return audit.Record(ctx, s.db, audit.Entry{Tenant: d.Of, Actor: actor, Action: "demo.off", Object: t.ID, Detail: map[string]any{"name": t.Name}})
+	return nil
 }
 
 // kept tells of tables whose rows nothing may remove: they are append-only.
@@ -114,8 +140,8 @@ func kept(table string) bool {
 	return strings.HasPrefix(table, "audit_") || strings.HasPrefix(table, "evidence_")
 }
 
-// forget removes a tenant and all rows of it, in one transaction.
-func (s *Service) forget(ctx context.Context, number uint32) error {
+// forget removes all rows of a tenant, and does what also does, in one transaction.
+func (s *Service) forget(ctx context.Context, number uint32, also func(tx *sqldb.DB) error) error {
 	err := s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		query := `SELECT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c ON c.name = 'tenant' WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' ORDER BY m.name`
 		if tx.Dialect() == sqldb.Postgres {
@@ -138,11 +164,10 @@ func (s *Service) forget(ctx context.Context, number uint32) error {
 				}
 			}
 		}
-		if _, err := sqldb.Exec(ctx, tx, `DELETE FROM tenant_demo WHERE number = $1`, int64(number)); err != nil {
-			return err
+		if also == nil {
+			return nil
 		}
-		_, err = sqldb.Exec(ctx, tx, `DELETE FROM tenant WHERE number = $1`, int64(number))
-		return err
+		return also(tx)
 	})
 	if err != nil {
 		return fmt.Errorf("remove tenant: %w", err)

@@ -1,6 +1,7 @@
 package tenant_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -58,8 +59,21 @@ func TestDemo(t *testing.T) {
 		if same, err := s.DemoOf(ctx, demo.Number); err != nil || *same != *d {
 			t.Errorf("asked from within: %+v %v", same, err)
 		}
-		if err := s.RemoveDemo(ctx, "user:ann", &tenant.Demo{Number: real.Number, Of: real.Number}); err == nil {
-			t.Fatal("a real tenant was removed")
+		for _, wrong := range []tenant.Demo{{Number: real.Number, Of: real.Number}, {Number: real.Number, Of: demo.Number}, {Number: demo.Number, Of: demo.Number}} {
+			if err := errors.Join(s.RemoveDemo(ctx, "user:ann", &wrong), s.EmptyDemo(ctx, &wrong)); !errors.Is(err, fault.Conflict) {
+				t.Fatalf("removing %+v: %v", wrong, err)
+			}
+		}
+		cancelled, cancel := context.WithCancel(ctx)
+		cancel()
+		if err := s.RemoveDemo(cancelled, "user:ann", d); err == nil || errors.Is(err, fault.Conflict) {
+			t.Errorf("what fails is no clash: %v", err)
+		}
+		if err := s.EmptyDemo(ctx, d); err != nil {
+			t.Fatal(err)
+		}
+		if known, err := s.DemoOf(ctx, real.Number); err != nil || known.Number != demo.Number {
+			t.Errorf("it is empty and there: %+v %v", known, err)
 		}
 		if err := s.RemoveDemo(ctx, "user:ann", d); err != nil {
 			t.Fatal(err)
@@ -80,6 +94,53 @@ func TestDemo(t *testing.T) {
 		}
 		if again, err := s.CreateDemo(ctx, "user:ann", real); err != nil || again.Number <= demo.Number {
 			t.Errorf("again: %+v %v", again, err)
+		}
+	})
+}
+
+// Two who load the demo data at once make one, and whoever loses leaves nothing behind.
+func TestDemoIsMadeWhole(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		ctx, s := t.Context(), tenant.New(db)
+		real, err := s.Create(ctx, "test", tenant.Draft{Name: "Acme"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		made := make(chan error, 8)
+		for range cap(made) {
+			go func() {
+				_, err := s.CreateDemo(ctx, "user:ann", real)
+				made <- err
+			}()
+		}
+		won := 0
+		for range cap(made) {
+			if err := <-made; err == nil {
+				won++
+			} else if !errors.Is(err, fault.Conflict) {
+				t.Error(err)
+			}
+		}
+		// The second half fails: the database refuses the entry.
+		if _, err := sqldb.Exec(ctx, db, `DELETE FROM tenant_demo`); err != nil {
+			t.Fatal(err)
+		}
+		before, err := s.List(ctx)
+		if err != nil || won != 1 {
+			t.Fatalf("%d won, %v", won, err)
+		}
+		if _, err := sqldb.Exec(ctx, db, `ALTER TABLE tenant_demo RENAME COLUMN created_by TO made_by`); err != nil {
+			t.Fatal(err)
+		}
+		other, err := s.Create(ctx, "test", tenant.Draft{Name: "Other"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.CreateDemo(ctx, "user:ann", other); err == nil || errors.Is(err, fault.Conflict) {
+			t.Errorf("a database that is broken: %v", err)
+		}
+		if after, err := s.List(ctx); err != nil || len(after) != len(before)+1 {
+			t.Errorf("%d tenants after %d, %v", len(after), len(before), err)
 		}
 	})
 }
