@@ -88,6 +88,7 @@ func startNATS(t *testing.T) string {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, NoSigs: true, NoLog: true,
+		JetStreamMaxStore: 1 << 40, // whatever this disk has free
 	})
 	if err != nil {
 		t.Fatal(err)

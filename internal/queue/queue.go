@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -71,8 +73,8 @@ func Open(ctx context.Context, cfg Config, after map[int]uint64, log *slog.Logge
 
 func (q *Queue) connect(ctx context.Context, cfg Config) error {
 	opts := []nats.Option{nats.Name("kyra"), nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond), nats.RetryOnFailedConnect(false)}
-	url := cfg.URL
-	if url == "" {
+	address := cfg.URL
+	if address == "" {
 		if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 			return fmt.Errorf("make queue folder: %w", err)
 		}
@@ -92,9 +94,9 @@ func (q *Queue) connect(ctx context.Context, cfg Config) error {
 		}
 		opts = append(opts, nats.InProcessServer(ns))
 	}
-	nc, err := nats.Connect(url, opts...)
+	nc, err := nats.Connect(address, opts...)
 	if err != nil {
-		return fmt.Errorf("connect to the queue at %s: %w", place(url), err)
+		return fmt.Errorf("connect to the queue at %s: %w", place(address), err)
 	}
 	q.nc = nc
 	q.js, err = jetstream.New(nc)
@@ -102,16 +104,28 @@ func (q *Queue) connect(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("open JetStream: %w", err)
 	}
 	if _, err := q.js.AccountInfo(ctx); err != nil {
-		return fmt.Errorf("JetStream is not enabled at %s: %w", place(url), err)
+		return fmt.Errorf("JetStream is not enabled at %s: %w", place(address), err)
 	}
 	return nil
 }
 
-func place(url string) string {
-	if url == "" {
+// place names the server without the password that its address may hold.
+func place(addresses string) string {
+	if addresses == "" {
 		return "the embedded server"
 	}
-	return url
+	var all []string
+	for one := range strings.SplitSeq(addresses, ",") {
+		u, err := url.Parse(strings.TrimSpace(one))
+		if err != nil {
+			return "the address in queue.url, which is none"
+		}
+		if _, secret := u.User.Password(); u.User != nil && !secret {
+			u.User = url.User("xxxxx") // a token
+		}
+		all = append(all, u.Redacted())
+	}
+	return strings.Join(all, ", ")
 }
 
 func (q *Queue) openStreams(ctx context.Context, cfg Config, after map[int]uint64) error {
@@ -151,6 +165,10 @@ func (q *Queue) createStream(ctx context.Context, p int, cfg Config, after uint6
 		MaxBytes: cfg.MaxBytes / int64(max(cfg.Partitions, 1)), Replicas: max(cfg.Replicas, 1), FirstSeq: after + 1,
 		Duplicates: time.Minute,
 	})
+	const noRoom = 10047 // JSStorageResourcesExceededErr: what streams may grow to is set aside at once
+	if api := (*jetstream.APIError)(nil); errors.As(err, &api) && api.ErrorCode == noRoom {
+		return fmt.Errorf("%s cannot set %d bytes aside on its disk: free some, give its JetStream more (max_file_store), or set queue.max_bytes lower: %w", place(cfg.URL), cfg.MaxBytes, err)
+	}
 	return err
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats-server/v2/server"
 	"pgregory.net/rapid"
 
 	"github.com/kyra-mdr/kyra/internal/fault"
@@ -141,6 +142,30 @@ func TestFullQueueRefuses(t *testing.T) {
 	}
 	if !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "full") {
 		t.Errorf("err = %v, want unavailable: full", err)
+	}
+}
+
+// A server that cannot hold what the queue may grow to is named, with what helps, and
+// without the password.
+func TestServerWithoutRoom(t *testing.T) {
+	ns, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), JetStreamMaxStore: 1 << 20, NoSigs: true, NoLog: true,
+		Username: "kyra", Password: "secret",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns.Start()
+	t.Cleanup(func() { ns.Shutdown(); ns.WaitForShutdown() })
+	if !ns.ReadyForConnections(10 * time.Second) {
+		t.Fatal("NATS is not ready")
+	}
+	address := strings.Replace(ns.ClientURL(), "nats://", "nats://kyra:secret@", 1)
+	for _, c := range []struct{ url, want string }{{address, "max_file_store"}, {strings.Replace(address, "secret@", "secret2@", 1), "connect to the queue"}, {strings.Replace(address, "kyra:secret@", "secret@", 1), "connect to the queue"}} {
+		_, err = Open(t.Context(), Config{URL: c.url, Partitions: 1, MaxBytes: 1 << 30}, nil, slog.New(slog.DiscardHandler))
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%v", err)
+		}
 	}
 }
 
