@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/identity"
+	"github.com/kyra-mdr/kyra/internal/scim"
 )
 
 type (
@@ -52,7 +53,7 @@ func (a *api) provisioning() {
 	handle(a, operation{id: "deleteDirectoryToken", method: http.MethodDelete, path: "/settings/scim/token", tag: tag, summary: "End the directory's token", status: http.StatusNoContent}, a.deleteDirectoryToken)
 }
 
-func (a *api) directoryURL() string { return a.URL() + "/scim/v2" }
+func (a *api) directoryURL() string { return a.URL() + scim.Base }
 
 func (a *api) getProvisioning(ctx context.Context, c *call, _ *none) (*provisioningOut, error) {
 	p, err := a.Accounts.ProvisioningOf(ctx, c.Tenant.Number)

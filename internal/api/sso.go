@@ -33,7 +33,7 @@ type (
 		LinkClaim              string        `json:"linkClaim" doc:"That equals the externalId which a directory (SCIM) knows people by."`
 		CreateUsers            bool          `json:"createUsers" doc:"Whoever is new gets an account."`
 		SecondFactorAtProvider bool          `json:"secondFactorAtProvider" doc:"Every sign-in there has shown a second factor, also where its token does not say so."`
-		Listed                 bool          `json:"listed" doc:"Shown to everybody who opens the sign-in page; else to addresses of its domains."`
+		Listed                 bool          `json:"listed" doc:"Shown to everybody who opens the sign-in page, which only providers of the installation's own tenant can be; else to addresses of its domains."`
 		Enabled                bool          `json:"enabled"`
 		RedirectURI            string        `json:"redirectUri" doc:"To enter at the provider."`
 		SignInURI              string        `json:"signInUri" doc:"Begins a sign-in there; for a tile in the provider's own portal."`
@@ -241,7 +241,7 @@ func (b *ssoProviderBody) patch(version int64) *sso.Patch {
 	return p
 }
 
-// sso tells whether this server has single sign-on.
+// withSSO refuses where this server has no single sign-on.
 func (a *api) withSSO() error {
 	if a.SSO == nil {
 		return fault.New(fault.Unavailable, "this server has no single sign-on")
@@ -272,6 +272,9 @@ func (a *api) getSSO(ctx context.Context, c *call, _ *none) (*ssoSettingsOut, er
 }
 
 func (a *api) setSSO(ctx context.Context, c *call, in *ssoOnlyIn) (*ssoSettingsOut, error) {
+	if err := a.withSSO(); err != nil { // before anything is set
+		return nil, err
+	}
 	if err := a.Accounts.SetSSOOnly(ctx, c.Tenant.Number, c.Actor, in.Body.Only, in.Body.BreakGlassUserID); err != nil {
 		return nil, err
 	}

@@ -13740,7 +13740,7 @@ export interface components {
             issuer: string;
             /** @description That equals the externalId which a directory (SCIM) knows people by. */
             linkClaim: string;
-            /** @description Shown to everybody who opens the sign-in page; else to addresses of its domains. */
+            /** @description Shown to everybody who opens the sign-in page, which only providers of the installation's own tenant can be; else to addresses of its domains. */
             listed: boolean;
             /** @description As the sign-in page shows it. */
             name: string;
