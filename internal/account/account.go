@@ -76,10 +76,10 @@ func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microseco
 // Actor is how a person stands in the audit log.
 func Actor(email string) string { return "user:" + email }
 
-// callerOf is who a session stands for.
+// callerOf is who a session stands for, which looks at t.
 func (s *Service) callerOf(u *User, m *Member, session string, t *tenant.Tenant) identity.Caller {
 	c := identity.Caller{
-		Tenant: *t, Name: u.Name, Scope: identity.ReadOnly, Actor: Actor(u.Email), UserID: u.ID, SessionID: session, Role: m.Role,
+		Tenant: *t, Name: u.Name, Scope: identity.ReadOnly, Actor: Actor(u.Email), UserID: u.ID, SessionID: session, Home: m.Tenant, Role: m.Role,
 		Provider: m.Role == identity.Admin && s.Owner != 0 && t.Number == s.Owner,
 	}
 	if m.Role == identity.Admin || m.Role == identity.Analyst {

@@ -108,6 +108,9 @@ func (s *Service) SetProvisioning(ctx context.Context, tenant uint32, actor stri
 		return err
 	}
 	return wrap("set provisioning", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+		if err := noDemo(ctx, tx, tenant); err != nil {
+			return err
+		}
 		now := s.now()
 		if _, err := sqldb.Exec(ctx, tx, `INSERT INTO scim_setting (tenant, prefix, made_by, default_role, roles, changed_at) VALUES ($1, '', '', $2, $3, $4)
 			ON CONFLICT (tenant) DO UPDATE SET default_role = excluded.default_role, roles = excluded.roles, changed_at = excluded.changed_at`, int64(tenant), string(otherwise), string(text), now.UnixMicro()); err != nil {
@@ -130,6 +133,9 @@ func (s *Service) NewDirectoryToken(ctx context.Context, tenant uint32, actor st
 	token = directoryToken + secret
 	const visible = len(directoryToken) + 4
 	err = s.db.Tx(ctx, func(tx *sqldb.DB) error {
+		if err := noDemo(ctx, tx, tenant); err != nil {
+			return err
+		}
 		now := s.now()
 		if _, err := sqldb.Exec(ctx, tx, `INSERT INTO scim_setting (tenant, digest, prefix, made_at, made_by, default_role, roles, changed_at) VALUES ($1, $2, $3, $4, $5, $6, '[]', $4)
 			ON CONFLICT (tenant) DO UPDATE SET digest = excluded.digest, prefix = excluded.prefix, made_at = excluded.made_at, made_by = excluded.made_by, used_at = NULL`,

@@ -102,7 +102,7 @@ func (s *Service) ConfirmTOTP(ctx context.Context, c *identity.Caller, code stri
 		if codes, err = s.newCodes(ctx, tx, u.ID); err != nil {
 			return err
 		}
-		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Tenant.Number, At: now, Actor: c.Actor, Action: "user.factor.add", Object: u.ID, Detail: map[string]any{"kind": "totp"}})
+		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Home, At: now, Actor: c.Actor, Action: "user.factor.add", Object: u.ID, Detail: map[string]any{"kind": "totp"}})
 	})
 	if err != nil {
 		return nil, wrap("confirm second factor", err)
@@ -116,7 +116,7 @@ func (s *Service) RemoveTOTP(ctx context.Context, c *identity.Caller, password s
 	if err != nil {
 		return err
 	}
-	return wrap("remove second factor", s.db.Tx(ctx, func(tx *sqldb.DB) error { return s.dropFactor(ctx, tx, c.Tenant.Number, c.Actor, u.ID) }))
+	return wrap("remove second factor", s.db.Tx(ctx, func(tx *sqldb.DB) error { return s.dropFactor(ctx, tx, c.Home, c.Actor, u.ID) }))
 }
 
 func (s *Service) dropFactor(ctx context.Context, tx *sqldb.DB, tenant uint32, actor, user string) error {
@@ -146,7 +146,7 @@ func (s *Service) RecoveryCodes(ctx context.Context, c *identity.Caller, passwor
 		if codes, err = s.newCodes(ctx, tx, u.ID); err != nil {
 			return err
 		}
-		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Tenant.Number, At: s.now(), Actor: c.Actor, Action: "user.recovery.renew", Object: u.ID})
+		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Home, At: s.now(), Actor: c.Actor, Action: "user.recovery.renew", Object: u.ID})
 	})
 	if err != nil {
 		return nil, wrap("make recovery codes", err)
@@ -250,7 +250,7 @@ func (s *Service) Prove(ctx context.Context, c *identity.Caller, code string) er
 		if err := s.pass(ctx, tx, u.Email, From{}, true); err != nil {
 			return err
 		}
-		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Tenant.Number, At: s.now(), Actor: c.Actor, Action: "session.prove", Object: c.SessionID})
+		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Home, At: s.now(), Actor: c.Actor, Action: "session.prove", Object: c.SessionID})
 	}))
 }
 
@@ -288,7 +288,7 @@ func (s *Service) ownable(ctx context.Context, db *sqldb.DB, c *identity.Caller)
 	if !c.Bound {
 		return nil
 	}
-	others, err := elsewhere(ctx, db, c.UserID, c.Tenant.Number)
+	others, err := elsewhere(ctx, db, c.UserID, c.Home)
 	if err == nil && others {
 		return fault.New(fault.Forbidden, "your account belongs to other tenants too: sign in with its password or passkey to change it")
 	}

@@ -28,11 +28,14 @@ type Figures struct {
 func (s *Service) FiguresOf(ctx context.Context, tenant uint32) (*Figures, error) {
 	f := &Figures{MinLength: MinPassword, BlockCommon: true, MaxAttempts: int(byAccount.free), FirstWait: byAccount.first, LongestWait: byAccount.most}
 	err := s.db.View(ctx, func(tx *sqldb.DB) error {
-		var err error
-		if f.Policy, err = s.policy(ctx, tx, tenant); err != nil {
+		home, err := homeOf(ctx, tx, tenant)
+		if err != nil {
 			return err
 		}
-		people, err := sqldb.All(ctx, tx, scanPerson, personColumns+` WHERE m.tenant = $1 AND m.status = $2`, int64(tenant), string(Active))
+		if f.Policy, err = s.policy(ctx, tx, home); err != nil {
+			return err
+		}
+		people, err := sqldb.All(ctx, tx, scanPerson, personColumns+` WHERE m.tenant = $1 AND m.status = $2`, int64(home), string(Active))
 		for i := range people {
 			f.People++
 			if people[i].Factor {

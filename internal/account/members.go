@@ -67,7 +67,8 @@ func scanPerson(rows *sql.Rows, p *Person) error {
 
 var likeEscape = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
-// List returns one page of the tenant's people and how many match in all.
+// List returns one page of the tenant's people and how many match in all; of a demo tenant,
+// like Get and Team, those who come into it.
 func (s *Service) List(ctx context.Context, tenant uint32, f Filter) (list []Person, total int64, err error) {
 	if f.Size == 0 {
 		f.Size = 20
@@ -77,7 +78,7 @@ func (s *Service) List(ctx context.Context, tenant uint32, f Filter) (list []Per
 		args = append(args, v)
 		return fmt.Sprintf("$%d", len(args))
 	}
-	where := ` WHERE m.tenant = $1`
+	where := ` WHERE m.tenant = ` + Home
 	in := func(column string, values []string) {
 		if len(values) == 0 {
 			return
@@ -120,12 +121,19 @@ var errNobody = fault.New(fault.NotFound, "no such user")
 
 // Get returns one person of the tenant, or fault.NotFound.
 func (s *Service) Get(ctx context.Context, tenant uint32, id string) (*Person, error) {
-	return s.person(ctx, s.db, tenant, id)
+	home, err := homeOf(ctx, s.db, tenant)
+	if err != nil {
+		return nil, wrap("get user", err)
+	}
+	return s.person(ctx, s.db, home, id)
 }
 
 func (s *Service) person(ctx context.Context, db *sqldb.DB, tenant uint32, id string) (*Person, error) {
 	p, err := sqldb.One(ctx, db, scanPerson, personColumns+` WHERE m.tenant = $1 AND m.user_id = $2`, int64(tenant), id)
 	if errors.Is(err, fault.NotFound) {
+		if err := noDemo(ctx, db, tenant); err != nil {
+			return nil, err
+		}
 		return nil, errNobody
 	}
 	return &p, wrap("get user", err)
@@ -218,14 +226,6 @@ func (s *Service) keepBreakGlass(ctx context.Context, tx *sqldb.DB, p *Person) e
 	return err
 }
 
-// keepAdmin refuses a change that left the tenant without an Admin who may come in.
-func (s *Service) keepAdmin(ctx context.Context, tx *sqldb.DB, p *Person) error {
-	if p.Role != identity.Admin || p.Status != Active {
-		return nil
-	}
-	n, err := sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT count(*) FROM account_member WHERE tenant = $1 AND role = $2 AND status = $3`, int64(p.Tenant), string(identity.Admin), string(Active))
-	if err == nil && n == 0 {
-		return fault.New(fault.Conflict, "this is the last Admin: give somebody else the role first")
 // keepWayIn refuses to take the last passkey of whom single sign-on alone leaves password
 // and passkeys, where they have no password: nobody could come in without the provider.
 func (s *Service) keepWayIn(ctx context.Context, tx *sqldb.DB, user string) error {
@@ -237,6 +237,14 @@ func (s *Service) keepWayIn(ctx context.Context, tx *sqldb.DB, user string) erro
 	return err
 }
 
+// keepAdmin refuses a change that left the tenant without an Admin who may come in.
+func (s *Service) keepAdmin(ctx context.Context, tx *sqldb.DB, p *Person) error {
+	if p.Role != identity.Admin || p.Status != Active {
+		return nil
+	}
+	n, err := sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT count(*) FROM account_member WHERE tenant = $1 AND role = $2 AND status = $3`, int64(p.Tenant), string(identity.Admin), string(Active))
+	if err == nil && n == 0 {
+		return fault.New(fault.Conflict, "this is the last Admin: give somebody else the role first")
 	}
 	return err
 }
@@ -257,6 +265,8 @@ func (s *Service) Remove(ctx context.Context, tenant uint32, actor, id string) e
 			`DELETE FROM account_member WHERE user_id = $1 AND tenant = $2`,
 			`DELETE FROM account_session WHERE user_id = $1 AND tenant = $2`,
 			`DELETE FROM account_link WHERE user_id = $1 AND tenant = $2`,
+			// Nobody else has ever seen them.
+			`DELETE FROM saved_view WHERE owner = $1 AND (tenant = $2 OR tenant IN (SELECT number FROM tenant_demo WHERE of_tenant = $2)) AND NOT shared`,
 		} {
 			if _, err := sqldb.Exec(ctx, tx, query, id, int64(tenant)); err != nil {
 				return err
@@ -265,8 +275,6 @@ func (s *Service) Remove(ctx context.Context, tenant uint32, actor, id string) e
 		if err := s.keepAdmin(ctx, tx, p); err != nil {
 			return err
 		}
-			// Nobody else has ever seen them.
-			`DELETE FROM saved_view WHERE owner = $1 AND (tenant = $2 OR tenant IN (SELECT number FROM tenant_demo WHERE of_tenant = $2)) AND NOT shared`,
 		if _, err := sqldb.Exec(ctx, tx, `DELETE FROM account_user WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM account_member m WHERE m.user_id = $1)`, id); err != nil {
 			return err
 		}
@@ -300,15 +308,15 @@ func (s *Service) ResetFactor(ctx context.Context, tenant uint32, actor, id stri
 				return err
 			}
 		}
+		if err := s.keepWayIn(ctx, tx, id); err != nil {
+			return err
+		}
 		return s.dropFactor(ctx, tx, tenant, actor, id)
 	}))
 }
 
 // Team returns the names of those who may come in, for handing out work.
 func (s *Service) Team(ctx context.Context, tenant uint32) ([]Person, error) {
-	all, err := sqldb.All(ctx, s.db, scanPerson, personColumns+` WHERE m.tenant = $1 AND m.status = $2 ORDER BY lower(u.name), u.id`, int64(tenant), string(Active))
+	all, err := sqldb.All(ctx, s.db, scanPerson, personColumns+` WHERE m.tenant = `+Home+` AND m.status = $2 ORDER BY lower(u.name), u.id`, int64(tenant), string(Active))
 	return all, wrap("list team", err)
-		if err := s.keepWayIn(ctx, tx, id); err != nil {
-			return err
-		}
 }

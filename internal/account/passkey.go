@@ -217,7 +217,7 @@ func (s *Service) FinishPasskey(ctx context.Context, c *identity.Caller, token, 
 				return err
 			}
 		}
-		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Tenant.Number, At: k.CreatedAt, Actor: c.Actor, Action: "user.factor.add", Object: c.UserID, Detail: map[string]any{"kind": "passkey", "name": name}})
+		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Home, At: k.CreatedAt, Actor: c.Actor, Action: "user.factor.add", Object: c.UserID, Detail: map[string]any{"kind": "passkey", "name": name}})
 	})
 	if err != nil {
 		return nil, nil, wrap("register passkey", err)
@@ -250,7 +250,7 @@ func (s *Service) RemovePasskey(ctx context.Context, c *identity.Caller, id stri
 			AND NOT EXISTS (SELECT 1 FROM account_user u WHERE u.id = $1 AND u.totp_at IS NOT NULL)`, c.UserID); err != nil {
 			return err
 		}
-		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Tenant.Number, At: s.now(), Actor: c.Actor, Action: "user.factor.remove", Object: c.UserID, Detail: map[string]any{"kind": "passkey"}})
+		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Home, At: s.now(), Actor: c.Actor, Action: "user.factor.remove", Object: c.UserID, Detail: map[string]any{"kind": "passkey"}})
 	}))
 }
 

@@ -59,9 +59,14 @@ func scanPolicy(rows *sql.Rows, p *Policy) error {
 	return err
 }
 
-// PolicyOf returns the tenant's policy.
+// PolicyOf returns the tenant's policy; of a demo tenant that of the tenant whose people
+// come into it.
 func (s *Service) PolicyOf(ctx context.Context, tenant uint32) (Policy, error) {
-	return s.policy(ctx, s.db, tenant)
+	home, err := homeOf(ctx, s.db, tenant)
+	if err != nil {
+		return Policy{}, wrap("read sign-in policy", err)
+	}
+	return s.policy(ctx, s.db, home)
 }
 
 func (s *Service) policy(ctx context.Context, db *sqldb.DB, tenant uint32) (Policy, error) {
@@ -114,6 +119,9 @@ func (s *Service) SetPolicy(ctx context.Context, tenant uint32, actor string, p 
 }
 
 func (s *Service) writePolicy(ctx context.Context, tx *sqldb.DB, tenant uint32, actor string, p *Policy, action string, detail map[string]any) error {
+	if err := noDemo(ctx, tx, tenant); err != nil {
+		return err
+	}
 	now := s.now()
 	if _, err := sqldb.Exec(ctx, tx, `
 		INSERT INTO account_policy (tenant, second_factor, idle_minutes, longest_hours, history, kinds, lock_attempts, lock_minutes, sso_only, break_glass, changed_at, changed_by)

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -55,7 +56,7 @@ func (s *Service) SetProfile(ctx context.Context, c *identity.Caller, p Profile)
 		if _, err := sqldb.Exec(ctx, tx, `UPDATE account_user SET name = $1, language = $2, time_zone = $3, theme = $4, version = version + 1 WHERE id = $5`, u.Name, u.Language, u.TimeZone, u.Theme, u.ID); err != nil {
 			return err
 		}
-		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Tenant.Number, At: s.now(), Actor: c.Actor, Action: "user.profile", Object: u.ID})
+		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Home, At: s.now(), Actor: c.Actor, Action: "user.profile", Object: u.ID})
 	})
 	if err != nil {
 		return nil, wrap("change profile", err)
@@ -84,7 +85,7 @@ func (s *Service) ChangePassword(ctx context.Context, c *identity.Caller, curren
 		if err := s.storePassword(ctx, tx, u, c.SessionID); err != nil {
 			return err
 		}
-		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Tenant.Number, At: s.now(), Actor: c.Actor, Action: "user.password", Object: u.ID})
+		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Home, At: s.now(), Actor: c.Actor, Action: "user.password", Object: u.ID})
 	}))
 }
 
@@ -93,7 +94,7 @@ func (s *Service) ChangePassword(ctx context.Context, c *identity.Caller, curren
 func (s *Service) Sessions(ctx context.Context, c *identity.Caller) ([]Session, error) {
 	all, err := sqldb.All(ctx, s.db, scanSession, `SELECT `+sessionColumns+` FROM account_session s
 		WHERE s.user_id = $1 AND s.ends_at > $2 AND s.seen_at > $3 AND (s.tenant = $4 OR NOT $5) ORDER BY s.created_at DESC, s.id DESC`,
-		c.UserID, s.now().UnixMicro(), s.now().Add(-maxIdle).UnixMicro(), int64(c.Tenant.Number), c.Bound)
+		c.UserID, s.now().UnixMicro(), s.now().Add(-maxIdle).UnixMicro(), int64(c.Home), c.Bound)
 	return all, wrap("list sessions", err)
 }
 
@@ -105,7 +106,7 @@ func (s *Service) EndSession(ctx context.Context, c *identity.Caller, id string)
 			query, args = `DELETE FROM account_session WHERE user_id = $1 AND id <> $2`, []any{c.UserID, c.SessionID}
 		}
 		if c.Bound {
-			query, args = query+` AND tenant = $3`, append(args, int64(c.Tenant.Number))
+			query, args = query+` AND tenant = $3`, append(args, int64(c.Home))
 		}
 		n, err := sqldb.Exec(ctx, tx, query, args...)
 		if err != nil {
@@ -117,7 +118,7 @@ func (s *Service) EndSession(ctx context.Context, c *identity.Caller, id string)
 		if n == 0 {
 			return nil
 		}
-		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Tenant.Number, At: s.now(), Actor: c.Actor, Action: "session.end", Object: id, Detail: map[string]any{"sessions": n}})
+		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Home, At: s.now(), Actor: c.Actor, Action: "session.end", Object: id, Detail: map[string]any{"sessions": n}})
 	}))
 }
 
@@ -135,30 +136,33 @@ func (s *Service) EndSessionsOf(ctx context.Context, tenant uint32, actor, user 
 	}))
 }
 
-// Switch lets the caller's session look at another tenant, where they have a place.
+// Switch lets the caller's session look at another tenant, where they have a place, or at
+// the demo tenant of one.
 func (s *Service) Switch(ctx context.Context, c *identity.Caller, to uint32) error {
 	return wrap("switch tenant", s.db.Tx(ctx, func(tx *sqldb.DB) error {
-		m, err := member(ctx, tx, to, c.UserID)
-		if err != nil || m.Status != Active || c.Bound {
-			return fault.New(fault.NotFound, "no such tenant")
-		}
-		policy, err := s.policy(ctx, tx, to)
+		home, err := homeOf(ctx, tx, to)
 		if err != nil {
 			return err
 		}
-		if !policy.opens(&m, byPassword) {
+		m, err := member(ctx, tx, home, c.UserID)
+		if err != nil && !errors.Is(err, fault.NotFound) {
+			return err
+		}
+		if err != nil || m.Status != Active {
 			return fault.New(fault.NotFound, "no such tenant")
 		}
-		if _, err := sqldb.Exec(ctx, tx, `UPDATE account_session SET tenant = $1 WHERE id = $2`, int64(to), c.SessionID); err != nil {
+		if ok, err := s.reaches(ctx, tx, c, &m); err != nil {
+			return err
+		} else if !ok {
+			return fault.New(fault.NotFound, "no such tenant")
+		}
+		demo := uint32(0)
+		if to != home {
+			demo = to
+		}
+		if _, err := sqldb.Exec(ctx, tx, `UPDATE account_session SET tenant = $1, demo = $2 WHERE id = $3`, int64(home), int64(demo), c.SessionID); err != nil {
 			return err
 		}
 		return audit.Record(ctx, tx, audit.Entry{Tenant: to, At: s.now(), Actor: c.Actor, Action: "session.switch", Object: c.SessionID})
 	}))
-}
-
-// Leave lets every session that looks at a tenant which is about to go look at another
-// one; where its person has no place there, it ends with the next request.
-func (s *Service) Leave(ctx context.Context, from, to uint32) error {
-	_, err := sqldb.Exec(ctx, s.db, `UPDATE account_session SET tenant = $1 WHERE tenant = $2`, int64(to), int64(from))
-	return wrap("leave tenant", err)
 }

@@ -22,7 +22,8 @@ import (
 type Session struct {
 	ID        string // UUIDv7
 	UserID    string
-	Tenant    uint32 // that it looks at now
+	Tenant    uint32 // whose place of the person it stands on
+	Demo      uint32 // the demo tenant of that one, where it looks at it; 0 elsewhere
 	Method    string // password, passkey or sso
 	Provider  string // id of the identity provider that vouched for it, "" for none
 	Strong    bool   // a second factor was shown
@@ -76,16 +77,17 @@ func (f From) agent() string {
 	return agent
 }
 
-const sessionColumns = `s.id, s.user_id, s.tenant, s.method, s.provider, s.strong, s.address, s.agent, s.created_at, s.seen_at, s.ends_at`
+// A demo that is gone is no longer looked at.
+const sessionColumns = `s.id, s.user_id, s.tenant, COALESCE((SELECT d.number FROM tenant_demo d WHERE d.number = s.demo AND d.of_tenant = s.tenant), 0), s.method, s.provider, s.strong, s.address, s.agent, s.created_at, s.seen_at, s.ends_at`
 
-func (x *Session) targets(tenant *int64) []any {
-	return []any{&x.ID, &x.UserID, tenant, &x.Method, &x.Provider, &x.Strong, &x.Address, &x.Agent, sqldb.Micros(&x.CreatedAt), sqldb.Micros(&x.SeenAt), sqldb.Micros(&x.EndsAt)}
+func (x *Session) targets(tenant, demo *int64) []any {
+	return []any{&x.ID, &x.UserID, tenant, demo, &x.Method, &x.Provider, &x.Strong, &x.Address, &x.Agent, sqldb.Micros(&x.CreatedAt), sqldb.Micros(&x.SeenAt), sqldb.Micros(&x.EndsAt)}
 }
 
 func scanSession(rows *sql.Rows, x *Session) error {
-	var tenant int64
-	err := rows.Scan(x.targets(&tenant)...)
-	x.Tenant = uint32(tenant)
+	var tenant, demo int64
+	err := rows.Scan(x.targets(&tenant, &demo)...)
+	x.Tenant, x.Demo = uint32(tenant), uint32(demo)
 	return err
 }
 
@@ -120,11 +122,11 @@ func (s *Service) signed(ctx context.Context, where, arg string) (*Signed, error
 		member Member
 	}
 	r, err := sqldb.One(ctx, s.db, func(rows *sql.Rows, r *row) error {
-		var tenant, of int64
+		var tenant, demo, of int64
 		var totpAt *time.Time
-		targets := append(r.targets(&tenant), r.user.targets(&totpAt)...)
+		targets := append(r.targets(&tenant, &demo), r.user.targets(&totpAt)...)
 		err := rows.Scan(append(targets, r.member.targets(&of)...)...)
-		r.Tenant, r.member.Tenant, r.user.TOTP = uint32(tenant), uint32(of), totpAt != nil
+		r.Tenant, r.Demo, r.member.Tenant, r.user.TOTP = uint32(tenant), uint32(demo), uint32(of), totpAt != nil
 		return err
 	}, `SELECT `+sessionColumns+`, `+userColumns+`, `+memberColumns+` FROM account_session s
 		JOIN account_user u ON u.id = s.user_id JOIN account_member m ON m.user_id = s.user_id AND m.tenant = s.tenant WHERE `+where, arg)
@@ -134,7 +136,7 @@ func (s *Service) signed(ctx context.Context, where, arg string) (*Signed, error
 	if err != nil {
 		return nil, orUnavailable("read the session", err)
 	}
-	policy, err := s.PolicyOf(ctx, r.Tenant)
+	policy, err := s.policy(ctx, s.db, r.Tenant)
 	if err != nil {
 		return nil, orUnavailable("read the session's policy", err)
 	}
@@ -142,7 +144,11 @@ func (s *Service) signed(ctx context.Context, where, arg string) (*Signed, error
 	if r.member.Status != Active || !policy.opens(&r.member, r.Method) || !now.Before(r.EndsAt) || now.Sub(r.CreatedAt) >= policy.Longest || now.Sub(r.SeenAt) >= policy.Idle {
 		return nil, errEnded
 	}
-	t, err := s.Tenants.ByNumber(ctx, r.Tenant)
+	looks := r.Tenant
+	if r.Demo != 0 {
+		looks = r.Demo
+	}
+	t, err := s.Tenants.ByNumber(ctx, looks)
 	if err != nil {
 		return nil, orUnavailable("read the session's tenant", err)
 	}
@@ -219,7 +225,7 @@ func (s *Service) SignOut(ctx context.Context, c *identity.Caller) error {
 		if err != nil || n == 0 {
 			return err
 		}
-		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Tenant.Number, At: s.now(), Actor: c.Actor, Action: "session.end", Object: c.SessionID})
+		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Home, At: s.now(), Actor: c.Actor, Action: "session.end", Object: c.SessionID})
 	})
 	return wrap("sign out", err)
 }

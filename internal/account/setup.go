@@ -164,6 +164,9 @@ func (s *Service) setPassword(ctx context.Context, u *User, password string) err
 
 // join stores a place in a tenant, and the account where it is new.
 func (s *Service) join(ctx context.Context, tx *sqldb.DB, u *User, m *Member, isNew bool) error {
+	if err := noDemo(ctx, tx, m.Tenant); err != nil {
+		return err
+	}
 	if isNew {
 		if err := insertUser(ctx, tx, u); err != nil {
 			return err
@@ -212,35 +215,4 @@ func (s *Service) Add(ctx context.Context, actor string, tenant uint32, d Draft)
 		return nil, wrap("add user", err)
 	}
 	return u, nil
-}
-
-// Places returns the tenants that the caller may look at, by number: with a session that
-// an identity provider vouches for its own alone, with others those that their password
-// opens.
-func (s *Service) Places(ctx context.Context, c *identity.Caller) ([]Place, error) {
-	members, err := membersOf(ctx, s.db, c.UserID)
-	if err != nil {
-		return nil, wrap("list places", err)
-	}
-	all := []Place{}
-	for _, m := range members {
-		if m.Status != Active || c.Bound && m.Tenant != c.Tenant.Number {
-			continue
-		}
-		if !c.Bound {
-			policy, err := s.PolicyOf(ctx, m.Tenant)
-			if err != nil {
-				return nil, wrap("list places", err)
-			}
-			if !policy.opens(&m, byPassword) {
-				continue
-			}
-		}
-		t, err := s.Tenants.ByNumber(ctx, m.Tenant)
-		if err != nil {
-			return nil, wrap("list places", err)
-		}
-		all = append(all, Place{Tenant: *t, Role: m.Role})
-	}
-	return all, nil
 }

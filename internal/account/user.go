@@ -10,7 +10,6 @@ import (
 
 	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/identity"
-	"github.com/kyra-mdr/kyra/internal/tenant"
 )
 
 // A User is a person's account, without its secrets.
@@ -93,10 +92,4 @@ func checkRole(r identity.Role) error {
 		return fault.New(fault.Invalid, "Allowed: %s", strings.Join(identity.Roles, ", ")).In("role")
 	}
 	return nil
-}
-
-// A Place is a tenant that a person may look at.
-type Place struct {
-	Tenant tenant.Tenant
-	Role   identity.Role
 }

@@ -14,8 +14,7 @@ import (
 
 // Demo fills a tenant of its own with a recorded attack, and empties it again.
 type Demo struct {
-	// Load makes the demo tenant of a tenant, lets its people in, and starts the job that
-	// plays the recording.
+	// Load makes the demo tenant of a tenant, and starts the job that plays the recording.
 	Load func(ctx context.Context, actor string, of *tenant.Tenant) (*job.Job, error)
 	// Remove starts the job that removes it.
 	Remove func(ctx context.Context, actor string, d *tenant.Demo) (*job.Job, error)

@@ -12,6 +12,7 @@ import (
 	sealing "github.com/kyra-mdr/kyra/internal/seal"
 	"github.com/kyra-mdr/kyra/internal/sso"
 	"github.com/kyra-mdr/kyra/internal/sso/ssotest"
+	"github.com/kyra-mdr/kyra/internal/tenant"
 )
 
 func newSSO(tb testing.TB, s *server) *sso.Service {
@@ -117,6 +118,49 @@ func TestSingleSignOn(t *testing.T) {
 			t.Errorf("the audit log does not tell %s", action)
 		}
 	}
+}
+
+// Who came by single sign-on looks at the demo data of their tenant as what they are in it.
+func TestDemoBySingleSignOn(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	at := ssotest.New(t, s.now)
+	admin := s.person(s.b, identity.Admin)
+	s.do("", "POST", "/api/v1/settings/sso/providers", `{"slug":"acme","name":"Acme","issuer":"`+at.URL+`","clientId":"kyra","clientSecret":"a secret of the client","createUsers":true,"defaultRole":"Viewer"}`, admin).want(201)
+	cookie, body := s.visit("acme")
+	me := cookieOf(s.do("", "POST", "/api/v1/session/sso", body, cookie).want(200))
+	demo, err := s.cfg.Tenants.CreateDemo(t.Context(), "test", s.b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	others, err := s.cfg.Tenants.CreateDemo(t.Context(), "test", s.a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.record(s.now(), bruteForce(demo, "198.51.100.4"), bruteForce(s.b, "198.51.100.5"), bruteForce(s.b, "198.51.100.6"))
+	s.do("", "GET", "/api/v1/session", "", me).want(200).is("tenants.0.name", "B").is("tenants.1.id", demo.ID).is("tenants.1.role", "Viewer").is("tenants.1.demoOf", s.b.ID)
+	if n := len(s.do("", "GET", "/api/v1/session", "", me).at("tenants").([]any)); n != 2 { //nolint:forcetypeassert // panics where it is not
+		t.Errorf("%d places", n)
+	}
+	look := func(id string) *answerTo {
+		return s.do("", "PUT", "/api/v1/session/tenant", `{"tenantId":"`+id+`"}`, me)
+	}
+	look(others.ID).want(404)
+	look(s.a.ID).want(404)
+	look(demo.ID).want(200).is("tenant.demo", true).is("role", "Viewer").is("tenants.0.id", s.b.ID)
+	id := s.do("", "GET", "/api/v1/alerts", "", me).want(200).is("totalElements", 1).text("content.0.id")
+	s.do("", "PATCH", "/api/v1/alerts/"+id, `{"status":"closed"}`, me).want(403)
+	s.do("", "GET", "/api/v1/session/sessions", "", me).want(200).is("sessions.0.method", "sso")
+	// What they do with their account stands in the log of the tenant that stays.
+	s.do("", "PATCH", "/api/v1/session/user", `{"theme":"dark"}`, me).want(200)
+	s.do("", "GET", "/api/v1/audit-logs?action=user.profile", "", admin).want(200).is("totalElements", 1)
+	look(s.b.ID).want(200).is("tenant.demo", false)
+	s.do("", "GET", "/api/v1/alerts", "", me).want(200).is("totalElements", 2)
+	look(demo.ID).want(200)
+	if err := s.cfg.Tenants.RemoveDemo(t.Context(), "test", &tenant.Demo{Number: demo.Number, Of: s.b.Number}); err != nil {
+		t.Fatal(err)
+	}
+	s.do("", "GET", "/api/v1/session", "", me).want(200).is("tenant.name", "B")
 }
 
 func TestCookiesOfSingleSignOnOverTLS(t *testing.T) {

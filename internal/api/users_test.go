@@ -123,12 +123,12 @@ func TestSeveralTenants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.cfg.Accounts.Add(t.Context(), "test", demo.Number, account.Draft{Email: "admin@a.example", Role: identity.Viewer}); err != nil {
-		t.Fatal(err)
-	}
 	s.record(s.now(), bruteForce(demo, "198.51.100.4"))
 	s.do("", "GET", "/api/v1/provider/alerts", "", admin).want(200).is("totalElements", 3)
-	s.do("", "PUT", "/api/v1/session/tenant", `{"tenantId":"`+demo.ID+`"}`, admin).want(200).is("tenant.demo", true).is("tenant.demoOf", s.a.ID)
+	s.do("", "PUT", "/api/v1/session/tenant", `{"tenantId":"`+demo.ID+`"}`, admin).want(200).is("tenant.demo", true).is("tenant.demoOf", s.a.ID).is("role", "Admin")
+	s.do("", "GET", "/api/v1/tenants", "", admin).want(403) // it runs no installation
+	s.do("", "GET", "/api/v1/team", "", admin).want(200).is("members.0.email", "admin@a.example")
+	s.do("", "POST", "/api/v1/users", `{"email":"x@example.com","name":"X","role":"Viewer"}`, admin).want(409)
 	s.do("", "GET", "/api/v1/alerts", "", admin).want(200).is("totalElements", 1)
 	s.do("", "PUT", "/api/v1/session/tenant", `{"tenantId":"`+s.a.ID+`"}`, admin).want(200).is("tenant.demo", false)
 	s.do("", "PUT", "/api/v1/session/tenant", `{"tenantId":"`+s.b.ID+`"}`, admin).want(200).is("tenant.name", "B").is("role", "Viewer")

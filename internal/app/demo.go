@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/kyra-mdr/kyra/internal/account"
 	"github.com/kyra-mdr/kyra/internal/api"
 	"github.com/kyra-mdr/kyra/internal/demo"
 	"github.com/kyra-mdr/kyra/internal/eventstore"
@@ -33,22 +32,13 @@ func (s *Server) demoKinds(tenants *tenant.Service) map[string]job.Kind {
 	}
 }
 
-// startDemo makes the demo tenant, lets everybody of the tenant in as what they are
-// there, and starts to fill it.
+// startDemo makes the demo tenant, which everybody of the tenant may look at as what they
+// are there, and starts to fill it.
 func (s *Server) startDemo(tenants *tenant.Service) func(ctx context.Context, actor string, of *tenant.Tenant) (*job.Job, error) {
 	return func(ctx context.Context, actor string, of *tenant.Tenant) (*job.Job, error) {
 		t, err := tenants.CreateDemo(ctx, actor, of)
 		if err != nil {
 			return nil, err
-		}
-		team, err := s.accounts.Team(ctx, of.Number)
-		if err != nil {
-			return nil, err
-		}
-		for i := range team {
-			if _, err := s.accounts.Add(ctx, actor, t.Number, account.Draft{Email: team[i].Email, Role: team[i].Role}); err != nil {
-				return nil, err
-			}
 		}
 		if err := s.tenants.load(ctx); err != nil {
 			return nil, err
@@ -109,8 +99,8 @@ func (s *Server) loadDemo(ctx context.Context, t *job.Task) (any, error) {
 	}
 }
 
-// removeDemo takes a demo tenant away: first its people and rows, so that nothing writes
-// to it any more, then events and archive. It bears being run again at any point.
+// removeDemo takes a demo tenant away: first its rows, so that nobody looks at it and
+// nothing writes to it any more, then events and archive. It bears being run again at any point.
 func (s *Server) removeDemo(ctx context.Context, tenants *tenant.Service, t *job.Task) (any, error) {
 	var w demoWork
 	if err := t.Read(&w); err != nil {
@@ -119,9 +109,6 @@ func (s *Server) removeDemo(ctx context.Context, tenants *tenant.Service, t *job
 	d, err := tenants.DemoOf(ctx, w.Of)
 	switch {
 	case err == nil && d.Number == w.Tenant:
-		if err := s.accounts.Leave(ctx, w.Tenant, w.Of); err != nil {
-			return nil, err
-		}
 		t.Progress(0, 3, "alerts, incidents and settings")
 		if err := tenants.RemoveDemo(ctx, t.Actor, d); err != nil {
 			return nil, err

@@ -33,7 +33,7 @@ func (q *inquiry) people(ctx context.Context) ([]user, error) {
 			return rows.Scan(&u.ID, &u.Email, &u.Role, sqldb.Micros(&u.Added), sqldb.MicrosOrNull(&u.SignedIn), &u.Strong, &u.Elsewhere)
 		}, `SELECT u.id, u.email, m.role, m.added_at, u.signed_in_at, `+account.HasFactor+`
 				OR u.password = '' AND EXISTS (SELECT 1 FROM sso_identity i JOIN sso_provider p ON p.id = i.provider WHERE i.user_id = u.id AND i.tenant = m.tenant AND p.enabled AND p.second_factor), u.password = '' AND m.origin <> 'local'
-			FROM account_member m JOIN account_user u ON u.id = m.user_id WHERE m.tenant = $1 AND m.status = 'active' ORDER BY u.id`, q.tenant)
+			FROM account_member m JOIN account_user u ON u.id = m.user_id WHERE m.tenant = `+account.Home+` AND m.status = 'active' ORDER BY u.id`, q.tenant)
 	})
 }
 

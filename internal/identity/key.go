@@ -89,10 +89,11 @@ type Caller struct {
 
 	UserID    string // "" for a key
 	SessionID string
-	Role      Role // of the person in the tenant
-	Provider  bool // an Admin of the tenant that runs the installation
-	Weak      bool // a second factor is required and none was shown: all they may do is set one up
-	Bound     bool // the tenant's identity provider vouches for them: the session stays in it
+	Home      uint32 // the tenant whose people they are of: Tenant, or the one that a demo tenant is of
+	Role      Role   // of the person in the tenant
+	Provider  bool   // an Admin of the tenant that runs the installation
+	Weak      bool   // a second factor is required and none was shown: all they may do is set one up
+	Bound     bool   // the tenant's identity provider vouches for them: the session stays in it and its demo
 }
 
 // ID names the caller for what is kept for each one: the key's id, or the person's.

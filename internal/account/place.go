@@ -1,0 +1,87 @@
+package account
+
+import (
+	"context"
+	"errors"
+
+	"github.com/kyra-mdr/kyra/internal/fault"
+	"github.com/kyra-mdr/kyra/internal/identity"
+	"github.com/kyra-mdr/kyra/internal/sqldb"
+	"github.com/kyra-mdr/kyra/internal/tenant"
+)
+
+// A Place is a tenant that a person may look at. A demo tenant has no people of its own: it
+// is a place of whoever has one in the tenant that it is of, with the role that they have
+// there, by whatever opens that.
+type Place struct {
+	Tenant tenant.Tenant
+	Role   identity.Role
+}
+
+// Home gives SQL the tenant whose people come into the tenant $1: of a demo tenant the one
+// that it is of.
+const Home = `COALESCE((SELECT d.of_tenant FROM tenant_demo d WHERE d.number = $1), $1)`
+
+func homeOf(ctx context.Context, db *sqldb.DB, tenant uint32) (uint32, error) {
+	n, err := sqldb.One(ctx, db, sqldb.Value[int64], `SELECT CAST(`+Home+` AS BIGINT)`, int64(tenant))
+	return uint32(n), err
+}
+
+// noDemo refuses what would part a demo tenant's people from those of the tenant that it
+// is of.
+func noDemo(ctx context.Context, db *sqldb.DB, tenant uint32) error {
+	home, err := homeOf(ctx, db, tenant)
+	if err == nil && home != tenant {
+		return fault.New(fault.Conflict, "demo data has no people of its own: switch to the tenant that it belongs to, and do it there")
+	}
+	return err
+}
+
+// reaches tells whether the caller's session opens an active place of theirs.
+func (s *Service) reaches(ctx context.Context, db *sqldb.DB, c *identity.Caller, m *Member) (bool, error) {
+	if c.Bound { // its provider speaks for its own tenant alone
+		return m.Tenant == c.Home, nil
+	}
+	policy, err := s.policy(ctx, db, m.Tenant)
+	return err == nil && policy.opens(m, byPassword), err
+}
+
+// Places returns the tenants that the caller may look at, by number, and behind each its
+// demo tenant: with a session that an identity provider vouches for its own alone, with
+// others those that their password opens.
+func (s *Service) Places(ctx context.Context, c *identity.Caller) ([]Place, error) {
+	members, err := membersOf(ctx, s.db, c.UserID)
+	if err != nil {
+		return nil, wrap("list places", err)
+	}
+	all := []Place{}
+	add := func(number uint32, role identity.Role) error {
+		t, err := s.Tenants.ByNumber(ctx, number)
+		if err == nil {
+			all = append(all, Place{Tenant: *t, Role: role})
+		}
+		return err
+	}
+	for i := range members {
+		m := &members[i]
+		if m.Status != Active {
+			continue
+		}
+		if ok, err := s.reaches(ctx, s.db, c, m); err != nil {
+			return nil, wrap("list places", err)
+		} else if !ok {
+			continue
+		}
+		if err := add(m.Tenant, m.Role); err != nil {
+			return nil, wrap("list places", err)
+		}
+		demo, err := s.Tenants.DemoOf(ctx, m.Tenant)
+		if err == nil {
+			err = add(demo.Number, m.Role)
+		}
+		if err != nil && !errors.Is(err, fault.NotFound) { // there is none, or it is just going
+			return nil, wrap("list places", err)
+		}
+	}
+	return all, nil
+}
