@@ -7,6 +7,7 @@ replace github.com/VictoriaMetrics/VictoriaMetrics => github.com/VictoriaMetrics
 require (
 	code.dny.dev/ssrf v0.3.0
 	codeberg.org/go-pdf/fpdf v0.12.0
+	github.com/Microsoft/go-winio v0.6.3
 	github.com/VictoriaMetrics/VictoriaLogs v1.43.1
 	github.com/VictoriaMetrics/VictoriaMetrics v1.132.0
 	github.com/VictoriaMetrics/easyproto v1.1.3

@@ -141,10 +141,10 @@ func (a *Agent) run(ctx context.Context, config *settings, reload <-chan os.Sign
 
 	var all errgroup.Group
 	all.Go(func() error { return a.gather.run(work) })
-	control, err := a.listenControl()
+	control, err := listenControl(a.o.Paths)
 	if err != nil {
 		endWork()
-		return errors.Join(err, all.Wait())
+		return errors.Join(fmt.Errorf("listen for status and reload: %w", err), all.Wait())
 	}
 	a.apply(config)
 	a.o.Log.InfoContext(ctx, "collecting", "id", a.id.Load().ID, "server", config.Server, "sources", len(config.sources))

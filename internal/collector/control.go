@@ -86,21 +86,6 @@ func (a *Agent) Status() *Status {
 	return s
 }
 
-// listenControl opens the socket that status and reload come through. Who may open
-// the state folder may use it.
-func (a *Agent) listenControl() (net.Listener, error) {
-	path := a.o.Paths.control()
-	_ = os.Remove(path) // of a collector that was killed: the lock is ours
-	ln, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("open control socket: %w", err)
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("open control socket: %w", err), ln.Close())
-	}
-	return ln, nil
-}
-
 func (a *Agent) serveControl(ctx context.Context, ln net.Listener) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
@@ -115,7 +100,7 @@ func (a *Agent) serveControl(ctx context.Context, ln net.Listener) error {
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 10 * time.Second}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
 	if err := server.Serve(ln); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("serve control socket: %w", err)
+		return fmt.Errorf("answer status and reload: %w", err)
 	}
 	return nil
 }
@@ -128,7 +113,7 @@ func Ask(ctx context.Context, p Paths, method, path string) ([]byte, error) {
 	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", p.control())
+			return dialControl(ctx, p)
 		},
 	}}
 	req, err := http.NewRequestWithContext(ctx, method, "http://collector"+path, http.NoBody)
@@ -138,7 +123,7 @@ func Ask(ctx context.Context, p Paths, method, path string) ([]byte, error) {
 	resp, err := client.Do(req)
 	if err != nil {
 		if errors.Is(err, os.ErrPermission) {
-			return nil, fmt.Errorf("%s: %w: be root or the collector's user", p.control(), os.ErrPermission)
+			return nil, fmt.Errorf("the collector of %s: %w: be root, an administrator or the collector's user", p.State, os.ErrPermission)
 		}
 		return nil, ErrNotRunning
 	}

@@ -162,7 +162,7 @@ func Enroll(ctx context.Context, p Paths, e Enrolment) (string, error) {
 	if _, err := os.Stat(p.identity()); err == nil && !e.Replace {
 		return "", errors.New("this host is enrolled already: --replace gives up its identity for a new one")
 	}
-	if err := os.MkdirAll(p.State, 0o700); err != nil {
+	if err := makePrivate(p.State); err != nil {
 		return "", fmt.Errorf("make state folder: %w", err)
 	}
 	pending := filepath.Join(p.State, "enrolling.key")
@@ -244,7 +244,7 @@ func (id *identity) tls(current func() *identity) *tls.Config {
 // setUp writes what is missing to run: the server's address, and a source for the
 // system's own log.
 func setUp(p Paths, e Enrolment) error {
-	if err := os.MkdirAll(filepath.Dir(p.Config), 0o755); err != nil { //nolint:gosec // settings are for everybody to read
+	if err := makeSettings(filepath.Dir(p.Config)); err != nil {
 		return fmt.Errorf("make configuration folder: %w", err)
 	}
 	_, err := os.Stat(p.Config)
@@ -293,10 +293,10 @@ func systemSource() string {
 
 // machineSum tells machines apart, "" where the system has no id for them.
 func machineSum() string {
-	text, err := os.ReadFile("/etc/machine-id")
-	if err != nil || len(strings.TrimSpace(string(text))) == 0 {
+	id := strings.TrimSpace(machineID())
+	if id == "" {
 		return ""
 	}
-	sum := sha256.Sum256([]byte("kyra-collector " + strings.TrimSpace(string(text))))
+	sum := sha256.Sum256([]byte("kyra-collector " + id))
 	return fmt.Sprintf("%x", sum[:8])
 }
