@@ -5,7 +5,7 @@ import { createHash, generateKeyPairSync, randomBytes, sign } from "node:crypto"
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 
-import { account, browser, call, serve, setUpQuickly, settled, watch } from "./server.mjs";
+import { account, browser, call, serve, setUpQuickly, settled, until, watch } from "./server.mjs";
 
 const faults = [];
 let server, chrome, admin, idp;
@@ -120,6 +120,33 @@ test("single sign-on alone leaves one Admin the password", async () => {
   assert.equal(got.body.only, true);
   await page.getByRole("switch", { name: "Single sign-on only" }).click();
   await page.waitForFunction(() => !document.querySelector('input[type="checkbox"][role="switch"]')?.checked);
+  await context.close();
+});
+
+test("PCI DSS's rules of signing in loosen nothing that is stricter", async () => {
+  const policy = async () => (await call(server, "/api/v1/settings/sign-in", { session: admin })).body;
+  const { secondFactorRequired, longestHours, passwordHistory, passwordKinds, lockAttempts, lockMinutes } = await policy();
+  const was = { secondFactorRequired, longestHours, passwordHistory, passwordKinds, lockAttempts, lockMinutes };
+  const { page, context } = await open(admin.state);
+  // But for the second factor, which this Admin has not set up: nothing would be open to them.
+  let asked;
+  await page.route("**/api/v1/settings/sign-in", (route) => {
+    if (route.request().method() !== "PUT") return route.continue();
+    asked = route.request().postDataJSON();
+    return route.continue({ postData: JSON.stringify({ ...asked, secondFactorRequired: false }) });
+  });
+  for (const [idle, history, expected] of [[10, 12, { idleMinutes: 10, passwordHistory: 12 }], [60, 0, { idleMinutes: 15, passwordHistory: 4 }]]) {
+    assert.equal((await call(server, "/api/v1/settings/sign-in", { method: "PUT", body: { ...was, idleMinutes: idle, passwordHistory: history }, session: admin })).status, 200);
+    await page.goto(`${server.url}/settings/security`);
+    await page.getByRole("button", { name: "PCI DSS" }).click();
+    await page.locator('[aria-live="polite"]').getByText("Saved").first().waitFor();
+    assert.equal(asked.secondFactorRequired, true);
+    const now = await policy();
+    for (const [key, value] of Object.entries({ ...expected, passwordKinds: true, lockMinutes: 30 })) assert.equal(now[key], value, key);
+    await page.getByRole("button", { name: "Undo" }).click();
+    await until("taken back", async () => (await policy()).idleMinutes === idle);
+  }
+  assert.equal((await call(server, "/api/v1/settings/sign-in", { method: "PUT", body: { ...was, idleMinutes: 480 }, session: admin })).status, 200);
   await context.close();
 });
 

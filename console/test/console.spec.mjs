@@ -172,6 +172,34 @@ test("searches, marks a fault, zooms, and follows", async () => {
   await page.locator('[role="table"]').getByText("tailer").first().waitFor({ timeout: 15_000 });
 });
 
+test("prints all that a search has found, not what is in sight", async () => {
+  await send(server, Array.from({ length: 90 }, (_, i) => `${stamp(200 - i)} web-01 printer[${i}]: sheet ${i}`));
+  await until("ninety events", async () => (await api(server, "/api/v1/siem/search", { method: "POST", body: { query: "program:printer", limit: 1 } })).total === 90);
+  await page.goto(`${server.url}/search?q=program:printer`);
+  const lines = page.locator('[role="table"] [role="row"][aria-rowindex]:not([aria-rowindex="1"])');
+  await lines.first().waitFor();
+  while ((await page.getByText("sheet 40").count()) === 0) await page.keyboard.press("j");
+  assert.ok((await lines.count()) < 80, "all lines are drawn at all times");
+  await page.evaluate(() => window.dispatchEvent(new Event("beforeprint")));
+  const loaded = await lines.count();
+  await page.evaluate(() => window.dispatchEvent(new Event("afterprint")));
+  assert.equal(loaded, 90);
+});
+
+test("says which line of aliases it cannot read", async () => {
+  await page.goto(`${server.url}/sources?tab=logs`);
+  await page.locator('[role="row"][aria-rowindex="2"]').click();
+  await page.getByRole("button", { name: "New setting" }).click();
+  const form = page.getByRole("dialog");
+  await form.getByLabel("Other names of fields").fill("client = src_ip\nport to dst_port");
+  await form.getByText("“port to dst_port” is not of the form").waitFor();
+  assert.ok(await form.getByRole("button", { name: "Create" }).isDisabled());
+  await form.getByLabel("Other names of fields").fill("client = src_ip\nport = dst_port");
+  await form.getByText("is not of the form").waitFor({ state: "detached" });
+  assert.ok(await form.getByRole("button", { name: "Create" }).isEnabled());
+  await form.getByRole("button", { name: "Cancel" }).click();
+});
+
 test("shows what a log smuggles as text", async () => {
   const nasty = "\u001b[31m<img src=x onerror=alert(1)> user\u202egnp.exe";
   await send(server, [JSON.stringify({ timestamp: new Date().toISOString(), message: nasty, user: "<script>alert(2)</script>", host: `h${"o".repeat(4000)}st`, note: "한국어 로그" })]);

@@ -62,6 +62,42 @@ test("demo data is looked at, says so on every page, and goes again", async () =
   assert.equal(body.tenant.demo, false);
 });
 
+test("who looks at the demo while it is removed elsewhere is led home", async () => {
+  await page.goto(`${server.url}/settings/demo`);
+  await button(t("plan.demoOn")).click();
+  await button(t("plan.demoLook")).click();
+  await page.waitForURL(`${server.url}/`);
+  await page.goto(`${server.url}/alerts?severity=high`);
+  await page.getByRole("note").filter({ hasText: t("frame.demoBanner") }).waitFor();
+  await until("the demo is loaded", async () => (await call(server, "/api/v1/demo")).body.jobId === null);
+  assert.equal((await call(server, "/api/v1/demo", { method: "DELETE" })).status, 202);
+  await page.waitForURL(`${server.url}/`);
+  await page.getByRole("note").waitFor({ state: "detached" });
+  // What is shown is the real tenant's: its one event, none of the demo's alerts.
+  await page.getByRole("heading", { level: 1, name: t("overview.title") }).waitFor();
+  await page.getByRole("navigation").getByRole("link", { name: t("frame.nav.alerts"), exact: true }).click();
+  await settled(page);
+  assert.equal(await page.getByText("SSH Login After Repeated Failures").count(), 0);
+});
+
+test("views that only the browser kept move to the server, and stay until it has them", async () => {
+  const kept = () => page.evaluate(() => localStorage.getItem("kyra.alertViews"));
+  await page.evaluate(() => localStorage.setItem("kyra.alertViews", JSON.stringify([{ name: "Dawn", query: "?severity=low" }, { name: "Dusk", query: "?severity=medium" }])));
+  const path = /\/api\/v1\/views$/;
+  let cut = 0;
+  await page.route(path, (route) => (route.request().method() === "POST" && route.request().postDataJSON().name === "Dusk" ? (cut++, route.abort()) : route.fallback()));
+  await page.goto(`${server.url}/alerts`);
+  await page.getByRole("link", { name: "Dawn", exact: true }).waitFor();
+  await until("a view was cut off", () => cut > 0);
+  assert.ok((await kept()).includes("Dusk"), "a view is lost that the server does not have");
+  await page.unroute(path);
+  await page.reload();
+  await page.getByRole("link", { name: "Dusk", exact: true }).waitFor();
+  await until("the browser has let go", async () => (await kept()) === null);
+  const { views } = (await call(server, "/api/v1/views?kind=alerts", { session })).body;
+  assert.deepEqual(views.map((v) => v.name).sort(), ["Dawn", "Dusk"]);
+});
+
 test("a view that is shared is there for a colleague", async () => {
   await page.goto(`${server.url}/alerts?severity=critical&status=any`);
   await settled(page);
@@ -78,6 +114,26 @@ test("a view that is shared is there for a colleague", async () => {
   await other.goto(`${server.url}/alerts`);
   await other.getByRole("link", { name: "Night watch" }).click();
   await other.waitForURL(/severity=critical/);
+
+  // A colleague's view that an Admin shares no longer is out of the Admin's reach: nothing
+  // is offered that could not be done. One's own is taken back.
+  const made = await call(server, "/api/v1/views", { method: "POST", body: { kind: "alerts", name: "Min's morning", query: "severity=low", shared: true }, session: colleague });
+  assert.equal(made.status, 201);
+  await page.reload();
+  await page.getByRole("link", { name: "Min's morning" }).waitFor();
+  const unshare = async (name) => {
+    await button(t("alerts.views")).click();
+    await page.getByRole("menuitem", { name: t("alerts.removeView", { name }) }).locator('xpath=preceding::*[@role="menuitem"][1]').click();
+  };
+  const undo = page.getByRole("region", { name: t("parts.notices") }).getByRole("button", { name: t("parts.undo") });
+  await unshare("Min's morning");
+  await page.getByText(t("alerts.viewUnsharedOf", { name: "Min's morning", owner: "Min" })).waitFor();
+  await page.getByRole("link", { name: "Min's morning" }).waitFor({ state: "detached" });
+  assert.equal(await undo.count(), 0);
+  await unshare("Night watch");
+  await page.getByText(t("alerts.viewUnshared", { name: "Night watch" })).waitFor();
+  await undo.click();
+  await until("the view is shared again", async () => (await call(server, "/api/v1/views?kind=alerts", { session: colleague })).body.views.some((v) => v.name === "Night watch"));
   await context.close();
 });
 

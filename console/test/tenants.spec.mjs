@@ -112,6 +112,38 @@ test("who belongs to both tenants switches, and sees one at a time", async (t) =
   await page.getByRole("button", { name: say("frame.tenant") }).filter({ hasNotText: other.name }).waitFor();
 });
 
+test("the queue over tenants says how much of it is shown, and how to see all again", async (t) => {
+  const page = await as(t, admin);
+  // One of them at a time, as if there were more than a page holds.
+  await page.route("**/api/v1/provider/alerts?*", (route) => route.continue({ url: route.request().url().replace("size=100", "size=1") }));
+  await page.goto(`${server.url}/tenants`);
+  await page.getByRole("status").filter({ hasText: new RegExp(`^${say("tenants.shownOf", { shown: 1, n: "\\d+" })}$`) }).waitFor();
+  await page.getByRole("searchbox").fill("nobody has written this");
+  await page.getByRole("heading", { name: say("parts.filteredOut") }).waitFor();
+  await page.locator("main").getByRole("button", { name: say("parts.clearFilters") }).last().click();
+  await page.locator('[role="grid"]').waitFor();
+});
+
+test("a shorter retention of a customer is asked for first", async (t) => {
+  const page = await as(t, admin);
+  const days = async () => (await api(server, "/api/v1/tenants", { session: admin })).content.find((one) => one.name === other.name).retentionDays;
+  const before = await days();
+  const n = before - 1;
+  await page.goto(`${server.url}/tenants?tab=tenants`);
+  await page.locator('[role="row"]').filter({ hasText: other.name }).click();
+  await page.getByRole("button", { name: say("forms.change") }).click();
+  const form = page.getByRole("dialog", { name: say("forms.change") });
+  await form.getByLabel(say("tenants.retention")).fill(String(n));
+  await form.getByRole("button", { name: say("parts.save") }).click();
+  const question = page.getByRole("dialog", { name: say("tenants.shorter", { name: other.name, n }) });
+  await question.getByRole("button", { name: say("parts.cancel") }).click();
+  await question.waitFor({ state: "detached" });
+  assert.equal(await days(), before);
+  await form.getByRole("button", { name: say("parts.save") }).click();
+  await question.getByRole("button", { name: say("tenants.shorterSet", { n }) }).click();
+  await until("the shorter term", async () => (await days()) === n);
+});
+
 test("a viewer is offered no change, and the API refuses each", async (t) => {
   const page = await as(t, viewer);
   const changes = [];

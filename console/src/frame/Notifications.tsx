@@ -23,7 +23,7 @@ export function Notifications() {
   const n = unread.data?.unread ?? 0;
   return (
     <Popover opened={opened} onChange={setOpened} position="bottom-end" width={400} trapFocus returnFocus>
-      <Indicator disabled={n === 0} label={n > 99 ? "99+" : n} size={16} offset={4} color="blue">
+      <Indicator disabled={n === 0} label={n > 99 ? "99+" : n} size={14} offset={6} color="blue" classNames={{ indicator: css.unread }}>
         <Popover.Target>
           <ActionIcon variant="subtle" color="gray" aria-label={t("notificationsUnread", { n })} onClick={() => setOpened(!opened)}>
             <IconInbox size={18} stroke={1.6} />

@@ -4,7 +4,7 @@ import { memo, useState } from "react";
 
 import type { Schema } from "~/api/client";
 import { useText } from "~/text/text";
-import { both, exact, useZone } from "~/time/time";
+import { both, duration, exact, useZone } from "~/time/time";
 
 import css from "./eventfields.module.css";
 import { Raw } from "./Raw";
@@ -24,6 +24,7 @@ export const EventFields = memo(function EventFields({ event }: { event: StoredE
   fields.sort(([a], [b]) => rank(a) - rank(b) || a.localeCompare(b));
   const raw = event.fields.raw;
   const arrived = event.fields.ingest_time;
+  const later = typeof arrived === "string" ? (Date.parse(arrived) - Date.parse(event.timestamp)) / 1000 : 0;
   return (
     <div className={css.event}>
       <dl className={css.fields}>
@@ -43,7 +44,7 @@ export const EventFields = memo(function EventFields({ event }: { event: StoredE
           <div className={css.field}>
             <dt>{t("arrived")}</dt>
             <dd title={both(arrived)}>
-              {exact(arrived)} <span className="dim">({t("later", { s: ((Date.parse(arrived) - Date.parse(event.timestamp)) / 1000).toFixed(1) })})</span>
+              {exact(arrived)} {later >= 1 ? <span className="dim">({t("later", { time: duration(later) })})</span> : null}
             </dd>
           </div>
         ) : null}

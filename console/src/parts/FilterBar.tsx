@@ -18,13 +18,14 @@ export type Facet = {
 };
 
 /** Free text, facets and what is set: all of it in the page's address. */
-export function FilterBar({ facets, search = "search", placeholder, children }: { facets: Facet[]; search?: string | false; placeholder?: string; children?: ReactNode }) {
+export function FilterBar({ facets, search = "search", placeholder, lead, children }: { facets: Facet[]; search?: string | false; placeholder?: string; lead?: ReactNode; children?: ReactNode }) {
   const t = useText("parts");
   const url = useUrl();
   const any = facets.some((f) => url.all(f.id).length > 0) || (search !== false && url.get(search) !== undefined);
   return (
     <div className={css.bar} role="search">
       {search !== false ? <SearchBox name={search} placeholder={placeholder ?? t("find")} /> : null}
+      {lead}
       {facets.map((f) =>
         f.options ? (
           <Choice key={f.id} facet={f} />

@@ -6,7 +6,7 @@ import type { usePages } from "~/api/pages";
 import { useText } from "~/text/text";
 import { useUrl } from "~/url/url";
 
-import { DataTable, type Column } from "./DataTable";
+import { DataTable, type Column, type Sort } from "./DataTable";
 import css from "./listing.module.css";
 import { SidePanel } from "./SidePanel";
 import { Empty, Failed, Loading } from "./States";
@@ -28,6 +28,8 @@ type Props<Row extends { id: string }> = {
   card?: (row: Row) => ReactNode;
   cardHeight?: number;
   rowHeight?: number;
+  sort?: Sort;
+  onSort?: (next: Sort) => void;
 };
 
 /** A list with all its states, and a panel beside it. */
@@ -85,6 +87,8 @@ export function Listing<Row extends { id: string }>(props: Props<Row>) {
             card={props.card}
             cardHeight={props.cardHeight ?? 64}
             rowHeight={props.rowHeight ?? 40}
+            sort={props.sort}
+            onSort={props.onSort}
           />
         ) : null}
       </div>

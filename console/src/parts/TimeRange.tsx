@@ -32,6 +32,7 @@ export function TimeRange({ standard = "24h" }: { standard?: Span }) {
         <Button
           size="xs"
           variant="default"
+          className={css.button}
           leftSection={<IconCalendar size={14} aria-hidden />}
           rightSection={<IconChevronDown size={12} aria-hidden />}
           title={t("timeRange")}

@@ -79,12 +79,12 @@ export function ActionBar({ rows, count, asked, onDone, onClear, inPanel = false
           </ActionIcon>
         </>
       ) : null}
-      <Act icon={IconUserCheck} label={t("assignToMe")} keys="a" onClick={() => void actions.assignToMe(rows)} />
+      <Act small={inPanel} icon={IconUserCheck} label={t("assignToMe")} keys="a" onClick={() => void actions.assignToMe(rows)} />
       {/* Not by keydown: the key that opens it would close it again. */}
       <Menu opened={statusOpen} onChange={setStatusOpen} position="bottom-start" clickOutsideEvents={["mousedown", "touchstart"]}>
         <Menu.Target>
           <Tooltip label={`${t("setStatus")} (s)`}>
-            <Button size="compact-sm" variant="subtle" color="gray" rightSection={<IconChevronDown size={12} aria-hidden />}>
+            <Button size={inPanel ? "compact-xs" : "compact-sm"} variant="subtle" color="gray" rightSection={<IconChevronDown size={12} aria-hidden />}>
               {t("setStatus")}
             </Button>
           </Tooltip>
@@ -97,21 +97,21 @@ export function ActionBar({ rows, count, asked, onDone, onClear, inPanel = false
           ))}
         </Menu.Dropdown>
       </Menu>
-      <Act icon={IconFlagOff} label={t("falsePositive")} keys="f" onClick={() => ask("false")} />
+      <Act small={inPanel} icon={IconFlagOff} label={t("falsePositive")} keys="f" onClick={() => ask("false")} />
       {incident ? (
-        <Act icon={IconStairsUp} label={t("openIncident")} keys="" onClick={() => void navigate({ to: `/incidents/${incident}` })} />
+        <Act small={inPanel} icon={IconStairsUp} label={t("openIncident")} keys="" onClick={() => void navigate({ to: `/incidents/${incident}` })} />
       ) : (
-        <Act icon={IconStairsUp} label={t("escalate")} keys="e" onClick={escalate} />
+        <Act small={inPanel} icon={IconStairsUp} label={t("escalate")} keys="e" onClick={escalate} />
       )}
-      <Act icon={IconMessage} label={t("comment")} keys="c" onClick={() => ask("note")} />
+      <Act small={inPanel} icon={IconMessage} label={t("comment")} keys="c" onClick={() => ask("note")} />
     </div>
   );
 }
 
-function Act({ icon: Icon, label, keys, onClick }: { icon: Icon; label: string; keys: string; onClick: () => void }) {
+function Act({ icon: Icon, label, keys, small, onClick }: { icon: Icon; label: string; keys: string; small: boolean; onClick: () => void }) {
   return (
     <Tooltip label={keys ? `${label} (${keys})` : label}>
-      <Button size="compact-sm" variant="subtle" color="gray" leftSection={<Icon size={14} stroke={1.6} aria-hidden />} onClick={onClick}>
+      <Button size={small ? "compact-xs" : "compact-sm"} variant="subtle" color="gray" leftSection={small ? null : <Icon size={14} stroke={1.6} aria-hidden />} onClick={onClick}>
         {label}
       </Button>
     </Tooltip>

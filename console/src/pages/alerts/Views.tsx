@@ -19,6 +19,7 @@ const before = {
 /** Ways to look at alerts: those that everybody has, one's own, and those that others share. */
 export function Views() {
   const t = useText("alerts");
+  const parts = useText("parts");
   const { user, role } = useSession();
   const { views, save, remove, share } = useViews(
     "alerts",
@@ -80,7 +81,7 @@ export function Views() {
           <IconBookmarkPlus size={16} stroke={1.6} />
         </ActionIcon>
       </Tooltip>
-      <Modal opened={naming} onClose={() => setNaming(false)} title={t("saveView")} closeButtonProps={{ "aria-label": t("clearSelection") }}>
+      <Modal opened={naming} onClose={() => setNaming(false)} title={t("saveView")} closeButtonProps={{ "aria-label": parts("close") }}>
         <form
           onSubmit={(e) => {
             e.preventDefault();

@@ -51,10 +51,7 @@ export default function Audit() {
       <PageHead title={t("title")}>
         <TimeRange standard="30d" />
       </PageHead>
-      <FilterBar search={false} facets={names.map((id) => ({ id, label: t(id) }))}>
-        {names.slice(0, 3).map((n) => (
-          <Exact key={n} name={n} label={t(n)} />
-        ))}
+      <FilterBar search={false} facets={names.map((id) => ({ id, label: t(id) }))} lead={names.slice(0, 3).map((n) => <Exact key={n} name={n} label={t(n)} />)}>
         <span className="dim" role="status">
           {list.query.data ? t("count", { n: list.total }) : ""}
         </span>

@@ -16,7 +16,7 @@ import { Time } from "~/time/Time";
 
 import { Attest, Except } from "./Attest";
 import css from "./compliance.module.css";
-import { amount, resultDots, statusDots, useTitles, type Detail } from "./data";
+import { measured, resultDots, statusDots, useTitles, type Detail } from "./data";
 
 /** Why a control stands as it does: status and reason, then each check with value, threshold and evidence. */
 export function ControlContent({ framework, id }: { framework: string; id: string }) {
@@ -127,7 +127,7 @@ function Check({ k, asked }: { k: Detail["checks"][number]; asked: Detail["asked
         <div className={css.measure}>
           {k.value === null ? null : (
             <b>
-              {amount(k.value, language)} {k.unit}
+              {measured(k.value, k.unit, language)}
             </b>
           )}
           {k.threshold === "" ? null : (

@@ -25,7 +25,7 @@ import { useUrl, writeQuery } from "~/url/url";
 
 import { useCollect } from "./Collect";
 import css from "./compliance.module.css";
-import { amount, resultDots, useFrameworks, useTitles, type Evidence } from "./data";
+import { measured, resultDots, useFrameworks, useTitles, type Evidence } from "./data";
 import { Tabs } from "./Tabs";
 
 const filters = ["framework", "control", "check", "result", "kind"] as const;
@@ -47,7 +47,7 @@ export default function EvidencePage() {
     () => [
       { id: "title", header: words("title"), width: "minmax(200px, 1fr)", cell: (e) => <span className={css.two}><span>{visible(e.title)}</span><span>{visible(e.reason ?? e.note)}</span></span> },
       { id: "result", header: t("result"), width: "112px", cell: (e) => (e.result ? <Pill dot={resultDots[e.result as "pass"]}>{t(`result.${e.result as "pass"}`)}</Pill> : <Pill>{t("kind.manual")}</Pill>) },
-      { id: "value", header: t("value"), width: "120px", align: "right", from: 720, cell: (e) => (e.value === null ? "" : `${amount(e.value, language)} ${e.unit ?? ""}`) },
+      { id: "value", header: t("value"), width: "120px", align: "right", from: 720, cell: (e) => (e.value === null ? "" : measured(e.value, e.unit, language)) },
       { id: "serves", header: t("serves"), width: "96px", align: "right", from: 640, cell: (e) => t("count", { n: e.frameworkRefs.length }) },
       { id: "at", header: t("collected"), width: "112px", align: "right", cell: (e) => <Time at={e.collectedAt} className="dim" /> },
     ],
@@ -67,10 +67,14 @@ export default function EvidencePage() {
           { id: "result", label: t("result") },
           { id: "kind", label: t("kind") },
         ]}
+        lead={
+          <>
+            <Choice label={t("framework")} name="framework" options={frameworks.map((f) => [f.id, f.name])} />
+            <Choice label={t("result")} name="result" options={(["pass", "partial", "fail", "noData"] as const).map((r) => [r, t(`result.${r}`)])} />
+            <Choice label={t("kind")} name="kind" options={(["automatic", "manual"] as const).map((k) => [k, t(`kind.${k}`)])} />
+          </>
+        }
       >
-        <Choice label={t("framework")} name="framework" options={frameworks.map((f) => [f.id, f.name])} />
-        <Choice label={t("result")} name="result" options={(["pass", "partial", "fail", "noData"] as const).map((r) => [r, t(`result.${r}`)])} />
-        <Choice label={t("kind")} name="kind" options={(["automatic", "manual"] as const).map((k) => [k, t(`kind.${k}`)])} />
         <Verify path="/api/v1/compliance/evidence/verify" />
         <Button size="xs" variant="default" component="a" href={`/api/v1/compliance/evidence/bundle${writeQuery({ framework: url.get("framework") })}`} download>
           {t("bundle")}
@@ -151,7 +155,7 @@ function About({ id }: { id: string }) {
           {e.result ? <Pill dot={resultDots[e.result as "pass"]}>{t(`result.${e.result as "pass"}`)}</Pill> : <Pill>{t("kind.manual")}</Pill>}
           {e.value === null ? null : (
             <b>
-              {amount(e.value, language)} {e.unit}
+              {measured(e.value, e.unit, language)}
             </b>
           )}
           {e.threshold ? (

@@ -72,13 +72,13 @@ export default function FrameworkPage() {
       {a && name ? (
         <div className={css.summary}>
           <div className={css.big}>
-            {amount(name.score, language)}
+            {amount(Math.round(name.score), language)}
             <small>%</small>
           </div>
           <div className={css.summaryBar}>
             <Bar counts={name} words />
           </div>
-          <span className="dim">{t("coverage", { percent: amount(a.evidenceCoverage, language) })}</span>
+          <span className="dim">{t("coverage", { percent: amount(Math.round(a.evidenceCoverage), language) })}</span>
           {a.officialScore ? <span title={t("officialWhy")}>{t("official", { score: a.officialScore.score, highest: a.officialScore.highest })}</span> : null}
           {a.logRetention && !a.logRetention.enough ? <span className={css.warn}>{t("retention", { n: a.logRetention.configuredDays, required: a.logRetention.requiredDays })}</span> : null}
           <span className={css.space} />

@@ -66,12 +66,12 @@ function Card({ of: f }: { of: Framework }) {
         <span className="dim">{t(`profile.${f.profile}`)}</span>
       </span>
       <span className={css.score}>
-        {f.lastEvaluatedAt === null && f.compliant + f.partial + f.nonCompliant === 0 ? <span className={css.none}>{t("notYet")}</span> : <>{amount(f.score, language)}<small>%</small></>}
+        {f.lastEvaluatedAt === null && f.compliant + f.partial + f.nonCompliant === 0 ? <span className={css.none}>{t("notYet")}</span> : <>{amount(Math.round(f.score), language)}<small>%</small></>}
       </span>
       <Bar counts={f} />
       <span className={css.cardFacts}>
         <span>{t("ofControls", { n: f.compliant, all: f.totalControls })}</span>
-        <span>{t("coverage", { percent: amount(f.evidenceCoverage, language) })}</span>
+        <span>{t("coverage", { percent: amount(Math.round(f.evidenceCoverage), language) })}</span>
       </span>
       <span className={css.cardFacts}>
         {f.readyToAttest > 0 ? <Pill dot="doing">{t("ready", { n: f.readyToAttest })}</Pill> : <span className="dim">{f.authority}</span>}

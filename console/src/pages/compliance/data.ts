@@ -33,6 +33,11 @@ export function useFrameworks(profile: Profile | undefined) {
   return useQuery({ queryKey: ["compliance", "frameworks", profile], queryFn: ({ signal }) => answer(client.GET("/api/v1/compliance/frameworks", { params: { query: profile ? { profile } : {} }, signal })) as unknown as Promise<Framework[]>, staleTime: 30_000 });
 }
 
+/** What a check has measured, with its unit; shares are told in percent. */
+export function measured(value: number, unit: string | null | undefined, language: string): string {
+  return unit === "ratio" ? `${amount(Math.round(value * 100), language)} %` : `${amount(value, language)} ${unit ?? ""}`.trim();
+}
+
 /** A number as the language writes it, without digits that say nothing. */
 export function amount(value: number, language: string): string {
   return value.toLocaleString(language, { maximumFractionDigits: 2 });

@@ -7,7 +7,7 @@ import { SeverityMark } from "~/parts/Severity";
 import { useText } from "~/text/text";
 import { Time } from "~/time/Time";
 
-import { statuses, type Row, type Status } from "./data";
+import { statuses, titleOf, type Row, type Status } from "./data";
 import { Due } from "./Due";
 import css from "./incidents.module.css";
 
@@ -99,7 +99,7 @@ export function Board({ rows, onMove, onOpen, more }: { rows: Row[]; onMove: ((r
                 data-active={r.id === active || undefined}
                 data-dragged={r.id === dragged || undefined}
                 tabIndex={0}
-                aria-label={r.title}
+                aria-label={titleOf(r)}
                 draggable={onMove !== undefined}
                 onFocus={() => setActive(r.id)}
                 onDragStart={(e) => {
@@ -118,16 +118,20 @@ export function Board({ rows, onMove, onOpen, more }: { rows: Row[]; onMove: ((r
                 <div className={css.cardTitle}>
                   <SeverityMark of={r.severity} />
                   <Link to={`/incidents/${r.id}`} tabIndex={-1}>
-                    <Raw text={r.title} />
+                    <Raw text={titleOf(r)} />
                   </Link>
                 </div>
                 <div className={css.cardFacts}>
-                  <span>{t("alertsIn", { n: r.alertCount })}</span>
+                  <span className={css.cardOf}>
+                    {t("alertsIn", { n: r.alertCount })}
+                    {r.mitreTechnique ? <span className="mono">{r.mitreTechnique}</span> : null}
+                  </span>
                   {s === "CLOSED" ? <Time at={r.triage?.closedAt ?? r.createdAt} /> : <Due at={r.triage?.slaDueAt} />}
                 </div>
                 {r.assignedTo ? <Raw text={r.assignedTo} className={css.cardWho} /> : null}
               </article>
             ))}
+            {columns[i]!.length === 0 ? <p className={css.none}>{t("noCases")}</p> : null}
           </div>
         </section>
       ))}

@@ -21,7 +21,7 @@ import { useText } from "~/text/text";
 import { Time } from "~/time/Time";
 
 import { Comments } from "./Comments";
-import { dots, statuses, useIncident, type Incident } from "./data";
+import { dots, statuses, titleOf, useIncident, type Incident } from "./data";
 import { Due } from "./Due";
 import { Evidence } from "./Evidence";
 import css from "./incidents.module.css";
@@ -42,19 +42,11 @@ export default function CasePage() {
   if (error) return <><PageHead title={t("title")} /><Failed error={error} retry={() => void refetch()} /></>;
   return (
     <>
-      <PageHead title={incident.title} />
+      <PageHead title={titleOf(incident)} />
       <div className={css.case}>
         <Head incident={incident} />
         <div className={css.caseColumns}>
           <div className={css.caseMain}>
-            <Comments incident={incident} />
-            <section>
-              <h2>{t("timeline")}</h2>
-              <Timeline incident={incident} />
-            </section>
-          </div>
-          <div className={css.caseSide}>
-            <Tasks incident={incident} />
             <section>
               <h2>
                 {t("alerts")} <span className="dim">{incident.alertCount}</span>
@@ -64,13 +56,22 @@ export default function CasePage() {
                   <li key={a.id}>
                     <Link to={`/alerts/${a.id}`} className={css.alert}>
                       <SeverityMark of={a.severity} />
-                      <Raw text={a.description || a.title} />
+                      <Raw text={a.description || a.title} className={css.found} />
+                      <Time at={a.createdAt} className="dim" />
                     </Link>
                   </li>
                 ))}
               </ul>
               {incident.alertCount > 50 ? <p className="dim">{t("moreAlerts", { n: incident.alertCount - 50 })}</p> : null}
             </section>
+            <Comments incident={incident} />
+            <section>
+              <h2>{t("timeline")}</h2>
+              <Timeline incident={incident} />
+            </section>
+          </div>
+          <div className={css.caseSide}>
+            <Tasks incident={incident} />
             <section>
               <h2>{words("entities")}</h2>
               <ul className={css.entities}>
@@ -125,7 +126,6 @@ function Head({ incident }: { incident: Incident }) {
       </div>
       <div className={css.caseFacts}>
         <Severity of={incident.severity} />
-        <Pill dot={dots[incident.status]}>{words(`incident.${incident.status}`)}</Pill>
         <Due at={incident.slaDueAt} closedAt={incident.closedAt} />
         <Menu>
           <Menu.Target>
@@ -173,9 +173,8 @@ function Related({ id }: { id: string }) {
           <li key={r.incident.id}>
             <Link to={`/incidents/${r.incident.id}`} className={css.alert}>
               <SeverityMark of={r.incident.severity} />
-              <span>
-                <Raw text={r.incident.title} /> <span className="dim">{words(`incident.${r.incident.status}`)}</span>
-              </span>
+              <Raw text={titleOf(r.incident)} className={css.found} />
+              <Pill dot={dots[r.incident.status]}>{words(`incident.${r.incident.status}`)}</Pill>
             </Link>
             <div className={css.shared}>
               {r.shared.slice(0, 4).map((e) => (

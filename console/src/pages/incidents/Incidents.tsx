@@ -22,7 +22,7 @@ import { useStored } from "~/url/stored";
 import { useUrl } from "~/url/url";
 
 import { Board } from "./Board";
-import { dots, filterNames, filterOf, sortOf, statuses, useIncidents, type Row } from "./data";
+import { dots, filterNames, filterOf, sortOf, statuses, titleOf, useIncidents, type Row } from "./data";
 import { Due } from "./Due";
 import css from "./incidents.module.css";
 import { useMove } from "./move";
@@ -63,8 +63,8 @@ export default function Incidents() {
             url.set({ view: v }, { replace: true });
           }}
           data={[
-            { value: "board", label: <span className={css.seg}><IconLayoutKanban size={14} aria-hidden /> {t("board")}</span> },
-            { value: "table", label: <span className={css.seg}><IconList size={14} aria-hidden /> {t("table")}</span> },
+            { value: "board", label: <span className={css.seg}><IconLayoutKanban size={14} aria-hidden /> <span className={css.segName}>{t("board")}</span></span> },
+            { value: "table", label: <span className={css.seg}><IconList size={14} aria-hidden /> <span className={css.segName}>{t("table")}</span></span> },
           ]}
         />
       </PageHead>
@@ -123,7 +123,7 @@ export default function Incidents() {
             card={(r) => (
               <div className={css.phoneCard}>
                 <span className={css.phoneTitle}>
-                  <SeverityMark of={r.severity} /> <Raw text={r.title} />
+                  <SeverityMark of={r.severity} /> <Raw text={titleOf(r)} />
                 </span>
                 <span className={css.phoneFacts}>
                   {words(`incident.${r.status}`)} <Due at={r.triage?.slaDueAt} closedAt={r.triage?.closedAt} />
@@ -146,7 +146,7 @@ function useColumns(): Column<Row>[] {
   return useMemo(
     () => [
       { id: "severity", header: words("severity"), width: "96px", sort: "severity", cell: (r) => <Severity of={r.severity} /> },
-      { id: "title", header: words("title"), width: "minmax(220px, 1fr)", sort: "title", cell: (r) => <Raw text={r.title} className={css.cut} /> },
+      { id: "title", header: words("title"), width: "minmax(220px, 1fr)", sort: "title", cell: (r) => <Raw text={titleOf(r)} className={css.cut} /> },
       { id: "status", header: words("status"), width: "132px", sort: "status", cell: (r) => <Pill dot={dots[r.status]}>{words(`incident.${r.status}`)}</Pill> },
       { id: "due", header: t("due"), width: "132px", sort: "slaDueAt", cell: (r) => <Due at={r.triage?.slaDueAt} closedAt={r.triage?.closedAt} /> },
       { id: "assignee", header: words("assignee"), width: "132px", from: 820, cell: (r) => (r.assignedTo ? <Raw text={r.assignedTo} className={css.cut} /> : <span className="dim">–</span>) },

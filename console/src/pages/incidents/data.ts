@@ -10,6 +10,11 @@ export type Row = Schema<"IncidentItem">;
 export type Incident = Schema<"IncidentDetail">;
 export type Status = Row["status"];
 
+/** What it is called on a page that says by itself that a rule opened it. */
+export function titleOf(incident: { title: string }): string {
+  return incident.title.replace(/^\[Auto\] (?=\S)/, "");
+}
+
 /** In the order of the work. */
 export const statuses: Status[] = ["OPEN", "CONTAINED", "ERADICATED", "RECOVERED", "CLOSED"];
 export const dots = { OPEN: "todo", CONTAINED: "doing", ERADICATED: "doing", RECOVERED: "doing", CLOSED: "done" } as const;

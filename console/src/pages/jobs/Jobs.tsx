@@ -49,7 +49,7 @@ export default function Jobs() {
       <PageHead title={t("title")} />
       <FilterBar search={false} facets={[{ id: "state", label: words("status"), options: states.map((s) => ({ value: s as string, label: forms(`job.${s}`) })) }]}>
         <span className="dim" role="status">
-          {t("why")}
+          {list.rows.length > 0 ? t("why") : ""}
         </span>
       </FilterBar>
       <Listing label={t("title")} list={list} columns={columns} filters={filters} empty={{ title: t("none"), why: t("why") }} panelActions={(_, r) => (r && goesOn(r) ? <Cancel of={r} /> : null)} panel={(id) => <One id={id} />} />

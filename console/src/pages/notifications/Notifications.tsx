@@ -17,6 +17,7 @@ import { Time } from "~/time/Time";
 import { useUrl } from "~/url/url";
 
 import { Channels } from "./Channels";
+import css from "./notifications.module.css";
 import Preferences from "./Preferences";
 import { Routes } from "./Routes";
 
@@ -60,7 +61,12 @@ function Inbox() {
         cell: (r) => {
           const page = pages[r.kind];
           const text = <Raw text={r.title} />;
-          return page ? <Link to={`${page}${r.objectId}` as "/"} style={{ color: "var(--text)", fontWeight: r.read ? 400 : 600 }}>{text}</Link> : text;
+          return (
+            <span className={css.told} data-unread={!r.read || undefined}>
+              {page ? <Link to={`${page}${r.objectId}` as "/"}>{text}</Link> : text}
+              <Raw text={r.message} className="dim" />
+            </span>
+          );
         },
       },
       { id: "event", header: t("event"), width: "200px", from: 640, cell: (r) => forms(`event.${r.event}` as "event.canary") },
@@ -80,7 +86,7 @@ function Inbox() {
           {t("readAll")}
         </Button>
       </FilterBar>
-      <Listing label={t("title")} list={list} columns={columns} filters={filters} empty={{ title: t("none"), why: t("noneWhy") }} />
+      <Listing label={t("title")} list={list} columns={columns} filters={filters} empty={{ title: t("none"), why: t("noneWhy") }} rowHeight={48} />
     </>
   );
 }

@@ -62,13 +62,20 @@ function Numbers() {
   const t = useText("overview");
   const stats = useQuery({ queryKey: ["overview", "stats"], queryFn: ({ signal }) => answer(client.GET("/api/v1/alerts/stats", { params: { query: { tz: zoneNow() } }, signal })), staleTime: 10_000 });
   const cases = useQuery({ queryKey: ["overview", "cases"], queryFn: ({ signal }) => answer(client.GET("/api/v1/incidents/stats", { signal })), staleTime: 10_000 });
+  const open = (severity: "critical" | "high") => ({
+    queryKey: ["overview", "open", severity],
+    queryFn: ({ signal }: { signal: AbortSignal }) => answer(client.GET("/api/v1/alerts", { params: { query: { status: ["OPEN"], severity: [severity], size: 1 } as never }, signal })),
+    staleTime: 10_000,
+  });
+  const critical = useQuery(open("critical")).data?.totalElements;
+  const high = useQuery(open("high")).data?.totalElements;
   if (stats.error) return <Failed error={stats.error} retry={() => void stats.refetch()} />;
   const s = stats.data;
   const c = cases.data;
   const facts: { label: string; n: number | undefined; to: string; query?: Record<string, string | string[]>; tone?: "bad" | undefined }[] = [
     { label: t("openAlerts"), n: s?.open_alerts, to: "/alerts", query: { status: "OPEN" } },
-    { label: t("critical"), n: s?.critical_alerts, to: "/alerts", query: { severity: "critical", status: "any" } },
-    { label: t("high"), n: s?.high_alerts, to: "/alerts", query: { severity: "high", status: "any" } },
+    { label: t("critical"), n: critical, to: "/alerts", query: { severity: "critical", status: "OPEN" }, tone: critical ? "bad" : undefined },
+    { label: t("high"), n: high, to: "/alerts", query: { severity: "high", status: "OPEN" } },
     { label: t("today"), n: s?.alerts_today, to: "/alerts", query: { status: "any", sort: "createdAt", direction: "desc" } },
     { label: t("openIncidents"), n: c?.open, to: "/incidents" },
     { label: t("overdue"), n: c?.overdue, to: "/incidents", query: { view: "table", sort: "slaDueAt", direction: "asc" }, tone: c && c.overdue > 0 ? "bad" : undefined },

@@ -109,7 +109,7 @@ export function Runs({ playbook }: { playbook?: string }) {
   const list = usePages<Run>({ key: ["playbook-runs", playbook, status], load: (page, signal) => answer(client.GET("/api/v1/playbook-runs", { params: { query: { size: 100, page, status, ...(playbook ? { playbookId: playbook } : {}) } as never }, signal })) });
   const columns = useMemo<Column<Run>[]>(
     () => [
-      { id: "status", header: words("status"), width: "136px", cell: (r) => <Pill dot={runDots[r.status]}>{t(`run.${r.status}`)}</Pill> },
+      { id: "status", header: words("status"), width: "156px", cell: (r) => <Pill dot={runDots[r.status]}>{t(`run.${r.status}`)}</Pill> },
       { id: "name", header: t("playbook"), width: "minmax(160px, 1fr)", cell: (r) => <Raw text={r.playbook} /> },
       { id: "trigger", header: t("trigger"), width: "168px", from: 640, cell: (r) => t(`trigger.${r.trigger as "manual"}`) },
       { id: "why", header: t("reason"), width: "minmax(120px, 1fr)", from: 820, cell: (r) => <Raw text={r.reason} className="dim" /> },

@@ -28,7 +28,8 @@ export function Level({ of }: { of: Row["level"] }) {
   const t = useText("risk");
   return (
     <>
-      <SeverityMark of={of === "none" ? "info" : of} /> {t(`level.${of}`)}
+      <SeverityMark of={of === "none" ? "info" : of} />
+      {t(`level.${of}`)}
     </>
   );
 }
@@ -47,7 +48,7 @@ export default function Risk() {
       { id: "entity", header: t("entity"), width: "minmax(180px, 1fr)", cell: (r) => <Value field={fieldOf(r.entityType)} value={r.entity} /> },
       { id: "kind", header: t("kind"), width: "104px", from: 640, cell: (r) => t(`kind.${r.entityType}`) },
       { id: "watched", header: t("watched"), width: "104px", from: 820, cell: (r) => (r.watched ? <Pill dot="warn">{t("watched")}</Pill> : "") },
-      { id: "trend", header: t("trend"), width: "104px", align: "right", from: 640, cell: (r) => (r.trend === 0 ? <span className="dim">0</span> : r.trend.toLocaleString(language, { signDisplay: "exceptZero", maximumFractionDigits: 1 })) },
+      { id: "trend", header: t("trend"), width: "128px", align: "right", from: 640, cell: (r) => (r.trend === 0 ? <span className="dim">0</span> : r.trend.toLocaleString(language, { signDisplay: "exceptZero", maximumFractionDigits: 1 })) },
       { id: "n", header: t("contributions"), width: "120px", align: "right", from: 720, cell: (r) => r.contributions.toLocaleString(language) },
       { id: "lastSeen", header: t("lastAlert"), width: "112px", align: "right", cell: (r) => <Time at={r.lastSeen} className="dim" /> },
     ],

@@ -13,6 +13,7 @@ import { visible } from "~/parts/visible";
 import { useText } from "~/text/text";
 import { useUrl } from "~/url/url";
 
+import { healthDots } from "./data";
 import css from "./rules.module.css";
 import { Tabs } from "./Tabs";
 
@@ -48,14 +49,29 @@ export default function Coverage() {
               </span>
               <span className="dim">{t("attack", { version: q.data.attackVersion, n: q.data.unmappedRules })}</span>
             </p>
+            <span className={css.space} />
+            <p className={css.legend}>
+              <span>
+                <i data-strength="1" />
+                <i data-strength="2" />
+                <i data-strength="3" />
+                {t("legendSees")}
+              </span>
+              <span>
+                <i />
+                {t("legendBlind")}
+              </span>
+            </p>
           </div>
           {tactics.length === 0 ? <Empty title={t("none")}>{t("noneWhy")}</Empty> : null}
           <div style={{ display: "flex", flex: 1, minHeight: 0 }}>
             <div className={css.matrix} tabIndex={0} role="region" aria-label={t("coverage")}>
               {tactics.map((x) => (
                 <section key={x.id} className={css.tactic}>
-                  <h2>{x.title}</h2>
-                  <p className="dim">{t("ofTactic", { rules: x.rules, blind: x.blindRules })}</p>
+                  <header>
+                    <h2>{x.title}</h2>
+                    <p className="dim">{t("ofTactic", { rules: x.rules, blind: x.blindRules })}</p>
+                  </header>
                   {(x.techniques ?? []).map((y) => (
                     <Cell key={y.id} of={y} onOpen={() => url.set({ open: y.id })} />
                   ))}
@@ -77,7 +93,7 @@ export default function Coverage() {
                         </Link>{" "}
                         {r.blind ? (
                           <>
-                            <Pill dot="bad">{t("health.blind")}</Pill> <Raw text={r.blind} className="dim" />
+                            <Pill dot={healthDots.blind}>{t("health.blind")}</Pill> <Raw text={r.blind} className="dim" />
                           </>
                         ) : null}
                       </li>
@@ -96,10 +112,9 @@ export default function Coverage() {
 function Cell({ of: x, onOpen }: { of: Technique; onOpen: () => void }) {
   const t = useText("rules");
   return (
-    <button type="button" className={css.technique} data-blind={x.rules === 0 || undefined} onClick={onOpen}>
-      <b>
-        {x.id} {visible(x.name)}
-      </b>
+    <button type="button" className={css.technique} data-strength={x.rules === 0 ? undefined : x.rules < 3 ? 1 : x.rules < 6 ? 2 : 3} data-sub={x.id.includes(".") || undefined} onClick={onOpen}>
+      <span className="mono">{x.id}</span>
+      <b>{visible(x.name)}</b>
       <span>
         {x.rules === 0 ? t("onlyBlind", { n: x.blindRules }) : t("cell", { n: x.rules, alerts: x.alerts })}
       </span>

@@ -87,13 +87,13 @@ function Content({ of: rule }: { of?: Detail }) {
             ) : null}
             <p className={css.numbers}>
               <span>
-                <b>{t("number", { n: rule.matches24h })}</b> {t("in24h")}
+                <b>{t("number", { n: rule.matches24h })}</b> {t("in24h", { n: rule.matches24h })}
               </span>
               <span>
-                <b>{t("number", { n: rule.matches30d })}</b> {t("in30d")}
+                <b>{t("number", { n: rule.matches30d })}</b> {t("in30d", { n: rule.matches30d })}
               </span>
               <span>
-                <b>{t("number", { n: rule.alerts })}</b> {t("alerts", { false: rule.falsePositives, true: rule.truePositives })}
+                <b>{t("number", { n: rule.alerts })}</b> {t("alerts", { n: rule.alerts, false: rule.falsePositives, true: rule.truePositives })}
               </span>
               <span className="dim">
                 {t("lastMatch")}: {rule.lastMatchAt ? <Time at={rule.lastMatchAt} /> : "–"}

@@ -2,7 +2,7 @@ import { memo, useRef } from "react";
 
 import { visible } from "~/parts/visible";
 
-import { piecesOf } from "./highlight";
+import { piecesOf, proseOf } from "./highlight";
 import css from "./rules.module.css";
 
 export type Mark = { line: number; message: string };
@@ -12,6 +12,7 @@ export type Mark = { line: number; message: string };
 export function SigmaBox({ label, describedBy, value, readOnly = false, marks = [], onChange }: { label: string; describedBy?: string; value: string; readOnly?: boolean; marks?: Mark[]; onChange?: (text: string) => void }) {
   const free = useRef(false);
   const lines = value.split("\n");
+  const prose = proseOf(lines);
   const wrong = new Map(marks.map((m) => [m.line, m.message]));
   return (
     <div className={css.code}>
@@ -25,7 +26,7 @@ export function SigmaBox({ label, describedBy, value, readOnly = false, marks = 
       <div className={css.sheet}>
         <pre className={css.painted} aria-hidden>
           {lines.map((line, i) => (
-            <Line key={i} text={line} wrong={wrong.has(i + 1)} />
+            <Line key={i} text={line} prose={prose[i]!} wrong={wrong.has(i + 1)} />
           ))}
         </pre>
         <textarea
@@ -55,10 +56,10 @@ export function SigmaBox({ label, describedBy, value, readOnly = false, marks = 
   );
 }
 
-const Line = memo(function Line({ text, wrong }: { text: string; wrong: boolean }) {
+const Line = memo(function Line({ text, prose, wrong }: { text: string; prose: boolean; wrong: boolean }) {
   return (
     <span className={css.line} data-wrong={wrong || undefined}>
-      {piecesOf(text).map((p, i) => (
+      {(prose ? [{ kind: "plain", text }] : piecesOf(text)).map((p, i) => (
         <i key={i} data-kind={p.kind}>
           {p.text}
         </i>

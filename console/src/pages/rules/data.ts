@@ -9,7 +9,7 @@ export type Health = Rule["health"];
 export const healths = ["failing", "blind", "noisy", "neverFired", "ok"] as const;
 export const statuses = ["ACTIVE", "INACTIVE", "DRAFT"] as const;
 export const severities = ["critical", "high", "medium", "low", "info"] as const;
-export const healthDots = { failing: "bad", blind: "bad", noisy: "warn", neverFired: "todo", ok: "good" } as const;
+export const healthDots = { failing: "bad", blind: "warn", noisy: "warn", neverFired: "todo", ok: "good" } as const;
 
 /** Sends a rule's text as it is written, so that places in answers are those of the text. */
 export async function sendYaml<T>(url: string, yaml: string, signal?: AbortSignal): Promise<T> {

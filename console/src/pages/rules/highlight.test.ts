@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { piecesOf } from "./highlight";
+import { piecesOf, proseOf } from "./highlight";
 
 const kinds = (line: string) => piecesOf(line).filter((p) => p.text.trim() !== "").map((p) => `${p.kind}:${p.text.trim()}`);
 
@@ -16,4 +16,9 @@ test("a condition's words", () => {
 
 test("the pieces are the line again, whatever it is", () => {
   for (const line of ["", "   ", "'open", '"a\\', "a:b", "- - x: 'y''z'", "한국어: 값", "# only", "-", ":", "- :", "key:    \t", "|-", "\u202e: x"]) expect(piecesOf(line).map((p) => p.text).join("")).toBe(line);
+});
+
+test("a block of text has no keys", () => {
+  const lines = ["description: |", "  Gives the rights of root: by sudo", "", "    deeper: still text", "references:", "  - >-", "    one: text", "  - two: key", "selection|contains: 'x |'"];
+  expect(proseOf(lines)).toEqual([false, true, true, true, false, false, true, false, false]);
 });

@@ -5,6 +5,20 @@ export type Piece = { kind: Kind; text: string };
 const key = /^(\s*(?:- +)*)("[^"]*"|'[^']*'|[^\s#'"\-[{][^:#]*?|-[^\s:][^:#]*?)(:)(?=\s|$)/;
 const condition = /\b(?:and|or|not|of|all|them|1)\b/gi;
 
+const opensText = /^(\s*)((?:- +)*)(?:[^#]*:)?\s*[|>][-+\d]*\s*(?:#.*)?$/;
+
+/** Which of the lines are a text that a | or > before them opens: nothing there is a key. */
+export function proseOf(lines: readonly string[]): boolean[] {
+  let under = -1; // the indentation of what opened it
+  return lines.map((line) => {
+    const indent = line.length - line.trimStart().length;
+    if (under >= 0 && (line.trim() === "" || indent > under)) return true;
+    const opens = opensText.exec(line);
+    under = opens ? indent : -1;
+    return false;
+  });
+}
+
 /** Cuts one line of Sigma YAML into pieces; together they are the line again. */
 export function piecesOf(line: string): Piece[] {
   const out: Piece[] = [];

@@ -35,7 +35,7 @@ export function Ledger() {
   const range = rangeOf(url, "24h", Math.floor(now / 60_000) * 60_000);
   const source = url.get("source") ?? "";
   const show = url.get("show") === "unbalanced" ? "unbalanced" : "all";
-  const ask = new URLSearchParams({ from: new Date(range.from).toISOString(), to: new Date(range.to).toISOString(), show, size: "200", ...(source ? { source } : {}) }).toString();
+  const ask = new URLSearchParams({ from: new Date(range.from).toISOString(), to: new Date(range.to).toISOString(), show, size: "100", ...(source ? { source } : {}) }).toString();
   const list = usePages<Row>({
     key: ["ledger", ask],
     load: async (page, signal) => {

@@ -11,6 +11,7 @@ import { LogSources } from "./LogSources";
 import { Parse } from "./Parse";
 import { Quarantine } from "./Quarantine";
 import { Readings } from "./Readings";
+import css from "./sources.module.css";
 
 const shown = { collectors: Collectors, logs: LogSources, readings: Readings, ledger: Ledger, quarantine: Quarantine, canary: Canary, parse: Parse } as const;
 const tabs = Object.keys(shown) as (keyof typeof shown)[];
@@ -23,7 +24,9 @@ export default function Sources() {
   const Shown = shown[tab];
   return (
     <>
-      <PageHead title={t("title")}>
+      <PageHead title={t("title")} />
+      {/* More of them than fit beside the title. */}
+      <div className={css.tabs}>
         <SegmentedControl
           size="xs"
           aria-label={t("title")}
@@ -32,7 +35,7 @@ export default function Sources() {
           onChange={(v) => url.set({ tab: v === "collectors" ? undefined : v, open: undefined, search: undefined, status: undefined, source: undefined, show: undefined, reason: undefined })}
           data={tabs.map((value) => ({ value, label: t(`tab.${value}`) }))}
         />
-      </PageHead>
+      </div>
       <Shown />
     </>
   );

@@ -50,7 +50,7 @@ export function Queue() {
   return (
     <>
       <FilterBar facets={[{ id: "severity", label: words("severity"), options: severities.map((s) => ({ value: s, label: words(`severity.${s}`), mark: <SeverityMark of={s} /> })) }]}>
-        <span className={css.why}>{t("queueWhy")}</span>
+        <span className={css.why}>{t("queueHint")}</span>
         <span className={css.count} role="status">
           {q.data && q.data.totalElements > shown ? t("shownOf", { shown, n: q.data.totalElements }) : ""}
         </span>
