@@ -24,7 +24,9 @@ type (
 		LastError     *string        `json:"lastError" nullable:"true"`
 		Config        map[string]any `json:"config" doc:"By its kind, as GET /connectors/kinds says, without secrets."`
 		Secrets       []string       `json:"secrets" nullable:"false" doc:"Names of the secrets that are stored. Nobody can read them again."`
-		ExportedUntil *time.Time     `json:"exportedUntil" nullable:"true" doc:"Of kind s3: what happened before is in the bucket."`
+		ExportedUntil *time.Time     `json:"exportedUntil" nullable:"true" doc:"Of kind s3: alerts that were created and events that were stored before are in the bucket."`
+		EventsSent    *int64         `json:"eventsSent" nullable:"true" doc:"Of kinds s3 and syslog: stored events that were exported or forwarded."`
+		EventsDropped *int64         `json:"eventsDropped" nullable:"true" doc:"Of kinds s3 and syslog: events that were not forwarded, since the receiver failed for three days."`
 		CreatedAt     time.Time      `json:"createdAt"`
 		CreatedBy     string         `json:"createdBy"`
 		UpdatedAt     time.Time      `json:"updatedAt"`
@@ -135,6 +137,9 @@ func connectorOf(c *connector.Connector) ConnectorItem {
 	}
 	if c.Kind == connector.S3 {
 		item.ExportedUntil = &c.DoneUntil
+	}
+	if c.Events != nil {
+		item.EventsSent, item.EventsDropped = &c.Events.Sent, &c.Events.Dropped
 	}
 	return item
 }

@@ -80,6 +80,8 @@ func TestConnectorFaults(t *testing.T) {
 		{`{"name":"X","kind":"syslog","config":{"host":"log.example.com","ca":"no certificate"}}`, "Invalid config.ca value"},
 		{`{"name":"X","kind":"s3","config":{"endpoint":"https://s3.example.com","bucket":"B","accessKey":"k","secretKey":"s"}}`, "Invalid config.bucket value"},
 		{`{"name":"X","kind":"s3","config":{"endpoint":"https://s3.example.com","bucket":"bucket","accessKey":"k","secretKey":"s","query":"user:("}}`, "Invalid config.query value"},
+		{`{"name":"X","kind":"syslog","config":{"host":"siem.example.com","query":"user:("}}`, "Invalid config.query value"},
+		{`{"name":"X","kind":"syslog","config":{"host":"siem.example.com","eventFormat":"xml"}}`, "Invalid config.eventFormat value"},
 		{`{"name":"","kind":"slack","config":{"url":"https://hooks.slack.com/x"}}`, "Invalid name value"},
 	} {
 		s.post("/api/v1/connectors", c.body).want(400).is("error", c.fault)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"github.com/kyra-mdr/kyra/internal/arrival"
 	"github.com/kyra-mdr/kyra/internal/connector"
 	"github.com/kyra-mdr/kyra/internal/notice"
 	"github.com/kyra-mdr/kyra/internal/notify"
@@ -39,7 +40,7 @@ func newTelling(tb testing.TB, s *server) (*webhook.Service, *notify.Notifier) {
 	hooks := webhook.New(webhook.Config{DB: s.db, Sealer: sealer, CheckURL: guard.CheckURL, Render: notify.Renderer(func() string { return "https://kyra.example" }), Now: s.now})
 	render := notify.Renderer(func() string { return "https://kyra.example" })
 	log := slog.New(slog.DiscardHandler)
-	s.cfg.Connectors = connector.New(connector.Config{DB: s.db, Hooks: hooks, Sealer: sealer, Guard: guard, Render: render, Alerts: s.cfg.Alerts, Events: s.cfg.Events, Agent: "KYRA/0.1.0", Log: log, Now: s.now})
+	s.cfg.Connectors = connector.New(connector.Config{DB: s.db, Hooks: hooks, Sealer: sealer, Guard: guard, Render: render, Alerts: s.cfg.Alerts, Events: &arrival.Reader{DB: s.db, Events: s.cfg.Events}, Agent: "KYRA/0.1.0", Log: log, Now: s.now})
 	s.cfg.Notices = notice.New(notice.Config{DB: s.db, Hooks: hooks, Sealer: sealer, CheckURL: guard.CheckURL, Render: render, Link: notify.Link(func() string { return "https://kyra.example" }), Log: log, Now: s.now})
 	return hooks, notify.New(notify.Config{
 		DB: s.db, Hooks: hooks, Guard: guard, Holder: "test", Version: "0.1.0", Metrics: metrics.NewSet(), Log: log, Now: s.now, Timeout: 5 * time.Second,

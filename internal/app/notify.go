@@ -4,6 +4,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/kyra-mdr/kyra/internal/arrival"
 	"github.com/kyra-mdr/kyra/internal/connector"
 	"github.com/kyra-mdr/kyra/internal/notice"
 	"github.com/kyra-mdr/kyra/internal/notify"
@@ -36,7 +37,8 @@ func (s *Server) openTelling(now func() time.Time) error {
 	t.hooks = webhook.New(webhook.Config{DB: s.db, Sealer: t.sealer, CheckURL: t.guard.CheckURL, Render: notify.Renderer(s.URL), Now: now})
 	render := notify.Renderer(s.URL)
 	t.connectors = connector.New(connector.Config{
-		DB: s.db, Hooks: t.hooks, Sealer: t.sealer, Guard: t.guard, Render: render, Alerts: s.detection.alerts, Events: s.store, Agent: "KYRA/" + Version(), Log: s.log, Now: now,
+		DB: s.db, Hooks: t.hooks, Sealer: t.sealer, Guard: t.guard, Render: render, Alerts: s.detection.alerts, Agent: "KYRA/" + Version(), Log: s.log, Now: now,
+		Events: &arrival.Reader{DB: s.db, Archive: s.archive, Events: s.store, Partition: s.queue.Partition},
 	})
 	t.notices = notice.New(notice.Config{DB: s.db, Hooks: t.hooks, Sealer: t.sealer, CheckURL: t.guard.CheckURL, Render: render, Link: notify.Link(s.URL), Log: s.log, Now: now})
 	if err := s.openPlaybooks(now); err != nil {

@@ -31,6 +31,8 @@ type Archive struct {
 
 	mu      sync.Mutex
 	tenants map[uint32]*writer
+
+	places places
 }
 
 // Open opens the archive in dir, making the folder where it is missing.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/url"
 	"strings"
@@ -15,8 +16,8 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/arrival"
 	"github.com/kyra-mdr/kyra/internal/event"
-	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/outbound"
 	"github.com/kyra-mdr/kyra/internal/query"
@@ -24,11 +25,13 @@ import (
 )
 
 const (
-	// settle is how long an export waits for events that are on their way.
-	settle    = 2 * time.Minute
-	partSize  = 16 << 20 // bytes of a part: what an upload holds in memory
-	uploadFor = 30 * time.Minute
-	exportFor = 40 * time.Minute // a lease: longer than one takes at most
+	// settle is how long an export waits for what is on its way. Events that come later
+	// are in a later object.
+	settle        = 2 * time.Minute
+	partSize      = 16 << 20 // bytes of a part: what an upload holds in memory
+	uploadFor     = 30 * time.Minute
+	exportFor     = 40 * time.Minute // a lease: longer than an object takes at most
+	objectRecords = 2_000_000        // events of one object, but for those of one batch
 )
 
 func checkQuery(s string) error {
@@ -76,7 +79,12 @@ func (s *Service) export(ctx context.Context) (bool, error) {
 	conf, err := s.settings(c)
 	if err == nil {
 		for _, what := range conf.list("contents") {
-			if err = s.put(ctx, c, conf, what, from, to); err != nil {
+			if what == "events" {
+				err = s.putEvents(ctx, c, conf, from, to)
+			} else {
+				err = s.put(ctx, c, conf, objectName(conf, what, from, to, ""), func(w io.Writer) error { return s.writeAlerts(ctx, c.Tenant, from, to, w) })
+			}
+			if err != nil {
 				break
 			}
 		}
@@ -88,24 +96,95 @@ func (s *Service) export(ctx context.Context) (bool, error) {
 		s.Log.WarnContext(ctx, "export to a bucket failed", "connector", c.ID, "tenant", c.Tenant, "err", err)
 		return true, wrap("note export", noted)
 	}
-	_, err = sqldb.Exec(ctx, s.db, `UPDATE connector SET lease_until = 0, next_at = $2, done_until = $2, last_success = $3, last_error = '' WHERE id = $1`, c.ID, to.UnixMicro(), at.UnixMicro())
+	_, err = sqldb.Exec(ctx, s.db, `UPDATE connector SET lease_until = 0, next_at = $2, done_until = $2, events_to = -1, last_success = $3, last_error = '' WHERE id = $1`, c.ID, to.UnixMicro(), at.UnixMicro())
 	return true, wrap("note export", err)
 }
 
-// put writes one object: everything of one kind within a span.
-func (s *Service) put(ctx context.Context, c *Connector, conf settings, what string, from, to time.Time) error {
+func objectName(conf settings, what string, from, to time.Time, number string) string {
+	const stamp = "20060102T150405Z"
+	return conf.text("prefix") + what + "/" + from.Format("2006/01/02/") + what + "-" + from.Format(stamp) + "-" + to.Format(stamp) + number + ".ndjson.gz"
+}
+
+// putEvents writes what was stored since the export before: at least one object, more
+// where it is much. Their names carry the first sequence of each, and how far the export
+// goes is noted before it begins, so that a repetition writes the same ones again.
+func (s *Service) putEvents(ctx context.Context, c *Connector, conf settings, from, to time.Time) error {
+	filter, err := filterOf(conf)
+	if err != nil {
+		return err
+	}
+	if err := s.beginEvents(ctx, c); err != nil {
+		return err
+	}
+	if c.eventsTo < 0 {
+		stored, err := s.Events.Stored(ctx, c.Tenant)
+		if err != nil {
+			return err
+		}
+		c.eventsTo = max(int64(stored), c.eventsSeq) //nolint:gosec // sequences are small
+		if _, err := sqldb.Exec(ctx, s.db, `UPDATE connector SET events_to = $2 WHERE id = $1`, c.ID, c.eventsTo); err != nil {
+			return err
+		}
+	}
+	for done := false; !done; {
+		part, err := s.Events.Next(ctx, c.Tenant, uint64(c.eventsSeq), uint64(c.eventsTo), objectRecords) //nolint:gosec // not negative here
+		if err != nil {
+			return err
+		}
+		sent := int64(0)
+		err = s.put(ctx, c, conf, objectName(conf, "events", from, to, fmt.Sprintf("-%012x", part.After+1)), func(w io.Writer) error {
+			sent = 0
+			return s.writeEvents(ctx, c.Tenant, part, filter, w, &sent)
+		})
+		if err != nil {
+			return err
+		}
+		c.eventsSeq = int64(part.To) //nolint:gosec // sequences are small
+		done = c.eventsSeq >= c.eventsTo
+		if _, err := sqldb.Exec(ctx, s.db, `UPDATE connector SET events_seq = $2, events_sent = events_sent + $3, lease_until = $4 WHERE id = $1`, c.ID, c.eventsSeq, sent, s.now().Add(exportFor).UnixMicro()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beginEvents finds out where the events of a connector begin that was sent none yet.
+func (s *Service) beginEvents(ctx context.Context, c *Connector) error {
+	if c.eventsSeq >= 0 {
+		return nil
+	}
+	begin, err := s.Events.Begin(ctx, c.Tenant, c.DoneUntil)
+	if err != nil {
+		return err
+	}
+	c.eventsSeq = int64(begin) //nolint:gosec // sequences are small
+	_, err = sqldb.Exec(ctx, s.db, `UPDATE connector SET events_seq = $2 WHERE id = $1 AND events_seq < 0`, c.ID, c.eventsSeq)
+	return err
+}
+
+// filterOf is the query of a connector, nil for all events.
+func filterOf(conf settings) (query.Node, error) {
+	text := strings.TrimSpace(conf.text("query"))
+	if text == "" {
+		return nil, nil
+	}
+	return query.Parse(text)
+}
+
+// put writes one object.
+func (s *Service) put(ctx context.Context, c *Connector, conf settings, name string, write func(io.Writer) error) error {
 	client, err := s.bucket(conf)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, uploadFor)
 	defer cancel()
-	const stamp = "20060102T150405Z"
-	name := conf.text("prefix") + what + "/" + from.Format("2006/01/02/") + what + "-" + from.Format(stamp) + "-" + to.Format(stamp) + ".ndjson.gz"
 	reader, writer := io.Pipe()
+	written := make(chan struct{})
 	go func() {
+		defer close(written)
 		z := gzip.NewWriter(writer)
-		err := s.write(ctx, c.Tenant, conf, what, from, to, z)
+		err := write(z)
 		if err == nil {
 			err = z.Close()
 		}
@@ -113,7 +192,9 @@ func (s *Service) put(ctx context.Context, c *Connector, conf settings, what str
 	}()
 	begin := s.Now()
 	info, err := client.PutObject(ctx, conf.text("bucket"), name, reader, -1, minio.PutObjectOptions{ContentType: "application/x-ndjson", ContentEncoding: "gzip", PartSize: partSize})
-	_ = reader.CloseWithError(context.Canceled) // ends the writer where the upload failed
+	cancel() // ends the writer where the upload failed
+	_ = reader.CloseWithError(context.Canceled)
+	<-written
 	s.Count(c.ID, err == nil, int(info.Size), s.Now().Sub(begin))
 	if answer, ok := errors.AsType[minio.ErrorResponse](err); ok {
 		return fault.New(fault.Unavailable, "it answered: %s", oneLine(answer.Message)).Because(err)
@@ -138,29 +219,24 @@ type exportedAlert struct {
 	LastSeen    time.Time `json:"lastSeen"`
 }
 
-func (s *Service) write(ctx context.Context, tenant uint32, conf settings, what string, from, to time.Time, w io.Writer) error {
+func (s *Service) writeAlerts(ctx context.Context, tenant uint32, from, to time.Time, w io.Writer) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	if what == "alerts" {
-		for a, err := range s.Alerts.Stream(ctx, tenant, alert.Filter{CreatedFrom: from, CreatedTo: to}) {
-			if err != nil {
-				return err
-			}
-			if err := enc.Encode(exportedAlert{a.ID, a.Title, a.Severity, string(a.Status), a.Source, a.Tactic, a.Technique, a.CreatedAt, a.Description, a.Rule.ID, a.Occurrences, a.FirstSeen, a.LastSeen}); err != nil {
-				return err
-			}
+	for a, err := range s.Alerts.Stream(ctx, tenant, alert.Filter{CreatedFrom: from, CreatedTo: to}) {
+		if err != nil {
+			return err
 		}
-		return nil
-	}
-	var filter query.Node
-	if text := strings.TrimSpace(conf.text("query")); text != "" {
-		var err error
-		if filter, err = query.Parse(text); err != nil {
+		if err := enc.Encode(exportedAlert{a.ID, a.Title, a.Severity, string(a.Status), a.Source, a.Tactic, a.Technique, a.CreatedAt, a.Description, a.Rule.ID, a.Occurrences, a.FirstSeen, a.LastSeen}); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// writeEvents counts what it wrote.
+func (s *Service) writeEvents(ctx context.Context, tenant uint32, part arrival.Stretch, filter query.Node, w io.Writer, n *int64) error {
 	var b bytes.Buffer
-	return s.Events.Walk(ctx, eventstore.WalkRequest{Tenant: tenant, Filter: filter, From: from.UnixNano(), To: to.UnixNano()}, func(events []event.Event) error {
+	return s.Events.Walk(ctx, tenant, part, filter, func(events []event.Event) error {
 		for i := range events {
 			b.Reset()
 			if err := encodeEvent(&b, &events[i]); err != nil {
@@ -169,6 +245,7 @@ func (s *Service) write(ctx context.Context, tenant uint32, conf settings, what 
 			if _, err := w.Write(b.Bytes()); err != nil {
 				return err
 			}
+			*n++
 		}
 		return nil
 	})

@@ -42,8 +42,9 @@ type Connector struct {
 	LastSuccess *time.Time // of its work
 	LastFailure *time.Time
 	LastError   string
-	DoneUntil   time.Time // of exports: what lies before is in the bucket
+	DoneUntil   time.Time // of exports: alerts that were created and events that were stored before are in the bucket
 	NextAt      *time.Time
+	Events      *Forwarded       // of kinds that events go to
 	Health      *Health          // the newest, nil where it was never looked at
 	Receiver    *webhook.Webhook // of kinds that messages go to
 	Version     int64            // counts people's changes, from 1
@@ -53,6 +54,20 @@ type Connector struct {
 
 	secrets    []byte // sealed
 	leaseUntil time.Time
+	eventsSeq  int64 // up to which sequence events went; negative: not begun
+	eventsTo   int64 // up to which the export goes that is under way; negative: none is
+}
+
+// Forwarded tells how it goes with events.
+type Forwarded struct {
+	Sent         int64
+	Dropped      int64      // that could not be sent for days
+	FailingSince *time.Time // nil where the last attempt worked
+}
+
+// forwards tells whether stored events are sent to the connector.
+func (c *Connector) forwards() bool {
+	return c.Kind == Syslog && settings(c.Config).text("query") != ""
 }
 
 func purpose(id string) string { return "connector " + id }

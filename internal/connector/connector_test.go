@@ -13,8 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/gzip"
+
 	"github.com/kyra-mdr/kyra/internal/alert"
-	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/archive"
+	"github.com/kyra-mdr/kyra/internal/arrival"
+	"github.com/kyra-mdr/kyra/internal/arrival/arrivaltest"
 	"github.com/kyra-mdr/kyra/internal/eventstore/memory"
 	"github.com/kyra-mdr/kyra/internal/outbound"
 	"github.com/kyra-mdr/kyra/internal/outbox"
@@ -42,7 +47,13 @@ func rig(t *testing.T, db *sqldb.DB, clock *time.Time) *Service {
 		return "{}"
 	}
 	hooks := webhook.New(webhook.Config{DB: db, Sealer: sealer, CheckURL: guard.CheckURL, Render: render, Now: now})
-	return New(Config{DB: db, Hooks: hooks, Sealer: sealer, Guard: guard, Render: render, Alerts: alert.New(db), Events: &memory.Store{}, Agent: "KYRA", Log: slog.New(slog.DiscardHandler), Now: now})
+	raw, err := archive.Open(t.TempDir(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = raw.Close() })
+	events := &arrival.Reader{DB: db, Archive: raw, Events: &memory.Store{}, Partition: func(uint32) int { return 0 }}
+	return New(Config{DB: db, Hooks: hooks, Sealer: sealer, Guard: guard, Render: render, Alerts: alert.New(db), Events: events, Agent: "KYRA", Log: slog.New(slog.DiscardHandler), Now: now})
 }
 
 func raw(config string) map[string]json.RawMessage {
@@ -53,33 +64,83 @@ func raw(config string) map[string]json.RawMessage {
 	return m
 }
 
-// Events of a span lie in one object of the bucket, and a span is exported once.
+// A bucketServer keeps the objects that are put into it, by path.
+type bucketServer struct {
+	*httptest.Server
+	mu      sync.Mutex
+	objects map[string]string
+	refuse  bool
+}
+
+func newBucket(t *testing.T) *bucketServer {
+	t.Helper()
+	b := &bucketServer{objects: map[string]string{}}
+	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.refuse || !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential=key/") {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		w.Header().Set("ETag", `"x"`)
+		switch {
+		case r.Method == http.MethodPost && r.URL.Query().Has("uploads"):
+			_, _ = io.WriteString(w, `<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>`)
+		case r.Method == http.MethodPost:
+			_, _ = io.WriteString(w, `<CompleteMultipartUploadResult><Bucket>logs</Bucket><ETag>"x"</ETag></CompleteMultipartUploadResult>`)
+		case r.Method == http.MethodPut:
+			b.objects[r.URL.Path] = string(body)
+		}
+	}))
+	t.Cleanup(b.Close)
+	return b
+}
+
+// lines returns the raw texts of the events in each object, by the end of its name.
+func (b *bucketServer) lines(t *testing.T) map[string]string {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := map[string]string{}
+	for path, body := range b.objects {
+		name, ok := strings.CutPrefix(path, "/logs/kyra/events/2026/04/22/events-20260422T")
+		from := strings.Index(body, "\x1f\x8b")
+		if !ok || from < 0 {
+			t.Fatalf("object %s: %q", path, body)
+		}
+		z, err := gzip.NewReader(strings.NewReader(body[from:])) // behind the length of its chunk
+		if err != nil {
+			t.Fatal(err)
+		}
+		z.Multistream(false)
+		text, err := io.ReadAll(z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var raws []string
+		for line := range strings.Lines(string(text)) {
+			var e struct{ Raw string }
+			if err := json.Unmarshal([]byte(line), &e); err != nil {
+				t.Fatal(err)
+			}
+			raws = append(raws, e.Raw)
+		}
+		out[strings.TrimSuffix(name, ".ndjson.gz")] = strings.Join(raws, ", ")
+	}
+	return out
+}
+
+// Every event lies in one object of the bucket, also one that came long after its time,
+// and a failure changes nothing of that.
 func TestExportToBucket(t *testing.T) {
 	t.Parallel()
 	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
-		var mu sync.Mutex
-		objects := map[string]int{}
-		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			mu.Lock()
-			defer mu.Unlock()
-			if !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential=key/") {
-				w.WriteHeader(http.StatusForbidden)
-				return
-			}
-			body, _ := io.ReadAll(r.Body)
-			w.Header().Set("ETag", `"x"`)
-			switch {
-			case r.Method == http.MethodPost && r.URL.Query().Has("uploads"):
-				_, _ = io.WriteString(w, `<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>`)
-			case r.Method == http.MethodPost:
-				_, _ = io.WriteString(w, `<CompleteMultipartUploadResult><Bucket>logs</Bucket><ETag>"x"</ETag></CompleteMultipartUploadResult>`)
-			case r.Method == http.MethodPut:
-				objects[r.URL.Path] += len(body)
-			}
-		}))
-		defer srv.Close()
+		srv := newBucket(t)
 		clock := time.Date(2026, 4, 22, 8, 0, 0, 0, time.UTC)
 		s := rig(t, db, &clock)
+		store := arrivaltest.New(t, s.Events)
+		store.Batch(1, clock.Add(-time.Hour), arrivaltest.Line("before it was connected", clock.Add(-time.Hour)))
 		c, err := s.Create(t.Context(), 1, "test", Draft{Name: "Bucket", Kind: S3, Config: raw(`{"endpoint":"` + srv.URL + `","bucket":"logs","pathStyle":true,"accessKey":"key","secretKey":"secret","contents":["events"],"everyMinutes":60}`)})
 		if err != nil {
 			t.Fatal(err)
@@ -87,22 +148,44 @@ func TestExportToBucket(t *testing.T) {
 		if h, err := s.Test(t.Context(), 1, c.ID); err != nil || h.Status != OK {
 			t.Fatalf("test %+v, %v", h, err)
 		}
-		e := event.Event{ID: event.ID{Seq: 1}, Tenant: 1, Time: clock.Add(10 * time.Minute).UnixNano(), Raw: "a line"}
-		if err := s.Events.Append(t.Context(), []event.Event{e}); err != nil {
-			t.Fatal(err)
-		}
-		clock = clock.Add(63 * time.Minute)
-		for range 3 {
-			if _, err := s.export(t.Context()); err != nil {
-				t.Fatal(err)
+		export := func(failed bool) {
+			t.Helper()
+			for range 3 {
+				if _, err := s.export(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got, err := s.Get(t.Context(), 1, c.ID); err != nil || (got.LastError != "") != failed {
+				t.Fatalf("%+v, %v", got, err)
 			}
 		}
-		got, err := s.Get(t.Context(), 1, c.ID)
-		if err != nil || got.LastError != "" || !got.DoneUntil.Equal(time.Date(2026, 4, 22, 9, 0, 0, 0, time.UTC)) {
-			t.Fatalf("until %v, %q, %v", got.DoneUntil, got.LastError, err)
+		store.Batch(1, clock.Add(10*time.Minute), arrivaltest.Line("first", clock.Add(10*time.Minute)))
+		store.Batch(2, clock.Add(10*time.Minute), arrivaltest.Line("of another tenant", clock))
+		clock = clock.Add(63 * time.Minute)
+		export(false)
+		// Of the hour that is exported already, of another year, and one that is still under way.
+		store.Batch(1, clock, arrivaltest.Line("late", clock.Add(-50*time.Minute)), arrivaltest.Line("very late", clock.AddDate(-9, 0, 0)))
+		store.Queue(1, clock, arrivaltest.Line("under way", clock))
+		clock = clock.Add(time.Hour)
+		srv.refuse = true
+		export(true)
+		srv.refuse = false
+		store.Batch(1, clock, arrivaltest.Line("meanwhile", clock))
+		clock = clock.Add(6 * time.Minute)
+		export(false)
+		clock = clock.Add(time.Hour)
+		export(false)
+		want := map[string]string{
+			"080000Z-20260422T090000Z-000000000002": "first",
+			"090000Z-20260422T100000Z-000000000004": "very late, late",
+			"100000Z-20260422T110000Z-000000000005": "under way, meanwhile",
 		}
-		if len(objects) != 1 || objects["/logs/kyra/events/2026/04/22/events-20260422T080000Z-20260422T090000Z.ndjson.gz"] == 0 {
-			t.Errorf("objects %v", objects)
+		if d := cmp.Diff(want, srv.lines(t)); d != "" {
+			t.Error(d)
+		}
+		got, err := s.Get(t.Context(), 1, c.ID)
+		if err != nil || !got.DoneUntil.Equal(time.Date(2026, 4, 22, 11, 0, 0, 0, time.UTC)) || got.Events.Sent != 5 {
+			t.Errorf("until %v, %+v, %v", got.DoneUntil, got.Events, err)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"sync"
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/outbox"
@@ -86,11 +87,9 @@ func (s *Service) keepHealth(ctx context.Context, c *Connector, h *Health) error
 func (s *Service) Run(ctx context.Context) error {
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
-	exports := make(chan struct{})
-	go func() {
-		defer close(exports)
-		s.runExports(ctx)
-	}()
+	var work sync.WaitGroup
+	work.Go(func() { s.runExports(ctx) })
+	work.Go(func() { s.runForwards(ctx) })
 	var swept time.Time
 	for {
 		s.report(ctx, "connectors not looked at", s.look(ctx))
@@ -102,7 +101,7 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			<-exports
+			work.Wait()
 			s.client.CloseIdleConnections()
 			return s.flush(context.WithoutCancel(ctx))
 		case <-tick.C:

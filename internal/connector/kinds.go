@@ -64,8 +64,8 @@ var purposes = map[Kind]string{
 	SMTP:   "Hands in the letters of notification channels of kind email.",
 	Slack:  "Takes the messages of notification channels of kind slack.",
 	HTTP:   "Is sent alerts, incidents and other messages as JSON when they happen, in order and at least once.",
-	Syslog: "Is sent alerts, incidents and other messages as RFC 5424 when they happen, in order and, over TCP and TLS, at least once.",
-	S3:     "Is filled with alerts and events, as compressed JSON lines, by the clock.",
+	Syslog: "Is sent alerts, incidents and other messages, and the events that a query chooses, as RFC 5424 when they happen, in order and, over TCP and TLS, at least once.",
+	S3:     "Is filled with alerts and events, as compressed JSON lines, by the clock: each event in the order in which it was stored, also late ones.",
 	TAXII:  "Serves threat intelligence (TAXII 2.1). It is watched here; its indicators are read by a feed of threat intelligence with format taxii.",
 }
 
@@ -98,7 +98,9 @@ var fields = map[Kind][]Field{
 		{Name: "transport", Type: Text, Values: []string{"tls", "tcp", "udp"}, Default: "tls", Doc: "tls is RFC 5425, tcp RFC 6587 with octet counts, udp RFC 5426. The last two only to addresses that the operator allows."},
 		{Name: "facility", Type: Text, Values: facilities, Default: "local0", Doc: "Of the messages."},
 		authority,
-		events("What is sent."), severities,
+		events("What is sent besides."), severities,
+		{Name: "query", Type: Text, Max: 2000, check: checkQuery, Doc: "Events that match it are sent within seconds after they were stored, in the language of the search, * for all; none when left out."},
+		{Name: "eventFormat", Type: Text, Values: []string{rawFormat, jsonFormat}, Default: rawFormat, Doc: "Of events: raw is the text as it came in, in one line, json the event with its fields. What came in as JSON is sent as json where only that was kept."},
 	},
 	S3: {
 		{Name: "endpoint", Type: URL, Required: true, Target: true, Doc: "Of the service, such as https://s3.eu-central-1.amazonaws.com."},

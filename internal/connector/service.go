@@ -19,8 +19,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/arrival"
 	"github.com/kyra-mdr/kyra/internal/audit"
-	"github.com/kyra-mdr/kyra/internal/eventstore"
 	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/outbound"
 	"github.com/kyra-mdr/kyra/internal/outbox"
@@ -37,7 +37,7 @@ type Config struct {
 	Guard  *outbound.Guard
 	Render func(webhook.Format, *outbox.Message) string // the body that a receiver gets
 	Alerts *alert.Service
-	Events eventstore.Store
+	Events *arrival.Reader
 	Agent  string // the program, for User-Agent
 	Log    *slog.Logger
 	Now    func() time.Time // nil: time.Now
@@ -233,7 +233,7 @@ func (s *Service) Change(ctx context.Context, tenant uint32, actor, id string, p
 		if p.Version != 0 && p.Version != c.Version {
 			return fault.New(fault.Conflict, "the connector was changed meanwhile: it is at version %d", c.Version).In("version")
 		}
-		before := describe(c)
+		before, forwarded := describe(c), c.forwards()
 		if p.Name != nil {
 			if c.Name, err = checkName(*p.Name); err != nil {
 				return err
@@ -254,8 +254,11 @@ func (s *Service) Change(ctx context.Context, tenant uint32, actor, id string, p
 			c.Config, c.secrets = config, s.sealed(c, secrets)
 		}
 		c.UpdatedAt = s.now()
-		if _, err := sqldb.Exec(ctx, tx, `UPDATE connector SET name = $2, settings = $3, secrets = $4, enabled = $5, check_at = 0, next_at = 0, version = version + 1, updated_at = $6 WHERE id = $1`,
-			c.ID, c.Name, c.encode(), c.secrets, c.Enabled, c.UpdatedAt.UnixMicro()); err != nil {
+		if c.forwards() && !forwarded { // from now on
+			c.eventsSeq, c.DoneUntil = -1, c.UpdatedAt
+		}
+		if _, err := sqldb.Exec(ctx, tx, `UPDATE connector SET name = $2, settings = $3, secrets = $4, enabled = $5, check_at = 0, next_at = 0, version = version + 1, updated_at = $6, events_seq = $7, done_until = $8 WHERE id = $1`,
+			c.ID, c.Name, c.encode(), c.secrets, c.Enabled, c.UpdatedAt.UnixMicro(), c.eventsSeq, c.DoneUntil.UnixMicro()); err != nil {
 			return err
 		}
 		if c.Kind.receives() {
@@ -301,18 +304,23 @@ func (s *Service) Delete(ctx context.Context, tenant uint32, actor, id string) e
 	}))
 }
 
-const selectConnector = `SELECT id, tenant, name, kind, settings, secrets, enabled, done_until, next_at, lease_until, last_success, last_failure, last_error, version, created_at, created_by, updated_at FROM connector`
+const selectConnector = `SELECT id, tenant, name, kind, settings, secrets, enabled, done_until, next_at, lease_until, last_success, last_failure, last_error, version, created_at, created_by, updated_at, events_seq, events_to, events_sent, events_dropped, failing_since FROM connector`
 
 func scan(rows *sql.Rows, c *Connector) error {
 	var tenant int64
 	var config string
 	var next time.Time
+	var events Forwarded
 	err := rows.Scan(&c.ID, &tenant, &c.Name, &c.Kind, &config, &c.secrets, &c.Enabled, sqldb.Micros(&c.DoneUntil), sqldb.Micros(&next), sqldb.Micros(&c.leaseUntil), sqldb.MicrosOrNull(&c.LastSuccess), sqldb.MicrosOrNull(&c.LastFailure),
-		&c.LastError, &c.Version, sqldb.Micros(&c.CreatedAt), &c.CreatedBy, sqldb.Micros(&c.UpdatedAt))
+		&c.LastError, &c.Version, sqldb.Micros(&c.CreatedAt), &c.CreatedBy, sqldb.Micros(&c.UpdatedAt),
+		&c.eventsSeq, &c.eventsTo, &events.Sent, &events.Dropped, sqldb.MicrosOrNull(&events.FailingSince))
 	if err != nil {
 		return err
 	}
 	c.Tenant = uint32(tenant)
+	if c.Kind == S3 || c.Kind == Syslog {
+		c.Events = &events
+	}
 	if c.Kind == S3 && next.UnixMicro() > 0 {
 		c.NextAt = &next
 	}
@@ -372,13 +380,23 @@ func (s *Service) fill(ctx context.Context, tx *sqldb.DB, tenant uint32, list []
 		}
 		if w, ok := receivers[c.ID]; ok {
 			c.Receiver = &w
-			c.LastSuccess, c.LastFailure, c.LastError = w.LastSuccess, w.LastFailure, w.LastError
+			c.LastSuccess, c.LastFailure = latest(c.LastSuccess, w.LastSuccess), latest(c.LastFailure, w.LastFailure)
+			if c.LastError == "" || !c.forwards() {
+				c.LastError = w.LastError
+			}
 			if c.Enabled && !w.Enabled {
 				c.Enabled, c.LastError = false, w.DisabledReason
 			}
 		}
 	}
 	return nil
+}
+
+func latest(a, b *time.Time) *time.Time {
+	if a == nil || b != nil && b.After(*a) {
+		return b
+	}
+	return a
 }
 
 // Query chooses connectors of a list.

@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -17,12 +18,16 @@ import (
 
 var facilities = []string{"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp", "security", "console", "cron2", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"}
 
+// enterprise names the structured data, with the number that RFC 5612 keeps for those
+// without one.
+const enterprise = "kyra@32473"
+
 // SyslogLine is a message as RFC 5424 writes it, but for its priority, which is the
 // receiver's: "1 TIME - kyra - EVENT [kyra@… …] text".
 func SyslogLine(m *outbox.Message, link string) string {
 	var b strings.Builder
 	b.WriteString("1 " + m.At.UTC().Format("2006-01-02T15:04:05.000000Z") + " - kyra - " + strings.ReplaceAll(m.Event, ".", "-"))
-	b.WriteString(" [kyra@32473") // the number that RFC 5612 keeps for those without one
+	b.WriteString(" [" + enterprise)
 	for _, p := range [][2]string{{"event", m.Event}, {"id", m.Object}, {"severity", m.Severity}, {"rule", m.Rule}, {"source", m.Source}, {"url", link}} {
 		if p[1] != "" {
 			b.WriteString(" " + p[0] + `="` + escapeParam.Replace(oneLine(p[1])) + `"`)
@@ -87,35 +92,61 @@ func (s *Service) dial(ctx context.Context, c settings) (net.Conn, error) {
 	return s.Guard.PlainDialer(dialFor).DialContext(ctx, c.text("transport"), address)
 }
 
-// sendSyslog sends one line. TCP acknowledges nothing above itself: that the line was taken
-// is known when the receiver, after we have said that nothing more comes, ends the
-// connection instead of resetting it. One that stays silent has it in its buffers.
+// sendSyslog sends one line.
 func (s *Service) sendSyslog(ctx context.Context, c settings, line string) error {
-	conn, err := s.dial(ctx, c)
+	l, err := s.openSyslog(ctx, c)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close() }() // what it says is known already
-	if err := conn.SetDeadline(s.deadline(ctx)); err != nil {
+	return l.close(l.send(line))
+}
+
+// A syslogLine is a connection that lines are sent over.
+type syslogLine struct {
+	net.Conn
+	udp bool
+	buf *bufio.Writer
+}
+
+func (s *Service) openSyslog(ctx context.Context, c settings) (*syslogLine, error) {
+	conn, err := s.dial(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	l := &syslogLine{Conn: conn, udp: c.text("transport") == "udp", buf: bufio.NewWriter(conn)}
+	return l, l.SetDeadline(s.deadline(ctx))
+}
+
+func (l *syslogLine) send(line string) error {
+	if l.udp {
+		_, err := l.Write([]byte(cutBytes(line, maxDatagram)))
 		return err
 	}
-	if c.text("transport") == "udp" {
-		line = cutBytes(line, maxDatagram)
-		_, err := conn.Write([]byte(line))
+	_, err := l.buf.WriteString(strconv.Itoa(len(line)) + " " + line) // octet counting (RFC 5425 4.3, RFC 6587 3.4.1)
+	return err
+}
+
+// close ends the connection and tells whether all lines were taken; err is what went wrong
+// before. TCP acknowledges nothing above itself: that lines were taken is known when the
+// receiver, after we have said that nothing more comes, ends the connection instead of
+// resetting it. One that stays silent has them in its buffers.
+func (l *syslogLine) close(err error) error {
+	defer func() { _ = l.Close() }() // what it says is known already
+	if err != nil || l.udp {
 		return err
 	}
-	if _, err := conn.Write([]byte(strconv.Itoa(len(line)) + " " + line)); err != nil { // octet counting (RFC 5425 4.3, RFC 6587 3.4.1)
+	if err := l.buf.Flush(); err != nil {
 		return err
 	}
-	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+	if half, ok := l.Conn.(interface{ CloseWrite() error }); ok {
 		if err := half.CloseWrite(); err != nil {
 			return err
 		}
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+	if err := l.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
 		return err
 	}
-	_, err = conn.Read(make([]byte, 1))
+	_, err = l.Read(make([]byte, 1))
 	if t, ok := errors.AsType[net.Error](err); ok && !t.Timeout() {
 		return err // reset: it was not taken
 	}

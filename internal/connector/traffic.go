@@ -52,6 +52,11 @@ func stepEnd(n int) time.Duration {
 
 // Count notes one attempt to send so many bytes through a connector.
 func (s *Service) Count(connector string, ok bool, bytes int, latency time.Duration) {
+	s.countMany(connector, ok, 1, bytes, latency)
+}
+
+// countMany notes one attempt to send so many messages at once.
+func (s *Service) countMany(connector string, ok bool, messages int64, bytes int, latency time.Duration) {
 	t := &s.traffic
 	k := minuteOf{connector, s.Now().Unix() / 60}
 	t.mu.Lock()
@@ -62,7 +67,7 @@ func (s *Service) Count(connector string, ok bool, bytes int, latency time.Durat
 		t.minutes[k] = m
 	}
 	if ok {
-		m.Sent++
+		m.Sent += messages
 		m.Bytes += int64(bytes)
 	} else {
 		m.Failed++
