@@ -126,8 +126,8 @@ func TestDemoBySingleSignOn(t *testing.T) {
 	s := newServer(t)
 	at := ssotest.New(t, s.now)
 	admin := s.person(s.b, identity.Admin)
-	s.do("", "POST", "/api/v1/settings/sso/providers", `{"slug":"acme","name":"Acme","issuer":"`+at.URL+`","clientId":"kyra","clientSecret":"a secret of the client","createUsers":true,"defaultRole":"Viewer"}`, admin).want(201)
-	cookie, body := s.visit("acme")
+	s.do("", "POST", "/api/v1/settings/sso/providers", `{"slug":"river","name":"River","issuer":"`+at.URL+`","clientId":"kyra","clientSecret":"a secret of the client","createUsers":true,"defaultRole":"Viewer"}`, admin).want(201)
+	cookie, body := s.visit("river")
 	me := cookieOf(s.do("", "POST", "/api/v1/session/sso", body, cookie).want(200))
 	demo, err := s.cfg.Tenants.CreateDemo(t.Context(), "test", s.b)
 	if err != nil {
