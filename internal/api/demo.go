@@ -16,7 +16,7 @@ import (
 type Demo struct {
 	// Load makes the demo tenant of a tenant, and starts the job that plays the recording.
 	Load func(ctx context.Context, actor string, of *tenant.Tenant) (*job.Job, error)
-	// Remove starts the job that removes it.
+	// Remove starts the job that removes it, and breaks off the one that fills it.
 	Remove func(ctx context.Context, actor string, d *tenant.Demo) (*job.Job, error)
 }
 
@@ -50,7 +50,7 @@ func (a *api) demo() {
 	}, a.loadDemo)
 	handle(a, operation{
 		id: "removeDemo", method: http.MethodDelete, path: path, tag: tag, summary: "Remove the demo data", status: http.StatusAccepted,
-		doc: "Removes the demo tenant with its events, alerts and all else; only its audit log and the chain of its evidence, which are append-only, stay where nobody can open them. Who looks at it is brought back.",
+		doc: "Removes the demo tenant with its events, alerts and all else; only its audit log and the chain of its evidence, which are append-only, stay where nobody can open them. Who looks at it is brought back. A recording that is still being played is broken off.",
 	}, a.removeDemo)
 }
 
@@ -60,8 +60,11 @@ func (a *api) loadDemo(ctx context.Context, c *call, _ *none) (*demoOut, error) 
 	if a.Demo.Load == nil {
 		return nil, errNoDemos
 	}
-	if working, err := a.demoJob(ctx, c.Tenant.Number); err != nil || working != nil {
-		return nil, errors.Join(err, fault.New(fault.Conflict, "the demo data is being loaded or removed: wait for it"))
+	switch working, err := a.demoJob(ctx, c.Tenant.Number, DemoJobs...); {
+	case err != nil:
+		return nil, err
+	case working != nil:
+		return nil, fault.New(fault.Conflict, "the demo data is being loaded or removed: wait for it")
 	}
 	j, err := a.Demo.Load(ctx, c.Actor, &c.Tenant)
 	if err != nil {
@@ -78,8 +81,11 @@ func (a *api) removeDemo(ctx context.Context, c *call, _ *none) (*demoOut, error
 	if err != nil {
 		return nil, err
 	}
-	if working, err := a.demoJob(ctx, d.Of); err != nil || working != nil {
-		return nil, errors.Join(err, fault.New(fault.Conflict, "the demo data is being loaded or removed: wait for it"))
+	switch working, err := a.demoJob(ctx, d.Of, DemoJobs[1]); {
+	case err != nil:
+		return nil, err
+	case working != nil:
+		return nil, fault.New(fault.Conflict, "the demo data is being removed already: wait for it")
 	}
 	j, err := a.Demo.Remove(ctx, c.Actor, d)
 	if err != nil {
@@ -92,9 +98,10 @@ func (a *api) removeDemo(ctx context.Context, c *call, _ *none) (*demoOut, error
 	return a.demoOf(ctx, of, j)
 }
 
-// demoJob returns the job of the demo data that has not ended, nil for none.
-func (a *api) demoJob(ctx context.Context, number uint32) (*job.Job, error) {
-	p, err := a.Jobs.List(ctx, number, job.Query{Filter: job.Filter{Kinds: DemoJobs, States: []job.State{job.Queued, job.Running}}, Size: 1})
+// demoJob returns the newest job of the demo data, of those kinds, that has not ended; nil
+// for none.
+func (a *api) demoJob(ctx context.Context, number uint32, kinds ...string) (*job.Job, error) {
+	p, err := a.Jobs.List(ctx, number, job.Query{Filter: job.Filter{Kinds: kinds, States: []job.State{job.Queued, job.Running}}, Size: 1})
 	if err != nil || len(p.Jobs) == 0 {
 		return nil, err
 	}
@@ -127,7 +134,7 @@ func (a *api) demoOf(ctx context.Context, t *tenant.Tenant, j *job.Job) (*demoOu
 		b.Events = int64(found.Total) //nolint:gosec // far from the end of the type
 	}
 	if j == nil {
-		if j, err = a.demoJob(ctx, of); err != nil {
+		if j, err = a.demoJob(ctx, of, DemoJobs...); err != nil {
 			return nil, err
 		}
 	}

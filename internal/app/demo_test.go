@@ -1,11 +1,131 @@
 package app
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/kyra-mdr/kyra/internal/api"
+	"github.com/kyra-mdr/kyra/internal/fault"
+	"github.com/kyra-mdr/kyra/internal/job"
+	"github.com/kyra-mdr/kyra/internal/sqldb"
+	"github.com/kyra-mdr/kyra/internal/sqldb/sqldbtest"
+	"github.com/kyra-mdr/kyra/internal/tenant"
 )
+
+type demoState struct {
+	On     bool
+	Events int64
+	JobID  *string
+}
+
+// TestDemoSurvives kills the server while it loads the recording: the next start loads the
+// rest, and no line twice. Then it is removed while it is loaded again.
+func TestDemoSurvives(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := startProcess(t, data)
+	var s demoState
+	state := func() demoState {
+		s = demoState{}
+		p.ask(http.MethodGet, "/api/v1/demo", "", http.StatusOK, &s)
+		return s
+	}
+	p.ask(http.MethodPost, "/api/v1/demo", "", http.StatusAccepted, &s)
+	loading := *s.JobID
+	eventually(t, "some of the recording", func() bool { return state().Events > 0 })
+	p.killAll()
+	p = startProcess(t, data)
+	defer p.stop()
+	eventually(t, "the rest", func() bool { return state().JobID == nil })
+	var j struct {
+		State  string
+		Result struct{ Lines, Events int64 }
+	}
+	p.ask(http.MethodGet, "/api/v1/jobs/"+loading, "", http.StatusOK, &j)
+	if j.State != string(job.Done) || j.Result.Lines < 30_000 || s.Events != j.Result.Lines {
+		t.Errorf("loaded: %+v, job %+v", s, j)
+	}
+	p.ask(http.MethodDelete, "/api/v1/demo", "", http.StatusAccepted, &s)
+	eventually(t, "its removal", func() bool { return state().JobID == nil })
+	p.ask(http.MethodPost, "/api/v1/demo", "", http.StatusAccepted, &s)
+	loading = *s.JobID
+	eventually(t, "some of it again", func() bool { return state().Events > 0 })
+	p.ask(http.MethodDelete, "/api/v1/demo", "", http.StatusAccepted, &s)
+	eventually(t, "its removal while it is loaded", func() bool { return state().JobID == nil && !s.On })
+	j.State = ""
+	p.ask(http.MethodGet, "/api/v1/jobs/"+loading, "", http.StatusOK, &j)
+	list, err := os.ReadDir(filepath.Join(data, "archive"))
+	if err != nil || j.State != string(job.Cancelled) || len(list) > 1 { // the own tenant's
+		t.Errorf("the job is %s, %d archives, %v", j.State, len(list), err)
+	}
+}
+
+// What cannot be filled is not made, and what a process left empty the next one fills, once.
+func TestDemoIsFilledOrNotMade(t *testing.T) {
+	t.Parallel()
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		tenants := tenant.New(db)
+		of, err := tenants.Create(t.Context(), "test", tenant.Draft{Name: "Acme"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cache, err := newTenantCache(t.Context(), tenants)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := len(cache.numbers())
+		s := &Server{db: db, log: slog.New(slog.DiscardHandler), tenants: cache}
+		s.detection.jobs = job.New(db, job.Config{}, nil) // which knows no such job
+		if _, err := s.startDemo(tenants)(t.Context(), "user:ann", of); err == nil {
+			t.Fatal("it was started")
+		}
+		if all, err := tenants.List(t.Context()); err != nil || len(all) != before {
+			t.Errorf("%d tenants, %v, before %d", len(all), err, before)
+		}
+
+		s.detection.jobs = job.New(db, job.Config{}, s.demoKinds(tenants))
+		made, err := tenants.CreateDemo(t.Context(), "user:ann", of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := s.resumeDemos(t.Context(), tenants); err != nil {
+				t.Fatal(err)
+			}
+		}
+		loads, err := s.demoLoads(t.Context(), of.Number)
+		if err != nil || len(loads) != 1 || loads[0].Subject != made.ID || loads[0].Actor != "user:ann" {
+			t.Fatalf("%+v, %v", loads, err)
+		}
+		if _, err := s.endDemo(t.Context(), "user:ann", &tenant.Demo{Number: made.Number, Of: of.Number}); err != nil {
+			t.Fatal(err)
+		}
+		if loads, err := s.demoLoads(t.Context(), of.Number); err != nil || len(loads) > 0 {
+			t.Errorf("while it is removed: %+v, %v", loads, err)
+		}
+		if j, err := s.detection.jobs.Latest(t.Context(), of.Number, api.DemoJobs[0], made.ID); err != nil || j.State != job.Cancelled {
+			t.Errorf("%+v, %v", j, err)
+		}
+		params, err := json.Marshal(demoWork{Tenant: made.Number + 1, Of: of.Number})
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone := &job.Task{Job: job.Job{Params: params}}
+		if _, err := s.loadDemo(t.Context(), tenants, gone); !errors.Is(err, fault.NotFound) {
+			t.Errorf("loading what was removed: %v", err)
+		}
+		cancelled, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := s.removeDemo(cancelled, tenants, gone); err == nil || errors.Is(err, fault.Conflict) {
+			t.Errorf("what fails is no clash: %v", err)
+		}
+	})
+}
 
 // TestDemoComesAndGoes loads the recorded attack beside what a server took in, and removes
 // it: what is real does not change by either.
@@ -27,19 +147,14 @@ func TestDemoComesAndGoes(t *testing.T) {
 	}
 	before := archives()
 
-	type state struct {
-		On     bool
-		Events int64
-		JobID  *string
-	}
-	var s state
+	var s demoState
 	p.ask(http.MethodPost, "/api/v1/demo", "", http.StatusAccepted, &s)
 	if !s.On || s.JobID == nil {
 		t.Fatalf("loading: %+v", s)
 	}
 	p.ask(http.MethodPost, "/api/v1/demo", "", http.StatusConflict, nil)
 	idle := func() bool {
-		s = state{}
+		s = demoState{}
 		p.ask(http.MethodGet, "/api/v1/demo", "", http.StatusOK, &s)
 		return s.JobID == nil
 	}

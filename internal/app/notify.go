@@ -24,6 +24,11 @@ type telling struct {
 	connectors *connector.Service
 }
 
+// arrivals reads events in the order in which they were stored.
+func (s *Server) arrivals() *arrival.Reader {
+	return &arrival.Reader{DB: s.db, Archive: s.archive, Events: s.store, Partition: s.queue.Partition}
+}
+
 // openTelling needs the database and the address of the API.
 func (s *Server) openTelling(now func() time.Time) error {
 	t := &s.telling
@@ -38,7 +43,7 @@ func (s *Server) openTelling(now func() time.Time) error {
 	render := notify.Renderer(s.URL)
 	t.connectors = connector.New(connector.Config{
 		DB: s.db, Hooks: t.hooks, Sealer: t.sealer, Guard: t.guard, Render: render, Alerts: s.detection.alerts, Agent: "KYRA/" + Version(), Log: s.log, Now: now,
-		Events: &arrival.Reader{DB: s.db, Archive: s.archive, Events: s.store, Partition: s.queue.Partition},
+		Events: s.arrivals(),
 	})
 	t.notices = notice.New(notice.Config{DB: s.db, Hooks: t.hooks, Sealer: t.sealer, CheckURL: t.guard.CheckURL, Render: render, Link: notify.Link(s.URL), Log: s.log, Now: now})
 	if err := s.openPlaybooks(now); err != nil {

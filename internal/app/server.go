@@ -422,6 +422,9 @@ func (s *Server) Drained(ctx context.Context) (bool, error) {
 // queue's door, then the pipeline, then the event store. What was acknowledged
 // is processed or stays in the queue. ready is called when everything serves.
 func (s *Server) Run(ctx context.Context, ready func()) error {
+	if err := s.resumeDemos(ctx, tenant.New(s.db)); err != nil {
+		s.log.WarnContext(ctx, "demo data that a process left empty stays so until the next start", "err", err)
+	}
 	var store []run.Service
 	if s.storeRun != nil {
 		store = append(store, s.storeRun)

@@ -1204,7 +1204,7 @@ export interface paths {
         post: operations["loadDemo"];
         /**
          * Remove the demo data
-         * @description Removes the demo tenant with its events, alerts and all else; only its audit log and the chain of its evidence, which are append-only, stay where nobody can open them. Who looks at it is brought back.
+         * @description Removes the demo tenant with its events, alerts and all else; only its audit log and the chain of its evidence, which are append-only, stay where nobody can open them. Who looks at it is brought back. A recording that is still being played is broken off.
          */
         delete: operations["removeDemo"];
         options?: never;
@@ -1663,7 +1663,7 @@ export interface paths {
          *
          *     With Prefer: respond-async the answer is a job, whose file GET /exports/{id}/file hands out for seven days.
          *
-         *     Columns: id, name, kind, enabled, health, checkedAt, lastSuccessAt, lastFailureAt, lastError, config, secrets, exportedUntil, createdAt, createdBy, updatedAt.
+         *     Columns: id, name, kind, enabled, health, checkedAt, lastSuccessAt, lastFailureAt, lastError, config, secrets, exportedUntil, eventsSent, eventsDropped, createdAt, createdBy, updatedAt.
          */
         get: operations["export-connectors"];
         put?: never;
@@ -6833,8 +6833,18 @@ export interface components {
             createdBy: string;
             enabled: boolean;
             /**
+             * Format: int64
+             * @description Of kinds s3 and syslog: events that were not forwarded, since the receiver failed for three days.
+             */
+            eventsDropped: number | null;
+            /**
+             * Format: int64
+             * @description Of kinds s3 and syslog: stored events that were exported or forwarded.
+             */
+            eventsSent: number | null;
+            /**
              * Format: date-time
-             * @description Of kind s3: what happened before is in the bucket.
+             * @description Of kind s3: alerts that were created and events that were stored before are in the bucket.
              */
             exportedUntil: string | null;
             /**
