@@ -6,7 +6,6 @@ package account
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -93,13 +92,6 @@ func newID() (string, error) {
 	return id.String(), err
 }
 
-func wrap(doing string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", doing, err)
-}
-
 // orUnavailable makes the failure of a database one that passes by: who signed in may be
 // who they say.
 func orUnavailable(doing string, err error) error {
@@ -107,9 +99,9 @@ func orUnavailable(doing string, err error) error {
 		return err
 	}
 	if _, ok := errors.AsType[*fault.Error](err); ok || errors.Is(err, context.Canceled) {
-		return wrap(doing, err)
+		return fault.Wrap(doing, err)
 	}
-	return fault.New(fault.Unavailable, "sign-in cannot be checked now, try again").Because(wrap(doing, err))
+	return fault.New(fault.Unavailable, "sign-in cannot be checked now, try again").Because(fault.Wrap(doing, err))
 }
 
 func asFault(err error) (*fault.Error, bool) { return errors.AsType[*fault.Error](err) }

@@ -78,7 +78,7 @@ func scanProvisioning(rows *sql.Rows, p *Provisioning) error {
 // ProvisioningOf returns how people are provisioned into the tenant.
 func (s *Service) ProvisioningOf(ctx context.Context, tenant uint32) (*Provisioning, error) {
 	p, err := s.provisioning(ctx, s.db, tenant)
-	return p, wrap("read provisioning", err)
+	return p, fault.Wrap("read provisioning", err)
 }
 
 func (s *Service) provisioning(ctx context.Context, db *sqldb.DB, tenant uint32) (*Provisioning, error) {
@@ -107,7 +107,7 @@ func (s *Service) SetProvisioning(ctx context.Context, tenant uint32, actor stri
 	if err != nil {
 		return err
 	}
-	return wrap("set provisioning", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("set provisioning", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		if err := noDemo(ctx, tx, tenant); err != nil {
 			return err
 		}
@@ -145,14 +145,14 @@ func (s *Service) NewDirectoryToken(ctx context.Context, tenant uint32, actor st
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: now, Actor: actor, Action: "provisioning.token.create"})
 	})
 	if err != nil {
-		return "", wrap("make a directory's token", err)
+		return "", fault.Wrap("make a directory's token", err)
 	}
 	return token, nil
 }
 
 // EndDirectoryToken ends it.
 func (s *Service) EndDirectoryToken(ctx context.Context, tenant uint32, actor string) error {
-	return wrap("end a directory's token", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("end a directory's token", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		n, err := sqldb.Exec(ctx, tx, `UPDATE scim_setting SET digest = NULL, prefix = '', made_at = NULL, made_by = '', used_at = NULL WHERE tenant = $1 AND digest IS NOT NULL`, int64(tenant))
 		if err != nil || n == 0 {
 			return err

@@ -65,7 +65,7 @@ func (s *Service) Groups(ctx context.Context, tenant uint32, w Wanted, from, siz
 		}
 		return err
 	})
-	return list, total, wrap("list groups", err)
+	return list, total, fault.Wrap("list groups", err)
 }
 
 func membersIn(ctx context.Context, db *sqldb.DB, tenant uint32, group string) ([]Ref, error) {
@@ -84,10 +84,10 @@ func (s *Service) group(ctx context.Context, db *sqldb.DB, tenant uint32, id str
 		return nil, fault.New(fault.NotFound, "no such group")
 	}
 	if err != nil {
-		return nil, wrap("read a group", err)
+		return nil, fault.Wrap("read a group", err)
 	}
 	g.Members, err = membersIn(ctx, db, tenant, id)
-	return &g, wrap("read the members of a group", err)
+	return &g, fault.Wrap("read the members of a group", err)
 }
 
 const (
@@ -146,7 +146,7 @@ func (s *Service) AddGroup(ctx context.Context, tenant uint32, g *Group) (out *G
 	if sqldb.Violation(err) == sqldb.Unique {
 		return nil, doubled("displayName")
 	}
-	return out, wrap("add a group", err)
+	return out, fault.Wrap("add a group", err)
 }
 
 // ChangeGroup changes a group as the directory says: change is given what it is now.
@@ -172,7 +172,7 @@ func (s *Service) ChangeGroup(ctx context.Context, tenant uint32, id string, cha
 	if sqldb.Violation(err) == sqldb.Unique {
 		return doubled("displayName")
 	}
-	return wrap("change a group", err)
+	return fault.Wrap("change a group", err)
 }
 
 // idsOf are the members, each once.
@@ -235,7 +235,7 @@ func (s *Service) writeGroup(ctx context.Context, tx *sqldb.DB, tenant uint32, h
 
 // RemoveGroup removes a group; its members lose the role that it gave.
 func (s *Service) RemoveGroup(ctx context.Context, tenant uint32, id string) error {
-	return wrap("remove a group", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("remove a group", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		g, err := s.group(ctx, tx, tenant, id)
 		if err != nil {
 			return err

@@ -189,7 +189,7 @@ func (s *Service) Listed(ctx context.Context, tenant uint32, w Wanted, from, siz
 		}
 		return nil
 	})
-	return list, total, wrap("list people of a directory", err)
+	return list, total, fault.Wrap("list people of a directory", err)
 }
 
 func groupsOf(ctx context.Context, db *sqldb.DB, tenant uint32, user string) ([]Ref, error) {
@@ -208,10 +208,10 @@ func (s *Service) known(ctx context.Context, db *sqldb.DB, tenant uint32, id str
 		return nil, errNobody
 	}
 	if err != nil {
-		return nil, wrap("read a person of a directory", err)
+		return nil, fault.Wrap("read a person of a directory", err)
 	}
 	l.Groups, err = groupsOf(ctx, db, tenant, id)
-	return &l, wrap("read the groups of a person", err)
+	return &l, fault.Wrap("read the groups of a person", err)
 }
 
 func doubled(field string) error {
@@ -278,7 +278,7 @@ func (s *Service) Provision(ctx context.Context, tenant uint32, l *Listed) (out 
 	if sqldb.Violation(err) == sqldb.Unique {
 		return nil, doubled("userName")
 	}
-	return out, wrap("provision", err)
+	return out, fault.Wrap("provision", err)
 }
 
 func (s *Service) writeListed(ctx context.Context, tx *sqldb.DB, tenant uint32, id string, l *Listed) error {
@@ -330,7 +330,7 @@ func (s *Service) Reprovision(ctx context.Context, tenant uint32, id string, cha
 	if sqldb.Violation(err) == sqldb.Unique {
 		return nil, doubled("userName")
 	}
-	return out, wrap("change a person of a directory", err)
+	return out, fault.Wrap("change a person of a directory", err)
 }
 
 // keepName leaves somebody who is switched off the name that the directory knew them by,
@@ -387,7 +387,7 @@ func (s *Service) rename(ctx context.Context, tx *sqldb.DB, tenant uint32, id st
 // Deprovision takes the place of somebody away as the directory asks: they are switched
 // off, and their sessions and keys end. What they did stays theirs.
 func (s *Service) Deprovision(ctx context.Context, tenant uint32, id string) error {
-	return wrap("deprovision", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("deprovision", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		l, err := s.known(ctx, tx, tenant, id)
 		if err != nil {
 			return err

@@ -52,19 +52,19 @@ func (s *Service) StartTOTP(ctx context.Context, c *identity.Caller, password st
 	}
 	key, err := totp.Generate(totp.GenerateOpts{Issuer: issuer, AccountName: u.Email, Period: totpPeriod, SecretSize: 20, Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
 	if err != nil {
-		return nil, wrap("make second factor", err)
+		return nil, fault.Wrap("make second factor", err)
 	}
 	if _, err := sqldb.Exec(ctx, s.db, `UPDATE account_user SET totp = $1 WHERE id = $2 AND totp_at IS NULL`, s.Sealer.Seal(0, purpose(u.ID), []byte(key.Secret())), u.ID); err != nil {
-		return nil, wrap("make second factor", err)
+		return nil, fault.Wrap("make second factor", err)
 	}
 	const side = 240 // pixels
 	picture, err := key.Image(side, side)
 	if err != nil {
-		return nil, wrap("draw second factor", err)
+		return nil, fault.Wrap("draw second factor", err)
 	}
 	var out bytes.Buffer
 	if err := png.Encode(&out, picture); err != nil {
-		return nil, wrap("draw second factor", err)
+		return nil, fault.Wrap("draw second factor", err)
 	}
 	return &Enrolment{Secret: key.Secret(), URI: key.URL(), QR: "data:image/png;base64," + base64.StdEncoding.EncodeToString(out.Bytes())}, nil
 }
@@ -74,7 +74,7 @@ func (s *Service) StartTOTP(ctx context.Context, c *identity.Caller, password st
 func (s *Service) ConfirmTOTP(ctx context.Context, c *identity.Caller, code string) ([]string, error) {
 	u, err := userByID(ctx, s.db, c.UserID)
 	if err != nil {
-		return nil, wrap("confirm second factor", err)
+		return nil, fault.Wrap("confirm second factor", err)
 	}
 	if u.TOTP || u.totp == nil {
 		return nil, fault.New(fault.Conflict, "there is no second factor to confirm: start to set one up")
@@ -105,7 +105,7 @@ func (s *Service) ConfirmTOTP(ctx context.Context, c *identity.Caller, code stri
 		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Home, At: now, Actor: c.Actor, Action: "user.factor.add", Object: u.ID, Detail: map[string]any{"kind": "totp"}})
 	})
 	if err != nil {
-		return nil, wrap("confirm second factor", err)
+		return nil, fault.Wrap("confirm second factor", err)
 	}
 	return codes, nil
 }
@@ -116,7 +116,7 @@ func (s *Service) RemoveTOTP(ctx context.Context, c *identity.Caller, password s
 	if err != nil {
 		return err
 	}
-	return wrap("remove second factor", s.db.Tx(ctx, func(tx *sqldb.DB) error { return s.dropFactor(ctx, tx, c.Home, c.Actor, u.ID) }))
+	return fault.Wrap("remove second factor", s.db.Tx(ctx, func(tx *sqldb.DB) error { return s.dropFactor(ctx, tx, c.Home, c.Actor, u.ID) }))
 }
 
 func (s *Service) dropFactor(ctx context.Context, tx *sqldb.DB, tenant uint32, actor, user string) error {
@@ -149,7 +149,7 @@ func (s *Service) RecoveryCodes(ctx context.Context, c *identity.Caller, passwor
 		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Home, At: s.now(), Actor: c.Actor, Action: "user.recovery.renew", Object: u.ID})
 	})
 	if err != nil {
-		return nil, wrap("make recovery codes", err)
+		return nil, fault.Wrap("make recovery codes", err)
 	}
 	return codes, nil
 }
@@ -190,14 +190,14 @@ func (s *Service) stepOf(u *User, code string) (int64, error) {
 		return 0, err
 	}
 	if _, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(string(secret)); err != nil {
-		return 0, wrap("read second factor", err)
+		return 0, fault.Wrap("read second factor", err)
 	}
 	at := s.now().Unix() / totpPeriod
 	found := int64(0)
 	for step := at - totpSkew; step <= at+totpSkew; step++ {
 		want, err := hotp.GenerateCodeCustom(string(secret), uint64(step), hotp.ValidateOpts{Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1}) //nolint:gosec // a time after 1970
 		if err != nil {
-			return 0, wrap("check second factor", err)
+			return 0, fault.Wrap("check second factor", err)
 		}
 		if subtle.ConstantTimeCompare([]byte(want), []byte(code)) == 1 && step > u.totpStep {
 			found = step
@@ -231,12 +231,12 @@ func (s *Service) useCode(ctx context.Context, tx *sqldb.DB, u *User, code strin
 func (s *Service) Prove(ctx context.Context, c *identity.Caller, code string) error {
 	u, err := userByID(ctx, s.db, c.UserID)
 	if err != nil {
-		return wrap("read account", err)
+		return fault.Wrap("read account", err)
 	}
 	if _, err := s.attempt(ctx, u.Email, From{}); err != nil {
 		return err
 	}
-	return wrap("prove second factor", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("prove second factor", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		ok, err := s.useCode(ctx, tx, &u, code)
 		if err != nil {
 			return err
@@ -266,15 +266,15 @@ type Security struct {
 func (s *Service) SecurityOf(ctx context.Context, c *identity.Caller) (*Security, error) {
 	u, err := userByID(ctx, s.db, c.UserID)
 	if err != nil {
-		return nil, wrap("read account", err)
+		return nil, fault.Wrap("read account", err)
 	}
 	left, err := sqldb.One(ctx, s.db, sqldb.Value[int64], `SELECT count(*) FROM account_recovery WHERE user_id = $1 AND used_at IS NULL`, u.ID)
 	if err != nil {
-		return nil, wrap("count recovery codes", err)
+		return nil, fault.Wrap("count recovery codes", err)
 	}
 	keys, err := sqldb.One(ctx, s.db, sqldb.Value[int64], `SELECT count(*) FROM account_passkey WHERE user_id = $1`, u.ID)
 	if err != nil {
-		return nil, wrap("count passkeys", err)
+		return nil, fault.Wrap("count passkeys", err)
 	}
 	return &Security{PasswordAt: u.PasswordAt, TOTP: u.TOTP, Passkeys: keys, RecoveryLeft: left}, nil
 }
@@ -300,10 +300,10 @@ func (s *Service) ownable(ctx context.Context, db *sqldb.DB, c *identity.Caller)
 func (s *Service) confirmed(ctx context.Context, c *identity.Caller, password string) (*User, error) {
 	u, err := userByID(ctx, s.db, c.UserID)
 	if err != nil {
-		return nil, wrap("read account", err)
+		return nil, fault.Wrap("read account", err)
 	}
 	if err := s.ownable(ctx, s.db, c); err != nil {
-		return nil, wrap("read account", err)
+		return nil, fault.Wrap("read account", err)
 	}
 	if u.password == "" {
 		n, err := sqldb.One(ctx, s.db, sqldb.Value[int64], `SELECT count(*) FROM account_session WHERE id = $1 AND created_at > $2`, c.SessionID, s.now().Add(-freshFor).UnixMicro())
@@ -325,5 +325,5 @@ func (s *Service) confirmed(ctx context.Context, c *identity.Caller, password st
 	if !ok {
 		return nil, fault.New(fault.Invalid, "This is not your password").In("password")
 	}
-	return &u, wrap("forgive", s.db.Tx(ctx, func(tx *sqldb.DB) error { return s.pass(ctx, tx, u.Email, From{}, true) }))
+	return &u, fault.Wrap("forgive", s.db.Tx(ctx, func(tx *sqldb.DB) error { return s.pass(ctx, tx, u.Email, From{}, true) }))
 }

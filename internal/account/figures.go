@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
@@ -47,7 +48,7 @@ func (s *Service) FiguresOf(ctx context.Context, tenant uint32) (*Figures, error
 		}
 		return err
 	})
-	return f, wrap("count accounts", err)
+	return f, fault.Wrap("count accounts", err)
 }
 
 // ByEmail returns the person of the tenant with that address, or fault.NotFound.

@@ -68,7 +68,7 @@ func (s *Service) Invite(ctx context.Context, tenant uint32, actor string, d Dra
 		return nil, "", taken()
 	}
 	if err != nil {
-		return nil, "", wrap("invite user", err)
+		return nil, "", fault.Wrap("invite user", err)
 	}
 	return p, token, nil
 }
@@ -93,7 +93,7 @@ func (s *Service) NewLink(ctx context.Context, tenant uint32, actor, id string) 
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: actor, Action: "user.link", Object: id, Detail: map[string]any{"kind": kind}})
 	})
 	if err != nil {
-		return nil, "", wrap("make link", err)
+		return nil, "", fault.Wrap("make link", err)
 	}
 	return p, token, nil
 }

@@ -106,7 +106,7 @@ func (s *Service) List(ctx context.Context, tenant uint32, f Filter) (list []Per
 		list, err = sqldb.All(ctx, tx, scanPerson, personColumns+where+` ORDER BY `+sortColumn(f.Sort)+direction+`, u.id`+direction+` LIMIT `+arg(f.Size)+` OFFSET `+arg(int64(f.Page)*int64(f.Size)), args...)
 		return err
 	})
-	return list, total, wrap("list people", err)
+	return list, total, fault.Wrap("list people", err)
 }
 
 func asTexts[T ~string](all []T) []string {
@@ -123,7 +123,7 @@ var errNobody = fault.New(fault.NotFound, "no such user")
 func (s *Service) Get(ctx context.Context, tenant uint32, id string) (*Person, error) {
 	home, err := homeOf(ctx, s.db, tenant)
 	if err != nil {
-		return nil, wrap("get user", err)
+		return nil, fault.Wrap("get user", err)
 	}
 	return s.person(ctx, s.db, home, id)
 }
@@ -136,7 +136,7 @@ func (s *Service) person(ctx context.Context, db *sqldb.DB, tenant uint32, id st
 		}
 		return nil, errNobody
 	}
-	return &p, wrap("get user", err)
+	return &p, fault.Wrap("get user", err)
 }
 
 // A Patch changes somebody's place in a tenant; nil leaves as it is.
@@ -179,7 +179,7 @@ func (s *Service) Change(ctx context.Context, tenant uint32, actor, id string, p
 		out, err = s.person(ctx, tx, tenant, id)
 		return err
 	})
-	return out, wrap("change user", err)
+	return out, fault.Wrap("change user", err)
 }
 
 func (s *Service) place(ctx context.Context, tx *sqldb.DB, actor string, p *Person, role identity.Role, status Status) error {
@@ -251,7 +251,7 @@ func (s *Service) keepAdmin(ctx context.Context, tx *sqldb.DB, p *Person) error 
 
 // Remove takes somebody out of the tenant, and the account with the last place.
 func (s *Service) Remove(ctx context.Context, tenant uint32, actor, id string) error {
-	return wrap("remove user", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("remove user", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		p, err := s.person(ctx, tx, tenant, id)
 		if err != nil {
 			return err
@@ -296,7 +296,7 @@ func (s *Service) answerable(ctx context.Context, tx *sqldb.DB, tenant uint32, i
 
 // ResetFactor takes somebody's second factors away and ends their sessions.
 func (s *Service) ResetFactor(ctx context.Context, tenant uint32, actor, id string) error {
-	return wrap("reset second factor", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("reset second factor", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		if _, err := s.person(ctx, tx, tenant, id); err != nil {
 			return err
 		}
@@ -318,5 +318,5 @@ func (s *Service) ResetFactor(ctx context.Context, tenant uint32, actor, id stri
 // Team returns the names of those who may come in, for handing out work.
 func (s *Service) Team(ctx context.Context, tenant uint32) ([]Person, error) {
 	all, err := sqldb.All(ctx, s.db, scanPerson, personColumns+` WHERE m.tenant = `+Home+` AND m.status = $2 ORDER BY lower(u.name), u.id`, int64(tenant), string(Active))
-	return all, wrap("list team", err)
+	return all, fault.Wrap("list team", err)
 }

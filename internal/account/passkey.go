@@ -91,7 +91,7 @@ func passkeys(ctx context.Context, db *sqldb.DB, user string) ([]Passkey, error)
 // Passkeys returns somebody's passkeys, the oldest first.
 func (s *Service) Passkeys(ctx context.Context, user string) ([]Passkey, error) {
 	all, err := passkeys(ctx, s.db, user)
-	return all, wrap("list passkeys", err)
+	return all, fault.Wrap("list passkeys", err)
 }
 
 // challenge keeps what was asked and returns the token that brings it back.
@@ -151,18 +151,18 @@ func (s *Service) StartPasskey(ctx context.Context, c *identity.Caller, password
 	}
 	who, err := s.keyholder(ctx, s.db, c.UserID)
 	if err != nil {
-		return nil, wrap("read account", err)
+		return nil, fault.Wrap("read account", err)
 	}
 	if len(who.keys) >= maxPasskeys {
 		return nil, fault.New(fault.Conflict, "there are %d passkeys, and no more are allowed: remove one", len(who.keys))
 	}
 	options, data, err := party.BeginRegistration(who, webauthn.WithExclusions(webauthn.Credentials(who.WebAuthnCredentials()).CredentialDescriptors()))
 	if err != nil {
-		return nil, wrap("begin passkey", err)
+		return nil, fault.Wrap("begin passkey", err)
 	}
 	token, err := s.challenge(ctx, c.UserID, data)
 	if err != nil {
-		return nil, wrap("begin passkey", err)
+		return nil, fault.Wrap("begin passkey", err)
 	}
 	return &Asked{token, options.Response}, nil
 }
@@ -220,7 +220,7 @@ func (s *Service) FinishPasskey(ctx context.Context, c *identity.Caller, token, 
 		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Home, At: k.CreatedAt, Actor: c.Actor, Action: "user.factor.add", Object: c.UserID, Detail: map[string]any{"kind": "passkey", "name": name}})
 	})
 	if err != nil {
-		return nil, nil, wrap("register passkey", err)
+		return nil, nil, fault.Wrap("register passkey", err)
 	}
 	return k, codes, nil
 }
@@ -231,7 +231,7 @@ func badAnswer(err error) error {
 
 // RemovePasskey takes one of the caller's passkeys away.
 func (s *Service) RemovePasskey(ctx context.Context, c *identity.Caller, id string) error {
-	return wrap("remove passkey", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("remove passkey", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		if err := s.ownable(ctx, tx, c); err != nil {
 			return err
 		}
@@ -262,7 +262,7 @@ func (s *Service) AskPasskey(ctx context.Context) (*Asked, error) {
 	}
 	options, data, err := party.BeginDiscoverableLogin(webauthn.WithUserVerification(protocol.VerificationRequired))
 	if err != nil {
-		return nil, wrap("ask for a passkey", err)
+		return nil, fault.Wrap("ask for a passkey", err)
 	}
 	token, err := s.challenge(ctx, "", data)
 	if err != nil {

@@ -74,7 +74,7 @@ func (s *Service) checkHistory(ctx context.Context, u *User, password string, la
 	}
 	old, err := sqldb.All(ctx, s.db, sqldb.Value[string], `SELECT hash FROM account_password_old WHERE user_id = $1 ORDER BY until DESC, hash LIMIT $2`, u.ID, last-1)
 	if err != nil {
-		return wrap("read old passwords", err)
+		return fault.Wrap("read old passwords", err)
 	}
 	if u.password != "" {
 		old = append([]string{u.password}, old...)

@@ -52,7 +52,7 @@ func (s *Service) reaches(ctx context.Context, db *sqldb.DB, c *identity.Caller,
 func (s *Service) Places(ctx context.Context, c *identity.Caller) ([]Place, error) {
 	members, err := membersOf(ctx, s.db, c.UserID)
 	if err != nil {
-		return nil, wrap("list places", err)
+		return nil, fault.Wrap("list places", err)
 	}
 	all := []Place{}
 	add := func(number uint32, role identity.Role) error {
@@ -68,19 +68,19 @@ func (s *Service) Places(ctx context.Context, c *identity.Caller) ([]Place, erro
 			continue
 		}
 		if ok, err := s.reaches(ctx, s.db, c, m); err != nil {
-			return nil, wrap("list places", err)
+			return nil, fault.Wrap("list places", err)
 		} else if !ok {
 			continue
 		}
 		if err := add(m.Tenant, m.Role); err != nil {
-			return nil, wrap("list places", err)
+			return nil, fault.Wrap("list places", err)
 		}
 		demo, err := s.Tenants.DemoOf(ctx, m.Tenant)
 		if err == nil {
 			err = add(demo.Number, m.Role)
 		}
 		if err != nil && !errors.Is(err, fault.NotFound) { // there is none, or it is just going
-			return nil, wrap("list places", err)
+			return nil, fault.Wrap("list places", err)
 		}
 	}
 	return all, nil

@@ -64,7 +64,7 @@ func scanPolicy(rows *sql.Rows, p *Policy) error {
 func (s *Service) PolicyOf(ctx context.Context, tenant uint32) (Policy, error) {
 	home, err := homeOf(ctx, s.db, tenant)
 	if err != nil {
-		return Policy{}, wrap("read sign-in policy", err)
+		return Policy{}, fault.Wrap("read sign-in policy", err)
 	}
 	return s.policy(ctx, s.db, home)
 }
@@ -75,7 +75,7 @@ func (s *Service) policy(ctx context.Context, db *sqldb.DB, tenant uint32) (Poli
 	if errors.Is(err, fault.NotFound) {
 		return s.standard(), nil
 	}
-	return p, wrap("read sign-in policy", err)
+	return p, fault.Wrap("read sign-in policy", err)
 }
 
 // check refuses what is out of bounds.
@@ -105,7 +105,7 @@ func (s *Service) SetPolicy(ctx context.Context, tenant uint32, actor string, p 
 	if err := p.check(); err != nil {
 		return err
 	}
-	return wrap("set sign-in policy", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("set sign-in policy", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		had, err := s.policy(ctx, tx, tenant)
 		if err != nil {
 			return err
@@ -140,7 +140,7 @@ func (s *Service) writePolicy(ctx context.Context, tx *sqldb.DB, tenant uint32, 
 // breakGlass names the Admin who may still sign in with password or passkey, for the day
 // when the provider is out of reach; it may only be "" where everybody may.
 func (s *Service) SetSSOOnly(ctx context.Context, tenant uint32, actor string, only bool, breakGlass string) error {
-	return wrap("set single sign-on", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("set single sign-on", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		p, err := s.policy(ctx, tx, tenant)
 		if err != nil {
 			return err
@@ -194,7 +194,7 @@ func (s *Service) strictFor(ctx context.Context, db *sqldb.DB, user string) (str
 		return err
 	}, `SELECT COALESCE(max(COALESCE(p.history, $1)), $1), COALESCE(max(CASE WHEN p.kinds THEN 1 ELSE 0 END), 0)
 		FROM account_member m LEFT JOIN account_policy p ON p.tenant = m.tenant WHERE m.user_id = $2`, DefaultHistory, user)
-	return x, wrap("read rules for passwords", err)
+	return x, fault.Wrap("read rules for passwords", err)
 }
 
 // lockQuery finds how the tenants that somebody of a domain may come into lock accounts.

@@ -23,11 +23,11 @@ type Profile struct {
 func (s *Service) SetProfile(ctx context.Context, c *identity.Caller, p Profile) (*User, error) {
 	u, err := userByID(ctx, s.db, c.UserID)
 	if err != nil {
-		return nil, wrap("read account", err)
+		return nil, fault.Wrap("read account", err)
 	}
 	if p.Name != nil {
 		if err := s.ownable(ctx, s.db, c); err != nil {
-			return nil, wrap("change profile", err)
+			return nil, fault.Wrap("change profile", err)
 		}
 		if u.Name, err = checkName(*p.Name); err != nil {
 			return nil, err
@@ -59,7 +59,7 @@ func (s *Service) SetProfile(ctx context.Context, c *identity.Caller, p Profile)
 		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Home, At: s.now(), Actor: c.Actor, Action: "user.profile", Object: u.ID})
 	})
 	if err != nil {
-		return nil, wrap("change profile", err)
+		return nil, fault.Wrap("change profile", err)
 	}
 	return &u, nil
 }
@@ -81,7 +81,7 @@ func (s *Service) ChangePassword(ctx context.Context, c *identity.Caller, curren
 	if err := s.setPassword(ctx, u, next); err != nil {
 		return err
 	}
-	return wrap("change password", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("change password", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		if err := s.storePassword(ctx, tx, u, c.SessionID); err != nil {
 			return err
 		}
@@ -95,12 +95,12 @@ func (s *Service) Sessions(ctx context.Context, c *identity.Caller) ([]Session, 
 	all, err := sqldb.All(ctx, s.db, scanSession, `SELECT `+sessionColumns+` FROM account_session s
 		WHERE s.user_id = $1 AND s.ends_at > $2 AND s.seen_at > $3 AND (s.tenant = $4 OR NOT $5) ORDER BY s.created_at DESC, s.id DESC`,
 		c.UserID, s.now().UnixMicro(), s.now().Add(-maxIdle).UnixMicro(), int64(c.Home), c.Bound)
-	return all, wrap("list sessions", err)
+	return all, fault.Wrap("list sessions", err)
 }
 
 // EndSession ends one session of the caller's, or with id "" all but the one that asks.
 func (s *Service) EndSession(ctx context.Context, c *identity.Caller, id string) error {
-	return wrap("end session", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("end session", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		query, args := `DELETE FROM account_session WHERE user_id = $1 AND id = $2`, []any{c.UserID, id}
 		if id == "" {
 			query, args = `DELETE FROM account_session WHERE user_id = $1 AND id <> $2`, []any{c.UserID, c.SessionID}
@@ -124,7 +124,7 @@ func (s *Service) EndSession(ctx context.Context, c *identity.Caller, id string)
 
 // EndSessionsOf ends all sessions that somebody has in the tenant.
 func (s *Service) EndSessionsOf(ctx context.Context, tenant uint32, actor, user string) error {
-	return wrap("end sessions", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("end sessions", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		if _, err := s.person(ctx, tx, tenant, user); err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ func (s *Service) EndSessionsOf(ctx context.Context, tenant uint32, actor, user 
 // Switch lets the caller's session look at another tenant, where they have a place, or at
 // the demo tenant of one.
 func (s *Service) Switch(ctx context.Context, c *identity.Caller, to uint32) error {
-	return wrap("switch tenant", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("switch tenant", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		home, err := homeOf(ctx, tx, to)
 		if err != nil {
 			return err

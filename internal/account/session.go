@@ -227,5 +227,5 @@ func (s *Service) SignOut(ctx context.Context, c *identity.Caller) error {
 		}
 		return audit.Record(ctx, tx, audit.Entry{Tenant: c.Home, At: s.now(), Actor: c.Actor, Action: "session.end", Object: c.SessionID})
 	})
-	return wrap("sign out", err)
+	return fault.Wrap("sign out", err)
 }

@@ -24,7 +24,7 @@ const setupFor = 30 * 24 * time.Hour
 // Empty tells whether nobody has an account yet.
 func (s *Service) Empty(ctx context.Context) (bool, error) {
 	n, err := sqldb.One(ctx, s.db, sqldb.Value[int64], `SELECT count(*) FROM account_user`)
-	return n == 0, wrap("count accounts", err)
+	return n == 0, fault.Wrap("count accounts", err)
 }
 
 // SetupToken makes the token of the link that sets an installation up, or returns "" where
@@ -48,7 +48,7 @@ func (s *Service) SetupToken(ctx context.Context) (string, error) {
 		return err
 	})
 	if err != nil {
-		return "", wrap("make the set-up link", err)
+		return "", fault.Wrap("make the set-up link", err)
 	}
 	return token, nil
 }
@@ -197,7 +197,7 @@ func (s *Service) Add(ctx context.Context, actor string, tenant uint32, d Draft)
 	found, err := userByEmail(ctx, s.db, email)
 	isNew := errors.Is(err, fault.NotFound)
 	if err != nil && !isNew {
-		return nil, wrap("add user", err)
+		return nil, fault.Wrap("add user", err)
 	}
 	u := &found
 	if isNew {
@@ -212,7 +212,7 @@ func (s *Service) Add(ctx context.Context, actor string, tenant uint32, d Draft)
 		return nil, taken()
 	}
 	if err != nil {
-		return nil, wrap("add user", err)
+		return nil, fault.Wrap("add user", err)
 	}
 	return u, nil
 }

@@ -3,6 +3,7 @@ package alert
 import (
 	"context"
 
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -11,5 +12,5 @@ import (
 func (s *Service) TruePositivesOf(ctx context.Context, tenant uint32, ruleID string, limit int) ([]Alert, error) {
 	all, err := sqldb.All(ctx, s.db, scanAlert, `SELECT `+alertColumns+` FROM alert a
 		WHERE a.tenant = $1 AND a.rule_id = $2 AND a.verdict = $3 ORDER BY a.seq DESC LIMIT $4`, int64(tenant), ruleID, string(TruePositive), limit)
-	return all, wrap("get true positives of rule", err)
+	return all, fault.Wrap("get true positives of rule", err)
 }

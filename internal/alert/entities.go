@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -24,5 +25,5 @@ func (s *Service) EntitiesByAlert(ctx context.Context, db *sqldb.DB, tenant uint
 		}
 		return nil
 	})
-	return out, wrap("get entities of alerts", err)
+	return out, fault.Wrap("get entities of alerts", err)
 }

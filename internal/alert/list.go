@@ -102,7 +102,7 @@ func (s *Service) ListIn(ctx context.Context, db *sqldb.DB, tenant uint32, q Que
 		return err
 	})
 	if err != nil {
-		return nil, wrap("list alerts", err)
+		return nil, fault.Wrap("list alerts", err)
 	}
 	return p, nil
 }
@@ -155,7 +155,7 @@ func (s *Service) stream(ctx context.Context, tenant uint32, f Filter, columns s
 			return nil
 		})
 		if err != nil && !errors.Is(err, stopped) {
-			yield(Alert{}, wrap("export alerts", err))
+			yield(Alert{}, fault.Wrap("export alerts", err))
 		}
 	}
 }

@@ -71,7 +71,7 @@ func (s *Service) Patch(ctx context.Context, tenant uint32, actor, id string, p 
 		d, err = get(ctx, tx, tenant, id)
 		return err
 	})
-	return d, wrap("change alert", err)
+	return d, fault.Wrap("change alert", err)
 }
 
 // A BulkResult tells what became of one alert of a Bulk; Err is nil where it was changed.
@@ -103,7 +103,7 @@ func (s *Service) Bulk(ctx context.Context, tenant uint32, actor string, ids []s
 		return nil
 	})
 	if err != nil {
-		return nil, wrap("change alerts", err)
+		return nil, fault.Wrap("change alerts", err)
 	}
 	return results, nil
 }

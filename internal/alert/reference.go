@@ -150,7 +150,7 @@ func (s *Service) References(ctx context.Context, tenant uint32, id, cursor stri
 		p.Total = r.referred
 		return p.read(ctx, tx, a.seq, block, skip, size)
 	})
-	return p, wrap("list events of alert", err)
+	return p, fault.Wrap("list events of alert", err)
 }
 
 // read gathers from the blocks of alert seq, one more than the page needs.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -64,7 +63,7 @@ func (s *Service) Get(ctx context.Context, tenant uint32, id string) (*Detail, e
 		d, err = get(ctx, tx, tenant, id)
 		return err
 	})
-	return d, wrap("get alert", err)
+	return d, fault.Wrap("get alert", err)
 }
 
 func get(ctx context.Context, tx *sqldb.DB, tenant uint32, id string) (*Detail, error) {
@@ -134,7 +133,7 @@ func (s *Service) ByIDs(ctx context.Context, db *sqldb.DB, tenant uint32, ids []
 		return err
 	})
 	slices.SortFunc(all, func(a, b Alert) int { return cmp.Compare(a.seq, b.seq) })
-	return all, wrap("get alerts", err)
+	return all, fault.Wrap("get alerts", err)
 }
 
 // EntitiesOf returns the distinct entities of the tenant's alerts that ids name, in
@@ -158,7 +157,7 @@ func (s *Service) EntitiesOf(ctx context.Context, db *sqldb.DB, tenant uint32, i
 	slices.SortFunc(all, func(a, b Entity) int {
 		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Value, b.Value), cmp.Compare(a.Field, b.Field))
 	})
-	return slices.Compact(all), wrap("get entities of alerts", err)
+	return slices.Compact(all), fault.Wrap("get entities of alerts", err)
 }
 
 // amongIDs finds alerts by their ids. The tenant is only compared: SQLite would else walk an
@@ -190,11 +189,11 @@ func (s *Service) SetIncident(ctx context.Context, tx *sqldb.DB, now time.Time, 
 		return nil
 	}
 	if _, err := sqldb.Exec(ctx, tx, `UPDATE alert SET incident_id = $1, updated_at = $2 WHERE seq = $3`, incident, now.UnixMicro(), a.seq); err != nil {
-		return wrap("set incident of alert", err)
+		return fault.Wrap("set incident of alert", err)
 	}
 	c := Change{At: now, Actor: actor, Action: "incident", Old: a.IncidentID, New: incident}
 	a.IncidentID = incident
-	return wrap("set incident of alert", addHistory(ctx, tx, a.seq, c))
+	return fault.Wrap("set incident of alert", addHistory(ctx, tx, a.seq, c))
 }
 
 func addHistory(ctx context.Context, tx *sqldb.DB, seq int64, c Change) error {
@@ -205,12 +204,4 @@ func addHistory(ctx context.Context, tx *sqldb.DB, seq int64, c Change) error {
 	_, err = sqldb.Exec(ctx, tx, `INSERT INTO alert_history (id, seq, at, actor, action, old_value, new_value, note) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		id.String(), seq, c.At.UnixMicro(), c.Actor, c.Action, c.Old, c.New, c.Note)
 	return err
-}
-
-// wrap says what was being done, unless the error is one for the caller.
-func wrap(doing string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", doing, err)
 }

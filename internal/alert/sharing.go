@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -36,5 +37,5 @@ func (s *Service) Sharing(ctx context.Context, db *sqldb.DB, tenant uint32, valu
 	}
 	b.w(`) AND a.incident_id <> '' AND a.first_seen >= `, b.p(from.UnixMicro()), ` AND a.first_seen < `, b.p(to.UnixMicro()), ` ORDER BY a.seq DESC LIMIT `, b.p(maxSharing))
 	all, err := sqldb.All(ctx, db, func(rows *sql.Rows, x *Shared) error { return rows.Scan(&x.Value, &x.AlertID, &x.IncidentID) }, b.String(), b.args...)
-	return all, wrap("find alerts that share entities", err)
+	return all, fault.Wrap("find alerts that share entities", err)
 }

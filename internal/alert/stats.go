@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -58,7 +59,7 @@ func (s *Service) Stats(ctx context.Context, tenant uint32, now time.Time, zone 
 		st.ThisWeek, err = countSince(ctx, tx, tenant, monday)
 		return err
 	})
-	return st, wrap("count alerts", err)
+	return st, fault.Wrap("count alerts", err)
 }
 
 // RuleCounts tells what became of the alerts of one rule.
@@ -131,7 +132,7 @@ func (s *Service) ByRule(ctx context.Context, tenant uint32, ids []string) (map[
 			return both(` AND rule_id IN (`+in+`)`, append([]any{int64(tenant)}, args...))
 		})
 	}
-	return out, wrap("count alerts by rule", err)
+	return out, fault.Wrap("count alerts by rule", err)
 }
 
 type count struct {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -72,7 +73,7 @@ func (s *Service) Summary(ctx context.Context, tenant uint32, from, to time.Time
 		return nil
 	})
 	if err != nil {
-		return nil, wrap("sum up alerts", err)
+		return nil, fault.Wrap("sum up alerts", err)
 	}
 	return out, nil
 }

@@ -68,7 +68,7 @@ func (s *Service) Attest(ctx context.Context, tenant uint32, actor string, f *Fr
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return nil, wrap("attest", err)
+		return nil, fault.Wrap("attest", err)
 	}
 	var a *Attestation
 	err = s.DB.Tx(ctx, func(tx *sqldb.DB) error {
@@ -102,7 +102,7 @@ func (s *Service) Attest(ctx context.Context, tenant uint32, actor string, f *Fr
 		}
 		return s.attested(ctx, tx, tenant, actor, "compliance.attest", a, now)
 	})
-	return a, wrap("attest", err)
+	return a, fault.Wrap("attest", err)
 }
 
 // replace takes earlier attestations of the same control and state out of account.
@@ -145,7 +145,7 @@ func attestation(ctx context.Context, tx *sqldb.DB, tenant uint32, id string) (*
 // Attestation returns the tenant's attestation of that id.
 func (s *Service) Attestation(ctx context.Context, tenant uint32, id string) (*Attestation, error) {
 	a, err := attestation(ctx, s.DB, tenant, id)
-	return a, wrap("get attestation", err)
+	return a, fault.Wrap("get attestation", err)
 }
 
 // Review approves or rejects what waits for it. Who attested cannot review. version is
@@ -214,7 +214,7 @@ func (s *Service) decide(ctx context.Context, tenant uint32, actor, id, note str
 		return s.attested(ctx, tx, tenant, actor, action, a, now)
 	})
 	if err != nil {
-		return nil, wrap("decide about attestation", err)
+		return nil, fault.Wrap("decide about attestation", err)
 	}
 	return a, nil
 }

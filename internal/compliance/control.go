@@ -92,7 +92,7 @@ func (s *Service) Note(ctx context.Context, tenant uint32, actor string, f *Fram
 		})
 	})
 	if err != nil {
-		return nil, wrap("change control", err)
+		return nil, fault.Wrap("change control", err)
 	}
 	return &r.Record, nil
 }

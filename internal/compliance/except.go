@@ -76,7 +76,7 @@ func (s *Service) Except(ctx context.Context, tenant uint32, actor string, f *Fr
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return nil, wrap("record exception", err)
+		return nil, fault.Wrap("record exception", err)
 	}
 	e := &Exception{
 		ID: id.String(), Framework: f.ID, Edition: f.Edition, Control: k.ID, Checks: append([]string{}, d.Checks...), Owner: d.Owner, Reason: d.Reason, Compensation: d.Compensation,
@@ -84,7 +84,7 @@ func (s *Service) Except(ctx context.Context, tenant uint32, actor string, f *Fr
 	}
 	checks, err := json.Marshal(e.Checks)
 	if err != nil {
-		return nil, wrap("record exception", err)
+		return nil, fault.Wrap("record exception", err)
 	}
 	err = s.DB.Tx(ctx, func(tx *sqldb.DB) error {
 		if _, err := sqldb.Exec(ctx, tx, `INSERT INTO compliance_exception (id, tenant, framework, edition, control, checks, owner, reason, compensation, made_by, at, ends_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
@@ -94,7 +94,7 @@ func (s *Service) Except(ctx context.Context, tenant uint32, actor string, f *Fr
 		return s.excepted(ctx, tx, tenant, actor, "compliance.except", "exception recorded by "+actor, e, now)
 	})
 	if err != nil {
-		return nil, wrap("record exception", err)
+		return nil, fault.Wrap("record exception", err)
 	}
 	return e, nil
 }
@@ -121,7 +121,7 @@ func exception(ctx context.Context, tx *sqldb.DB, tenant uint32, id string) (*Ex
 // Exception returns the tenant's exception of that id.
 func (s *Service) Exception(ctx context.Context, tenant uint32, id string) (*Exception, error) {
 	e, err := exception(ctx, s.DB, tenant, id)
-	return e, wrap("get exception", err)
+	return e, fault.Wrap("get exception", err)
 }
 
 // End ends an exception before its time. version is the one that the caller has seen, 0
@@ -152,7 +152,7 @@ func (s *Service) End(ctx context.Context, tenant uint32, actor, id, note string
 		return s.excepted(ctx, tx, tenant, actor, "compliance.endException", "exception ended by "+actor, e, now)
 	})
 	if err != nil {
-		return nil, wrap("end exception", err)
+		return nil, fault.Wrap("end exception", err)
 	}
 	return e, nil
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kyra-mdr/kyra/internal/fault"
 )
 
 // A Gain is what would be better if one check passed.
@@ -46,7 +48,7 @@ func (g *Gain) String() string {
 func (s *Service) Gains(ctx context.Context, tenant uint32, p Profile, now time.Time) ([]Gain, error) {
 	st, err := s.state(ctx, tenant)
 	if err != nil {
-		return nil, wrap("compute gains", err)
+		return nil, fault.Wrap("compute gains", err)
 	}
 	frameworks := s.chosen(st.settings)
 	views := make([]*View, len(frameworks))

@@ -46,7 +46,7 @@ func (s *Service) History(ctx context.Context, tenant uint32, f *Framework, p Pr
 	}, `SELECT edition, profile, day, strict, weight, categories, total, compliant, partial, non_compliant, not_assessed, not_applicable, score, assessed_score, evidence_coverage, official, at
 		FROM compliance_day WHERE tenant = $1 AND framework = $2 AND edition = $3 AND profile = $4 AND day >= $5 AND day <= $6 ORDER BY day DESC LIMIT $7`,
 		int64(tenant), f.ID, f.Edition, string(p), dayOf(from), dayOf(to), maxDays)
-	return all, wrap("list history of compliance", err)
+	return all, fault.Wrap("list history of compliance", err)
 }
 
 // A Change is one change of a control's status.
@@ -158,7 +158,7 @@ func (s *Service) Changes(ctx context.Context, tenant uint32, f ChangeFilter, p 
 			}
 			return json.Unmarshal([]byte(why), &c.Why)
 		})
-	return page, total, wrap("list changes of compliance", err)
+	return page, total, fault.Wrap("list changes of compliance", err)
 }
 
 // An AttestationFilter chooses attestations; zero fields choose all.
@@ -187,7 +187,7 @@ func (s *Service) Attestations(ctx context.Context, tenant uint32, f Attestation
 		w.in(`state`, []string{string(Approved)})
 	}
 	page, total, err := listed(ctx, s.DB, `compliance_attestation`, selectAttestation, w, p, scanAttestation)
-	return page, total, wrap("list attestations", err)
+	return page, total, fault.Wrap("list attestations", err)
 }
 
 // An ExceptionFilter chooses exceptions; zero fields choose all.
@@ -215,7 +215,7 @@ func (s *Service) Exceptions(ctx context.Context, tenant uint32, f ExceptionFilt
 		w.and(condition, s.now().UnixMicro())
 	}
 	page, total, err := listed(ctx, s.DB, `compliance_exception`, selectException, w, p, scanException)
-	return page, total, wrap("list exceptions", err)
+	return page, total, fault.Wrap("list exceptions", err)
 }
 
 // An OutcomeDay is what a variant found on a day, UTC.
@@ -237,5 +237,5 @@ func (s *Service) Outcomes(ctx context.Context, tenant uint32, check string, fro
 		return err
 	}, `SELECT variant, day, last, worst, value, runs FROM compliance_outcome WHERE tenant = $1 AND (variant = $2 OR variant >= $3 AND variant < $4) AND day >= $5 AND day <= $6
 		ORDER BY day DESC, variant LIMIT $7`, int64(tenant), check, check+"?", check+"@", dayOf(from), dayOf(to), maxDays)
-	return all, wrap("list outcomes of checks", err)
+	return all, fault.Wrap("list outcomes of checks", err)
 }

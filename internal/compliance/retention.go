@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/kyra-mdr/kyra/internal/fault"
 )
 
 // Kept says how long a tenant's records are kept.
@@ -47,7 +49,7 @@ func (s *Service) LogRetention(ctx context.Context, tenant uint32, v *View) (*Lo
 	out.SearchableDays, out.PersonalDays = demand.Params.Int("hotDays"), demand.Params.Int("piiMinDays")
 	kept, err := s.Kept(ctx, tenant)
 	if err != nil {
-		return nil, wrap("ask how long records are kept", err)
+		return nil, fault.Wrap("ask how long records are kept", err)
 	}
 	out.Kept = kept
 	out.Enough = kept.ConfiguredDays >= max(out.RequiredDays, out.SearchableDays)

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -138,7 +137,7 @@ func (f *FrameworkSettings) check(c *Catalogue, id string) error {
 // Settings returns those of the tenant.
 func (s *Service) Settings(ctx context.Context, tenant uint32) (*Settings, error) {
 	set, err := settingsOf(ctx, s.DB, tenant)
-	return set, wrap("get compliance settings", err)
+	return set, fault.Wrap("get compliance settings", err)
 }
 
 func settingsOf(ctx context.Context, db *sqldb.DB, tenant uint32) (*Settings, error) {
@@ -195,14 +194,7 @@ func (s *Service) Change(ctx context.Context, tenant uint32, actor string, versi
 		return s.settle(ctx, tx, tenant, "settings changed by "+actor, now)
 	})
 	if err != nil {
-		return nil, wrap("change compliance settings", err)
+		return nil, fault.Wrap("change compliance settings", err)
 	}
 	return set, nil
-}
-
-func wrap(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", what, err)
 }

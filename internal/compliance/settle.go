@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/kyra-mdr/kyra/internal/audit"
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -63,7 +64,7 @@ func (s *Service) SaveResults(ctx context.Context, tx *sqldb.DB, tenant uint32, 
 			return strings.Join(all, "; ")
 		}, now)
 	})
-	return wrap("save results of checks", err)
+	return fault.Wrap("save results of checks", err)
 }
 
 // complete checks a result and fills in what was left out.
@@ -150,7 +151,7 @@ func dayTime(day int64) time.Time { return time.UnixMicro(day * dayMicros).UTC()
 
 // Settle judges every control of the tenant again, as far as time alone changed it.
 func (s *Service) Settle(ctx context.Context, tenant uint32) error {
-	return wrap("judge controls", s.DB.Tx(ctx, func(tx *sqldb.DB) error { return s.settleBy(ctx, tx, tenant, byTime, s.now()) }))
+	return fault.Wrap("judge controls", s.DB.Tx(ctx, func(tx *sqldb.DB) error { return s.settleBy(ctx, tx, tenant, byTime, s.now()) }))
 }
 
 // byTime says what time alone has brought about.

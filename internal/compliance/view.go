@@ -104,7 +104,7 @@ func (s *Service) Find(ctx context.Context, tenant uint32, name string) (*Framew
 func (s *Service) View(ctx context.Context, tenant uint32, f *Framework, p Profile, now time.Time) (*View, error) {
 	st, err := s.state(ctx, tenant)
 	if err != nil {
-		return nil, wrap("view compliance", err)
+		return nil, fault.Wrap("view compliance", err)
 	}
 	return s.view(st, f, p, now), nil
 }
@@ -114,7 +114,7 @@ func (s *Service) View(ctx context.Context, tenant uint32, f *Framework, p Profi
 func (s *Service) Views(ctx context.Context, tenant uint32, p Profile, now time.Time) ([]*View, error) {
 	st, err := s.state(ctx, tenant)
 	if err != nil {
-		return nil, wrap("view compliance", err)
+		return nil, fault.Wrap("view compliance", err)
 	}
 	all := s.chosen(st.settings)
 	out := make([]*View, len(all))
@@ -280,7 +280,7 @@ func scanResult(rows *sql.Rows, r *Result) error {
 func (s *Service) Results(ctx context.Context, tenant uint32) (map[string]*Result, error) {
 	all, err := sqldb.All(ctx, s.DB, scanResult, selectResult+` WHERE tenant = $1`, int64(tenant))
 	if err != nil {
-		return nil, wrap("list results of checks", err)
+		return nil, fault.Wrap("list results of checks", err)
 	}
 	out := make(map[string]*Result, len(all))
 	for i := range all {

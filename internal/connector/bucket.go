@@ -63,18 +63,18 @@ func (s *Service) export(ctx context.Context) (bool, error) {
 	now := s.now()
 	due, err := sqldb.All(ctx, s.db, scan, selectConnector+` WHERE kind = 's3' AND enabled AND next_at <= $1 AND lease_until <= $1 ORDER BY next_at, id LIMIT 1`, now.UnixMicro())
 	if err != nil || len(due) == 0 {
-		return false, wrap("look for exports", err)
+		return false, fault.Wrap("look for exports", err)
 	}
 	c := &due[0]
 	every := time.Duration(settings(c.Config).number("everyMinutes")) * time.Minute
 	from, to := c.DoneUntil, c.DoneUntil.Add(every)
 	if to.Add(settle).After(now) {
 		_, err := sqldb.Exec(ctx, s.db, `UPDATE connector SET next_at = $2 WHERE id = $1`, c.ID, to.Add(settle).UnixMicro())
-		return true, wrap("put off export", err)
+		return true, fault.Wrap("put off export", err)
 	}
 	n, err := sqldb.Exec(ctx, s.db, `UPDATE connector SET lease_until = $2 WHERE id = $1 AND lease_until = $3`, c.ID, now.Add(exportFor).UnixMicro(), c.leaseUntil.UnixMicro())
 	if err != nil || n == 0 {
-		return false, wrap("take export", err)
+		return false, fault.Wrap("take export", err)
 	}
 	conf, err := s.settings(c)
 	if err == nil {
@@ -94,10 +94,10 @@ func (s *Service) export(ctx context.Context) (bool, error) {
 		_, noted := sqldb.Exec(context.WithoutCancel(ctx), s.db, `UPDATE connector SET lease_until = 0, next_at = $2, last_failure = $3, last_error = $4 WHERE id = $1`,
 			c.ID, at.Add(5*time.Minute).UnixMicro(), at.UnixMicro(), outbound.Reason(err))
 		s.Log.WarnContext(ctx, "export to a bucket failed", "connector", c.ID, "tenant", c.Tenant, "err", err)
-		return true, wrap("note export", noted)
+		return true, fault.Wrap("note export", noted)
 	}
 	_, err = sqldb.Exec(ctx, s.db, `UPDATE connector SET lease_until = 0, next_at = $2, done_until = $2, events_to = -1, last_success = $3, last_error = '' WHERE id = $1`, c.ID, to.UnixMicro(), at.UnixMicro())
-	return true, wrap("note export", err)
+	return true, fault.Wrap("note export", err)
 }
 
 func objectName(conf settings, what string, from, to time.Time, number string) string {

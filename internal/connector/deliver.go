@@ -29,7 +29,7 @@ func (s *Service) Sink(ctx context.Context, tx *sqldb.DB, messages []outbox.Mess
 			var err error
 			if list, err = sqldb.All(ctx, tx, scan, selectConnector+` c WHERE tenant = $1 AND kind IN ('http', 'syslog')
 				AND EXISTS (SELECT 1 FROM webhook w WHERE w.id = c.id AND w.enabled) ORDER BY id`, int64(m.Tenant)); err != nil {
-				return wrap("find connectors", err)
+				return fault.Wrap("find connectors", err)
 			}
 			known[m.Tenant] = list
 		}
@@ -132,7 +132,7 @@ func refused(status int) error {
 func (s *Service) Through(ctx context.Context, tenant uint32, id string) (map[string]any, error) {
 	c, err := byID(ctx, s.db, tenant, id)
 	if err != nil {
-		return nil, wrap("find connector", err)
+		return nil, fault.Wrap("find connector", err)
 	}
 	if !c.Enabled {
 		return nil, fault.New(fault.Unavailable, "the connector %s is disabled", c.Name)

@@ -77,7 +77,7 @@ func (s *Service) dueForwards(ctx context.Context) (due []Connector, err error) 
 	all, err := sqldb.All(ctx, s.db, scan, selectConnector+` c WHERE kind = 'syslog' AND enabled AND next_at <= $1 AND lease_until <= $1
 		AND EXISTS (SELECT 1 FROM webhook w WHERE w.id = c.id AND w.enabled) ORDER BY COALESCE(last_success, 0), id`, s.now().UnixMicro())
 	if err != nil {
-		return nil, wrap("look for events to forward", err)
+		return nil, fault.Wrap("look for events to forward", err)
 	}
 	for i := range all {
 		if all[i].forwards() {
@@ -97,7 +97,7 @@ func (s *Service) forward(ctx context.Context, c *Connector) error {
 	lease := now.Add(forwardLease)
 	n, err := sqldb.Exec(ctx, s.db, `UPDATE connector SET lease_until = $2 WHERE id = $1 AND lease_until = $3`, c.ID, lease.UnixMicro(), c.leaseUntil.UnixMicro())
 	if err != nil || n == 0 { // another server has it
-		return wrap("take events to forward", err)
+		return fault.Wrap("take events to forward", err)
 	}
 	defer func() {
 		_, err := sqldb.Exec(context.WithoutCancel(ctx), s.db, `UPDATE connector SET lease_until = 0 WHERE id = $1 AND lease_until = $2`, c.ID, lease.UnixMicro())
@@ -112,12 +112,12 @@ func (s *Service) forward(ctx context.Context, c *Connector) error {
 		return s.stumble(ctx, c, err)
 	}
 	if err := s.beginEvents(ctx, c); err != nil {
-		return wrap("forward events", err)
+		return fault.Wrap("forward events", err)
 	}
 	for begin := time.Now(); uint64(c.eventsSeq) < stored && time.Since(begin) < forwardTurn && ctx.Err() == nil; { //nolint:gosec // not negative here
 		part, err := s.Events.Next(ctx, c.Tenant, uint64(c.eventsSeq), stored, forwardRecords) //nolint:gosec // as above
 		if err != nil {
-			return wrap("forward events", err)
+			return fault.Wrap("forward events", err)
 		}
 		sent, err := s.sendPart(ctx, c, conf, part, filter)
 		if err != nil {
@@ -187,7 +187,7 @@ func (s *Service) passed(ctx context.Context, c *Connector, part arrival.Stretch
 		args = append(args, at.UnixMicro())
 	}
 	n, err := sqldb.Exec(context.WithoutCancel(ctx), s.db, query+` WHERE id = $1 AND events_seq = $3`, args...)
-	return n > 0, wrap("note forwarded events", err)
+	return n > 0, fault.Wrap("note forwarded events", err)
 }
 
 // stumble notes that events could not be sent, lets go of those that could not for days,
@@ -204,12 +204,12 @@ func (s *Service) stumble(ctx context.Context, c *Connector, why error) error {
 	_, err := sqldb.Exec(context.WithoutCancel(ctx), s.db, `UPDATE connector SET next_at = $2, last_failure = $3, last_error = $4, failing_since = $5 WHERE id = $1`,
 		c.ID, now.Add(pause).UnixMicro(), now.UnixMicro(), outbound.Reason(why), since.UnixMicro())
 	if err != nil {
-		return wrap("note events that were not forwarded", err)
+		return fault.Wrap("note events that were not forwarded", err)
 	}
 	if now.Sub(since) < giveUpAfter {
 		return nil
 	}
-	return wrap("drop events that could not be forwarded", s.giveUp(ctx, c, now.Add(-giveUpAfter)))
+	return fault.Wrap("drop events that could not be forwarded", s.giveUp(ctx, c, now.Add(-giveUpAfter)))
 }
 
 // giveUp passes over what arrived before limit, and counts the events in it that would

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/outbox"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
@@ -39,7 +40,7 @@ func (s *Service) History(ctx context.Context, tenant uint32, id string, limit i
 		list, err = sqldb.All(ctx, tx, scanHealth, selectHealth+` WHERE connector_id = $1 ORDER BY at DESC LIMIT $2`, c.ID, limit)
 		return err
 	})
-	return list, wrap("read health", err)
+	return list, fault.Wrap("read health", err)
 }
 
 // keepHealth stores what was found, and has it told when it changed for the worse or back.
@@ -48,7 +49,7 @@ func (s *Service) keepHealth(ctx context.Context, c *Connector, h *Health) error
 	if err != nil {
 		return err
 	}
-	return wrap("keep health", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("keep health", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		before, err := sqldb.All(ctx, tx, scanHealth, selectHealth+` WHERE connector_id = $1 ORDER BY at DESC LIMIT 1`, c.ID)
 		if err != nil {
 			return err

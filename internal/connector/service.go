@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"iter"
 	"log/slog"
 	"maps"
@@ -91,7 +90,7 @@ func (s *Service) Create(ctx context.Context, tenant uint32, actor string, d Dra
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return nil, wrap("create connector", err)
+		return nil, fault.Wrap("create connector", err)
 	}
 	c.ID, c.CreatedBy, c.Version, c.Enabled = id.String(), actor, 1, !d.Disabled
 	c.CreatedAt = s.now()
@@ -119,7 +118,7 @@ func (s *Service) Create(ctx context.Context, tenant uint32, actor string, d Dra
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: c.CreatedAt, Actor: actor, Action: "connector.create", Object: c.ID, Detail: describe(c)})
 	})
 	if err != nil {
-		return nil, wrap("create connector", taken(err))
+		return nil, fault.Wrap("create connector", taken(err))
 	}
 	return s.Get(ctx, tenant, c.ID)
 }
@@ -269,7 +268,7 @@ func (s *Service) Change(ctx context.Context, tenant uint32, actor, id string, p
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: c.UpdatedAt, Actor: actor, Action: "connector.update", Object: c.ID, Detail: map[string]any{"from": before, "to": describe(c), "config": p.Config != nil}})
 	})
 	if err != nil {
-		return nil, wrap("change connector", taken(err))
+		return nil, fault.Wrap("change connector", taken(err))
 	}
 	return s.Get(ctx, tenant, id)
 }
@@ -277,7 +276,7 @@ func (s *Service) Change(ctx context.Context, tenant uint32, actor, id string, p
 // Delete removes the connector and all that is known of it. One that a notification
 // channel sends through is fault.Conflict.
 func (s *Service) Delete(ctx context.Context, tenant uint32, actor, id string) error {
-	return wrap("delete connector", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("delete connector", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		c, err := byID(ctx, tx, tenant, id)
 		if err != nil {
 			return err
@@ -353,7 +352,7 @@ func (s *Service) Get(ctx context.Context, tenant uint32, id string) (*Connector
 		return err
 	})
 	if err != nil {
-		return nil, wrap("get connector", err)
+		return nil, fault.Wrap("get connector", err)
 	}
 	return c, nil
 }
@@ -432,7 +431,7 @@ func (c *Connector) Status() Status {
 func (s *Service) List(ctx context.Context, tenant uint32, q Query) (list []Connector, total int64, err error) {
 	kept, err := s.all(ctx, tenant, q.Filter)
 	if err != nil {
-		return nil, 0, wrap("list connectors", err)
+		return nil, 0, fault.Wrap("list connectors", err)
 	}
 	slices.SortStableFunc(kept, func(a, b Connector) int {
 		n := strings.Compare(a.ID, b.ID)
@@ -474,16 +473,9 @@ func (s *Service) Stream(ctx context.Context, tenant uint32, f Filter) iter.Seq2
 			}
 		}
 		if err != nil {
-			yield(Connector{}, wrap("stream connectors", err))
+			yield(Connector{}, fault.Wrap("stream connectors", err))
 		}
 	}
 }
 
 func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
-
-func wrap(doing string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", doing, err)
-}

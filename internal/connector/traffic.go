@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -103,7 +104,7 @@ func (s *Service) flush(ctx context.Context) error {
 			t.minutes[k] = m
 		}
 	}
-	return wrap("keep what went through connectors", err)
+	return fault.Wrap("keep what went through connectors", err)
 }
 
 func keep(ctx context.Context, tx *sqldb.DB, k minuteOf, m *Minute) error {
@@ -205,7 +206,7 @@ func (s *Service) Metrics(ctx context.Context, tenant uint32, id string) ([]Metr
 		return nil
 	})
 	if err != nil {
-		return nil, wrap("measure connector", err)
+		return nil, fault.Wrap("measure connector", err)
 	}
 	out := make([]Metrics, len(Windows))
 	for i := range sums {

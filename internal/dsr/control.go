@@ -342,7 +342,7 @@ func (s *Service) clearControl(ctx context.Context, tenant uint32, list []Identi
 	err = s.DB.Tx(ctx, func(tx *sqldb.DB) error {
 		return alert.ForgetWords(ctx, tx, tenant, func(word string) bool { return l.m.text(word, true) != word })
 	})
-	return out, wrap("forget words of alerts", err)
+	return out, fault.Wrap("forget words of alerts", err)
 }
 
 // findControl walks over control data that names the person; each gets the rows.

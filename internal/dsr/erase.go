@@ -206,7 +206,7 @@ func (s *Service) beginErasure(ctx context.Context, d *Detail, p *Person, which 
 	sealed := s.Sealer.Seal(d.Tenant, "dsr erasure "+id, text)
 	_, err = sqldb.Exec(ctx, s.DB, `INSERT INTO dsr_erasure (id, tenant, request, which, query_hash, until, found, erased, remaining, started_at, approved_by, erased_by, archived_to) VALUES `+sqldb.Rows(1, 13),
 		id, int64(d.Tenant), d.ID, sealed, proof.QueryHash, now.UnixMicro(), proof.Found, int64(0), int64(-1), now.UnixMicro(), proof.ApprovedBy, actor, proof.ArchivedTo.UnixMicro())
-	return proof, wrap("write down the erasure", err)
+	return proof, fault.Wrap("write down the erasure", err)
 }
 
 func (s *Service) identifiersOf(p *Proof) ([]Identifier, error) {
@@ -223,7 +223,7 @@ func (s *Service) identifiersOf(p *Proof) ([]Identifier, error) {
 func (s *Service) Erased(ctx context.Context, tenant uint32) (func(*event.Event) bool, error) {
 	list, err := sqldb.All(ctx, s.DB, scanProof, selectProof+` WHERE tenant = $1 ORDER BY id`, int64(tenant))
 	if err != nil || len(list) == 0 {
-		return nil, wrap("read erasures", err)
+		return nil, fault.Wrap("read erasures", err)
 	}
 	type gone struct {
 		which query.Node

@@ -90,7 +90,7 @@ func (s *Service) AddHold(ctx context.Context, tenant uint32, actor string, h Ho
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: now, Actor: actor, Action: "dsrHold.create", Object: h.ID, Detail: map[string]any{"name": h.Name, "reason": h.Reason, "owner": h.Owner, "until": h.Until}})
 	})
 	if err != nil {
-		return nil, wrap("make hold", err)
+		return nil, fault.Wrap("make hold", err)
 	}
 	return s.Hold(ctx, tenant, h.ID)
 }
@@ -105,7 +105,7 @@ func (s *Service) Hold(ctx context.Context, tenant uint32, id string) (*Hold, er
 		err = s.openHold(&h)
 	}
 	h.Identifiers = (&Person{Identifiers: h.Identifiers}).masked().Identifiers
-	return &h, wrap("get hold", err)
+	return &h, fault.Wrap("get hold", err)
 }
 
 // Holds returns one page of the tenant's holds, the newest first, identifiers masked.
@@ -123,7 +123,7 @@ func (s *Service) Holds(ctx context.Context, tenant uint32, page, size int) (lis
 			list[i].Identifiers = (&Person{Identifiers: list[i].Identifiers}).masked().Identifiers
 		}
 	}
-	return list, total, wrap("list holds", err)
+	return list, total, fault.Wrap("list holds", err)
 }
 
 // Release ends a hold. It stays in the list.
@@ -136,7 +136,7 @@ func (s *Service) Release(ctx context.Context, tenant uint32, actor, id string) 
 		return nil
 	}
 	now := s.Now().UTC()
-	return wrap("release hold", s.DB.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("release hold", s.DB.Tx(ctx, func(tx *sqldb.DB) error {
 		if _, err := sqldb.Exec(ctx, tx, `UPDATE dsr_hold SET released_at = $1, released_by = $2 WHERE id = $3 AND released_at IS NULL`, now.UnixMicro(), actor, id); err != nil {
 			return err
 		}
@@ -149,7 +149,7 @@ func (s *Service) Release(ctx context.Context, tenant uint32, actor, id string) 
 func (s *Service) heldOf(ctx context.Context, tenant uint32, which query.Node, ids []Identifier) ([]string, error) {
 	list, err := sqldb.All(ctx, s.DB, scanHold, selectHold+` WHERE tenant = $1 AND released_at IS NULL ORDER BY id`, int64(tenant))
 	if err != nil {
-		return nil, wrap("read holds", err)
+		return nil, fault.Wrap("read holds", err)
 	}
 	names := []string{}
 	for i := range list {
@@ -208,5 +208,5 @@ func (s *Service) Holding(ctx context.Context) (map[uint32]bool, error) {
 	for _, n := range list {
 		held[uint32(n)] = true //nolint:gosec // it was one
 	}
-	return held, wrap("read holds", err)
+	return held, fault.Wrap("read holds", err)
 }

@@ -200,7 +200,7 @@ func (s *Service) Download(ctx context.Context, tenant uint32, actor, id string)
 	})
 	if err != nil {
 		_ = r.Close() // it was only opened
-		return nil, nil, wrap("note the download", err)
+		return nil, nil, fault.Wrap("note the download", err)
 	}
 	return d.Package, r, nil
 }

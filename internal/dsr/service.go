@@ -162,7 +162,7 @@ func (s *Service) Create(ctx context.Context, tenant uint32, actor string, d Dra
 		out, err = s.get(ctx, tx, tenant, id)
 		return err
 	})
-	return out, wrap("take request in", err)
+	return out, fault.Wrap("take request in", err)
 }
 
 func firstOf(err error) error {
@@ -232,7 +232,7 @@ func (s *Service) Reveal(ctx context.Context, tenant uint32, actor, id string) (
 		}
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.Now(), Actor: actor, Action: "dsr.reveal", Object: id})
 	})
-	return p, wrap("reveal request", err)
+	return p, fault.Wrap("reveal request", err)
 }
 
 // A Patch is a change; nil fields stay as they are.
@@ -282,7 +282,7 @@ func (s *Service) Patch(ctx context.Context, tenant uint32, actor, id string, p 
 		out, err = s.get(ctx, tx, tenant, id)
 		return err
 	})
-	return out, wrap("change request", err)
+	return out, fault.Wrap("change request", err)
 }
 
 // apply changes r and tells what became another.
@@ -443,12 +443,5 @@ func (s *Service) Comment(ctx context.Context, tenant uint32, actor, id, text st
 		out, err = s.get(ctx, tx, tenant, id)
 		return err
 	})
-	return out, wrap("comment request", err)
-}
-
-func wrap(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", what, err)
+	return out, fault.Wrap("comment request", err)
 }

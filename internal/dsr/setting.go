@@ -26,7 +26,7 @@ const maxHolidays = 1000
 // Settings returns the tenant's settings.
 func (s *Service) Settings(ctx context.Context, tenant uint32) (Settings, error) {
 	set, err := settings(ctx, s.DB, tenant)
-	return set, wrap("get settings of requests", err)
+	return set, fault.Wrap("get settings of requests", err)
 }
 
 func settings(ctx context.Context, db *sqldb.DB, tenant uint32) (Settings, error) {
@@ -83,7 +83,7 @@ func (s *Service) SetSettings(ctx context.Context, tenant uint32, actor string, 
 		}
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: now, Actor: actor, Action: "dsrSettings.update", Detail: map[string]any{"from": was.record(), "to": set.record()}})
 	})
-	return set, wrap("change settings of requests", err)
+	return set, fault.Wrap("change settings of requests", err)
 }
 
 func (set Settings) record() map[string]any {
@@ -94,7 +94,7 @@ func (set Settings) record() map[string]any {
 func (set Settings) calendar() (*Calendar, error) {
 	zone, err := time.LoadLocation(set.Zone)
 	if err != nil {
-		return nil, wrap("time zone of requests", err)
+		return nil, fault.Wrap("time zone of requests", err)
 	}
 	c := &Calendar{Zone: zone, Holidays: make(map[string]bool, len(set.Holidays))}
 	for _, d := range set.Holidays {

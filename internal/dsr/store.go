@@ -84,7 +84,7 @@ func (s *Service) Get(ctx context.Context, tenant uint32, id string) (*Detail, e
 		d, err = s.get(ctx, tx, tenant, id)
 		return err
 	})
-	return d, wrap("get request", err)
+	return d, fault.Wrap("get request", err)
 }
 
 func (s *Service) get(ctx context.Context, tx *sqldb.DB, tenant uint32, id string) (*Detail, error) {
@@ -192,7 +192,7 @@ func (s *Service) List(ctx context.Context, tenant uint32, q Query) (list []Requ
 		list, err = sqldb.All(ctx, tx, scan, fmt.Sprintf(`%s%s ORDER BY %s %s, id %s LIMIT %d OFFSET %d`, selectRequest, where, column, direction, direction, q.Size, int64(q.Page)*int64(q.Size)), args...)
 		return err
 	})
-	return list, total, wrap("list requests", err)
+	return list, total, fault.Wrap("list requests", err)
 }
 
 // Stream yields every request that the filter chooses, newest first, from one snapshot
@@ -213,7 +213,7 @@ func (s *Service) Stream(ctx context.Context, tenant uint32, f Filter) iter.Seq2
 			return nil
 		})
 		if err != nil && !errors.Is(err, stopped) {
-			yield(Request{}, wrap("export requests", err))
+			yield(Request{}, fault.Wrap("export requests", err))
 		}
 	}
 }

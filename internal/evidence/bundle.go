@@ -139,19 +139,19 @@ func (sel *Selection) Name() string {
 // the same bytes. No record, and more than 50,000, are fault.Invalid.
 func (s *Service) Bundle(ctx context.Context, tenant uint32, actor string, sel Selection) (write func(io.Writer) error, err error) {
 	if s.Files == nil || s.Signer == nil {
-		return nil, wrap("bundle evidence", errNoFiles)
+		return nil, fault.Wrap("bundle evidence", errNoFiles)
 	}
 	b := &bundle{s: s, tenant: tenant}
 	if err := b.prepare(ctx, sel); err != nil {
-		return nil, wrap("bundle evidence", err)
+		return nil, fault.Wrap("bundle evidence", err)
 	}
 	m := &b.manifest
 	if err := audit.Record(ctx, s.DB, audit.Entry{Tenant: tenant, At: s.now(), Actor: actor, Action: "evidence.export", Detail: map[string]any{
 		"framework": m.Framework, "from": m.From, "to": m.To, "records": m.Records, "exportedHead": m.Head,
 	}}); err != nil {
-		return nil, wrap("bundle evidence", err)
+		return nil, fault.Wrap("bundle evidence", err)
 	}
-	return func(w io.Writer) error { return wrap("bundle evidence", b.write(ctx, w)) }, nil
+	return func(w io.Writer) error { return fault.Wrap("bundle evidence", b.write(ctx, w)) }, nil
 }
 
 // prepare fixes what the bundle holds. Evidence and signed heads never change, so that no

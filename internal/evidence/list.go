@@ -135,7 +135,7 @@ func (s *Service) List(ctx context.Context, tenant uint32, f Filter) (page []Kep
 	}
 	where, args, err := s.where(ctx, tenant, &f)
 	if err != nil {
-		return nil, 0, wrap("list evidence", err)
+		return nil, 0, fault.Wrap("list evidence", err)
 	}
 	order := ` ORDER BY r.effective_at DESC, r.seq DESC`
 	if f.Ascending {
@@ -148,7 +148,7 @@ func (s *Service) List(ctx context.Context, tenant uint32, f Filter) (page []Kep
 		page, err = sqldb.All(ctx, tx, scanKept, selectKept+where+order+fmt.Sprintf(` LIMIT $%d OFFSET $%d`, len(args)+1, len(args)+2), append(args, f.Size, int64(f.Page)*int64(f.Size))...)
 		return err
 	})
-	return page, total, wrap("list evidence", err)
+	return page, total, fault.Wrap("list evidence", err)
 }
 
 func get(ctx context.Context, db *sqldb.DB, tenant uint32, id string) (*Kept, error) {
@@ -162,7 +162,7 @@ func get(ctx context.Context, db *sqldb.DB, tenant uint32, id string) (*Kept, er
 // Get returns the tenant's evidence of that id, or fault.NotFound.
 func (s *Service) Get(ctx context.Context, tenant uint32, id string) (*Kept, error) {
 	k, err := get(ctx, s.DB, tenant, id)
-	return k, wrap("get evidence", err)
+	return k, fault.Wrap("get evidence", err)
 }
 
 // Open opens the artifact of the tenant's evidence. Reading it to its end fails with
@@ -176,10 +176,10 @@ func (s *Service) Open(ctx context.Context, tenant uint32, id string) (*Kept, io
 		return nil, nil, fault.New(fault.NotFound, "this evidence has no file: all that was found stands in its record")
 	}
 	if s.Files == nil {
-		return nil, nil, wrap("open evidence", errNoFiles)
+		return nil, nil, fault.Wrap("open evidence", errNoFiles)
 	}
 	r, err := s.Files.Get(tenant, vault.Ref{SHA256: k.Artifact.SHA256, Size: k.Artifact.Bytes})
-	return k, r, wrap("open evidence", err)
+	return k, r, fault.Wrap("open evidence", err)
 }
 
 // A Flaw is something about a record that is not as it was kept.
@@ -199,7 +199,7 @@ func (s *Service) Check(ctx context.Context, tenant uint32, id string) ([]Flaw, 
 	flaws := []Flaw{}
 	for what, err := range s.look(ctx, k) {
 		if err != nil {
-			return nil, wrap("check evidence", err)
+			return nil, fault.Wrap("check evidence", err)
 		}
 		flaws = append(flaws, Flaw{k.ID, k.Seq, what})
 	}
@@ -215,13 +215,13 @@ const maxFlaws = 100
 func (s *Service) CheckAll(ctx context.Context, tenant uint32) (records int64, flaws []Flaw, err error) {
 	end, err := headOf(ctx, s.DB, tenant)
 	if err != nil {
-		return 0, nil, wrap("check evidence", err)
+		return 0, nil, fault.Wrap("check evidence", err)
 	}
 	at := chain{hash: []byte{}}
 	for at.seq < end.seq && len(flaws) < maxFlaws {
 		part, err := sqldb.All(ctx, s.DB, scanKept, selectKept+` WHERE r.tenant = $1 AND r.seq > $2 AND r.seq <= $3 ORDER BY r.seq LIMIT 200`, int64(tenant), at.seq, end.seq)
 		if err != nil {
-			return records, flaws, wrap("check evidence", err)
+			return records, flaws, fault.Wrap("check evidence", err)
 		}
 		if len(part) == 0 {
 			return records, append(flaws, Flaw{"", at.seq + 1, "the record is missing"}), nil
@@ -233,7 +233,7 @@ func (s *Service) CheckAll(ctx context.Context, tenant uint32) (records int64, f
 			}
 			for what, err := range s.look(ctx, k) {
 				if err != nil {
-					return records, flaws, wrap("check evidence", err)
+					return records, flaws, fault.Wrap("check evidence", err)
 				}
 				flaws = append(flaws, Flaw{k.ID, k.Seq, what})
 			}

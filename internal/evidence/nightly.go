@@ -36,7 +36,7 @@ func (s *Service) Nightly(ctx context.Context, tenant uint32, now time.Time, rai
 		ON CONFLICT (tenant) DO UPDATE SET claimed_at = excluded.claimed_at WHERE evidence_check.at < $3 AND (evidence_check.claimed_at < $3 OR evidence_check.claimed_at < $4)`,
 		int64(tenant), now.UnixMicro(), midnight.UnixMicro(), now.Add(-takesAtMost).UnixMicro())
 	if err != nil || n == 0 {
-		return nil, false, wrap("begin to check evidence", err)
+		return nil, false, fault.Wrap("begin to check evidence", err)
 	}
 	records, flaws, err := s.CheckAll(ctx, tenant)
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *Service) Nightly(ctx context.Context, tenant uint32, now time.Time, rai
 		return raise(ctx, tx, v)
 	})
 	if err != nil {
-		return nil, false, wrap("keep what checking evidence found", err)
+		return nil, false, fault.Wrap("keep what checking evidence found", err)
 	}
 	return v, fresh, nil
 }
@@ -74,5 +74,5 @@ func LastHealth(ctx context.Context, db *sqldb.DB, tenant uint32) (*Health, erro
 	if errors.Is(err, fault.NotFound) {
 		return nil, nil
 	}
-	return &v, wrap("read what checking evidence found", err)
+	return &v, fault.Wrap("read what checking evidence found", err)
 }

@@ -63,11 +63,11 @@ func (s *Service) Save(ctx context.Context, tenant uint32, results []compliance.
 	for i := range results {
 		r := &results[i]
 		if err := s.Compliance.Complete(r); err != nil {
-			return wrap("save evidence", err)
+			return fault.Wrap("save evidence", err)
 		}
 		d, err := s.found(tenant, r)
 		if err != nil {
-			return wrap("save evidence of "+r.Check, err)
+			return fault.Wrap("save evidence of "+r.Check, err)
 		}
 		drafts[i], r.EvidenceID = d, d.ID
 	}
@@ -86,7 +86,7 @@ func (s *Service) Save(ctx context.Context, tenant uint32, results []compliance.
 			results[i].EvidenceID = ""
 		}
 	}
-	return wrap("save evidence", err)
+	return fault.Wrap("save evidence", err)
 }
 
 // found makes the record of what a check found, and keeps its facts in the vault: without
@@ -246,11 +246,4 @@ func scanKept(rows *sql.Rows, k *Kept) error {
 	}
 	k.JSON = []byte(text)
 	return json.Unmarshal(k.JSON, &k.Record)
-}
-
-func wrap(doing string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", doing, err)
 }

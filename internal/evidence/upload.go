@@ -49,14 +49,14 @@ const (
 func (s *Service) Upload(ctx context.Context, tenant uint32, actor string, d Draft) (*Kept, error) {
 	r, err := s.draft(ctx, tenant, actor, &d)
 	if err != nil {
-		return nil, wrap("hand in evidence", err)
+		return nil, fault.Wrap("hand in evidence", err)
 	}
 	if s.Files == nil {
-		return nil, wrap("hand in evidence", errNoFiles)
+		return nil, fault.Wrap("hand in evidence", errNoFiles)
 	}
 	ref, err := s.Files.PutBytes(tenant, d.Content)
 	if err != nil {
-		return nil, wrap("hand in evidence", err)
+		return nil, fault.Wrap("hand in evidence", err)
 	}
 	r.Artifact.Bytes, r.Artifact.SHA256 = ref.Size, ref.SHA256
 	var k *Kept
@@ -76,7 +76,7 @@ func (s *Service) Upload(ctx context.Context, tenant uint32, actor string, d Dra
 		k, err = get(ctx, tx, tenant, r.ID)
 		return err
 	})
-	return k, wrap("hand in evidence", err)
+	return k, fault.Wrap("hand in evidence", err)
 }
 
 // superseding refuses what cannot be taken the place of.

@@ -16,6 +16,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/kyra-mdr/kyra/internal/fault"
 )
 
 // A Problem is something in a bundle that is not as it was written.
@@ -92,7 +94,7 @@ func Verify(r io.ReaderAt, size int64, key ed25519.PublicKey) (*Verdict, error) 
 	}
 	for _, step := range []func() error{v.readKey, v.readManifest, func() error { return v.files(r, size) }, v.chain, v.auditChain} {
 		if err := step(); err != nil {
-			return nil, wrap("verify bundle", err)
+			return nil, fault.Wrap("verify bundle", err)
 		}
 	}
 	return &v.Verdict, nil

@@ -330,7 +330,7 @@ func (s *Service) keep(ctx context.Context, d *Domain, n *Name, c *Check, out *C
 		}})
 	})
 	if err != nil {
-		return wrap("keep check", err)
+		return fault.Wrap("keep check", err)
 	}
 	return s.learn(ctx, d, n, c, now)
 }

@@ -38,13 +38,13 @@ func domainsOf(ctx context.Context, db *sqldb.DB, tenant uint32) ([]Domain, erro
 // Domains returns the tenant's domains by name, at most maxDomains.
 func (s *Service) Domains(ctx context.Context, tenant uint32) ([]Domain, error) {
 	all, err := domainsOf(ctx, s.DB, tenant)
-	return all, wrap("list domains", err)
+	return all, fault.Wrap("list domains", err)
 }
 
 // Domain returns the tenant's domain of that id, or fault.NotFound.
 func (s *Service) Domain(ctx context.Context, tenant uint32, id string) (*Domain, error) {
 	d, err := domainByID(ctx, s.DB, tenant, id)
-	return d, wrap("get domain", err)
+	return d, fault.Wrap("get domain", err)
 }
 
 func domainByID(ctx context.Context, db *sqldb.DB, tenant uint32, id string) (*Domain, error) {
@@ -119,7 +119,7 @@ func (s *Service) AddDomain(ctx context.Context, tenant uint32, actor, text stri
 		return nil, fault.New(fault.Conflict, "%s is one of your domains already", name).In("name")
 	}
 	if err != nil {
-		return nil, wrap("add domain", err)
+		return nil, fault.Wrap("add domain", err)
 	}
 	return d, s.Load(ctx)
 }
@@ -191,7 +191,7 @@ func (s *Service) changeDomain(ctx context.Context, tenant uint32, actor, id, ac
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: d.UpdatedAt, Actor: actor, Action: action, Object: d.ID, Detail: detail})
 	})
 	if err != nil {
-		return nil, wrap("change domain", err)
+		return nil, fault.Wrap("change domain", err)
 	}
 	return d, nil
 }
@@ -209,7 +209,7 @@ func (s *Service) DeleteDomain(ctx context.Context, tenant uint32, actor, id str
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: actor, Action: "domain.delete", Object: d.ID, Detail: map[string]any{"name": d.Name, "names": d.Names}})
 	})
 	if err != nil {
-		return wrap("delete domain", err)
+		return fault.Wrap("delete domain", err)
 	}
 	return s.Load(ctx)
 }
@@ -223,7 +223,7 @@ func (s *Service) VerifyDomain(ctx context.Context, tenant uint32, actor, id str
 	}
 	found, err := s.proven(ctx, d)
 	if err != nil {
-		return nil, wrap("verify domain", err)
+		return nil, fault.Wrap("verify domain", err)
 	}
 	at := s.now()
 	if found == "" {
@@ -267,11 +267,4 @@ func (s *Service) proven(ctx context.Context, d *Domain) (found string, err erro
 		}
 	}
 	return fmt.Sprintf("it has %d other TXT records", len(records)), nil
-}
-
-func wrap(doing string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -28,7 +29,7 @@ func (s *Service) Load(ctx context.Context) error {
 	}
 	rows, err := sqldb.All(ctx, s.DB, func(rows *sql.Rows, r *row) error { return rows.Scan(&r.tenant, &r.name) }, `SELECT tenant, name FROM exposure_domain`)
 	if err != nil {
-		return wrap("load domains", err)
+		return fault.Wrap("load domains", err)
 	}
 	before := *s.views.Load()
 	views := map[uint32]*view{}
@@ -58,7 +59,7 @@ func (s *Service) Flush(ctx context.Context) error {
 		v := views[tenant]
 		for some := range slices.Chunk(v.changed(), namesAtOnce) {
 			if err := s.absorb(ctx, tenant, some); err != nil {
-				return wrap("write names that were seen", err)
+				return fault.Wrap("write names that were seen", err)
 			}
 			v.saved(some)
 		}

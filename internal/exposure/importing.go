@@ -74,7 +74,7 @@ func (s *Service) Import(ctx context.Context, tenant uint32, actor string, text 
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: actor, Action: "subdomain.import", Detail: map[string]int{"created": got.Created, "updated": got.Updated, "unchanged": got.Unchanged}})
 	})
 	if err != nil && !errors.Is(err, failed) {
-		return nil, wrap("import subdomains", err)
+		return nil, fault.Wrap("import subdomains", err)
 	}
 	return out, nil
 }

@@ -130,7 +130,7 @@ func (s *Service) List(ctx context.Context, tenant uint32, q Query) (*Page, erro
 		p.Names, err = sqldb.All(ctx, tx, scanName, fmt.Sprintf(`%s%s ORDER BY %s %s, n.id %s LIMIT %d OFFSET %d`, selectName, where, column, direction, direction, q.Size, int64(q.Page)*int64(q.Size)), args...)
 		return err
 	})
-	return p, wrap("list subdomains", err)
+	return p, fault.Wrap("list subdomains", err)
 }
 
 // Stream yields every name that the filter chooses, the one seen last first, from one
@@ -155,7 +155,7 @@ func (s *Service) Stream(ctx context.Context, tenant uint32, f Filter) iter.Seq2
 			return nil
 		})
 		if err != nil && !errors.Is(err, stopped) {
-			yield(Name{}, wrap("export subdomains", err))
+			yield(Name{}, fault.Wrap("export subdomains", err))
 		}
 	}
 }
@@ -163,7 +163,7 @@ func (s *Service) Stream(ctx context.Context, tenant uint32, f Filter) iter.Seq2
 // Get returns the tenant's name of that id, or fault.NotFound.
 func (s *Service) Get(ctx context.Context, tenant uint32, id string) (*Name, error) {
 	n, err := nameByID(ctx, s.DB, tenant, id)
-	return n, wrap("get subdomain", err)
+	return n, fault.Wrap("get subdomain", err)
 }
 
 func nameByID(ctx context.Context, db *sqldb.DB, tenant uint32, id string) (*Name, error) {
@@ -223,7 +223,7 @@ func (s *Service) Patch(ctx context.Context, tenant uint32, actor, id string, p 
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: actor, Action: "subdomain.update", Object: n.ID, Detail: detail})
 	})
 	if err != nil {
-		return nil, wrap("change subdomain", err)
+		return nil, fault.Wrap("change subdomain", err)
 	}
 	return n, nil
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -56,7 +57,7 @@ func (s *Service) age(ctx context.Context) error {
 	_, err := sqldb.Exec(ctx, s.DB, `UPDATE exposure_name SET state = 'gone' WHERE state IN ('new', 'known')
 		AND last_seen < $1 - $2 * (SELECT d.gone_days FROM exposure_domain d WHERE d.id = exposure_name.domain)
 		AND name <> (SELECT d.name FROM exposure_domain d WHERE d.id = exposure_name.domain)`, s.now().UnixMicro(), day)
-	return wrap("age names", err)
+	return fault.Wrap("age names", err)
 }
 
 // begin starts the checks that are due. Whoever moves checked_at starts one.
@@ -74,7 +75,7 @@ func (s *Service) begin(ctx context.Context) error {
 	rows, err := sqldb.All(ctx, s.DB, func(rows *sql.Rows, r *row) error { return rows.Scan(&r.id, &r.tenant) },
 		`SELECT id, tenant FROM exposure_domain WHERE`+due+`$1 ORDER BY id LIMIT $2`, before, checksBegun)
 	if err != nil {
-		return wrap("look for domains to check", err)
+		return fault.Wrap("look for domains to check", err)
 	}
 	for _, r := range rows {
 		n, err := sqldb.Exec(ctx, s.DB, `UPDATE exposure_domain SET checked_at = $1 WHERE id = $2 AND`+due+`$3`, now.UnixMicro(), r.id, before)
@@ -82,7 +83,7 @@ func (s *Service) begin(ctx context.Context) error {
 			err = s.StartCheck(ctx, uint32(r.tenant), r.id) //nolint:gosec // it was one
 		}
 		if err != nil {
-			return wrap("begin to check a domain", err)
+			return fault.Wrap("begin to check a domain", err)
 		}
 	}
 	return nil

@@ -61,3 +61,11 @@ func (e *Error) Because(cause error) *Error {
 	e.Cause = cause
 	return e
 }
+
+// Wrap says what was being done when err happened, and keeps its kind; nil stays nil.
+func Wrap(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}

@@ -302,7 +302,7 @@ func (s *Service) change(ctx context.Context, doing string, tenant uint32, f fun
 		return err
 	})
 	if err != nil {
-		return nil, wrap(doing, err)
+		return nil, fault.Wrap(doing, err)
 	}
 	return d, nil
 }
@@ -437,7 +437,7 @@ func (s *Service) Comment(ctx context.Context, tenant uint32, actor, id, content
 	}
 	commentID, err := uuid.NewV7()
 	if err != nil {
-		return nil, wrap("comment incident", err)
+		return nil, fault.Wrap("comment incident", err)
 	}
 	c := &Comment{ID: commentID.String(), Author: actor, Content: content}
 	err = s.db.Tx(ctx, func(tx *sqldb.DB) error {
@@ -462,7 +462,7 @@ func (s *Service) Comment(ctx context.Context, tenant uint32, actor, id, content
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: c.CreatedAt, Actor: actor, Action: "incident.comment", Object: in.ID, Detail: map[string]string{"comment": c.ID}})
 	})
 	if err != nil {
-		return nil, wrap("comment incident", err)
+		return nil, fault.Wrap("comment incident", err)
 	}
 	return c, nil
 }
@@ -484,7 +484,7 @@ func (s *Service) Comments(ctx context.Context, tenant uint32, id string, page, 
 		return err
 	})
 	if err != nil && !errors.Is(err, fault.NotFound) {
-		return nil, 0, wrap("list comments", err)
+		return nil, 0, fault.Wrap("list comments", err)
 	}
 	return list, total, err
 }

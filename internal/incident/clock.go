@@ -176,7 +176,7 @@ func (s *Service) MarkReportable(ctx context.Context, tenant uint32, actor, id s
 		all = before
 		return Step{Action: "reportable", New: aware.Format(time.RFC3339), Note: strings.Join(names, ", ")}, nil
 	})
-	return all, wrap("mark incident as reportable", err)
+	return all, fault.Wrap("mark incident as reportable", err)
 }
 
 func (c *Clock) insert(ctx context.Context, tx *sqldb.DB, in *Incident) error {
@@ -215,7 +215,7 @@ func (s *Service) Clocks(ctx context.Context, tenant uint32, id string) ([]Clock
 		all, err = clocksOf(ctx, tx, in.ID)
 		return err
 	})
-	return all, wrap("list clocks of incident", err)
+	return all, fault.Wrap("list clocks of incident", err)
 }
 
 func clockOf(ctx context.Context, tx *sqldb.DB, incident, id string) (*Clock, error) {
@@ -299,7 +299,7 @@ func (s *Service) wind(ctx context.Context, tenant uint32, actor, id, clock stri
 			sqldb.Nullable(c.DraftedAt), sqldb.Nullable(c.NotifiedAt), c.NotifiedTo, c.NotifiedBy, c.Reference, sqldb.Nullable(c.RecordedAt), sqldb.Nullable(c.WithdrawnAt), c.WithdrawnBy, c.Reason, c.ID)
 		return st, err
 	})
-	return c, wrap("change clock of incident", err)
+	return c, fault.Wrap("change clock of incident", err)
 }
 
 // TellLateNotices tells, once for each clock, that its time has passed and nobody was
@@ -309,7 +309,7 @@ func (s *Service) TellLateNotices(ctx context.Context, now time.Time) (int, erro
 	const open = ` WHERE due_at < $1 AND notified_at IS NULL AND withdrawn_at IS NULL AND overdue_at IS NULL`
 	late, err := sqldb.All(ctx, s.db, scanClock, selectClock+open+` ORDER BY due_at LIMIT 500`, now.UnixMicro())
 	if err != nil {
-		return 0, wrap("look for late notices", err)
+		return 0, fault.Wrap("look for late notices", err)
 	}
 	told := 0
 	for i := range late {
@@ -333,7 +333,7 @@ func (s *Service) TellLateNotices(ctx context.Context, now time.Time) (int, erro
 			return nil
 		})
 		if err != nil {
-			return told, wrap("tell late notice", err)
+			return told, fault.Wrap("tell late notice", err)
 		}
 	}
 	return told, nil

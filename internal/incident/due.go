@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/audit"
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -38,7 +39,7 @@ func (s *Service) NoteOverdue(ctx context.Context, now time.Time) (int, error) {
 	const atOnce = 500
 	due, err := sqldb.All(ctx, s.db, scan, selectIncident+` WHERE sla_due_at <= $1 AND overdue_at IS NULL AND status <> 'CLOSED' ORDER BY sla_due_at LIMIT $2`, now.UnixMicro(), atOnce)
 	if err != nil {
-		return 0, wrap("look for overdue incidents", err)
+		return 0, fault.Wrap("look for overdue incidents", err)
 	}
 	noted := 0
 	for i := range due {
@@ -59,7 +60,7 @@ func (s *Service) NoteOverdue(ctx context.Context, now time.Time) (int, error) {
 			return s.tell(ctx, tx, in, Overdue)
 		})
 		if err != nil {
-			return noted, wrap("note overdue incident", err)
+			return noted, fault.Wrap("note overdue incident", err)
 		}
 	}
 	return noted, nil

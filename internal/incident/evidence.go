@@ -68,15 +68,15 @@ func (s *Service) AddEvidence(ctx context.Context, tenant uint32, actor, id, nam
 		return err
 	})
 	if err != nil {
-		return nil, wrap("add evidence", err)
+		return nil, fault.Wrap("add evidence", err)
 	}
 	ref, err := s.files.PutBytes(tenant, content)
 	if err != nil {
-		return nil, wrap("add evidence", err)
+		return nil, fault.Wrap("add evidence", err)
 	}
 	evidenceID, err := uuid.NewV7()
 	if err != nil {
-		return nil, wrap("add evidence", err)
+		return nil, fault.Wrap("add evidence", err)
 	}
 	e := &Evidence{ID: evidenceID.String(), Name: name, MediaType: http.DetectContentType(content), Size: ref.Size, SHA256: ref.SHA256, Note: note, AddedBy: actor}
 	err = s.work(ctx, tenant, actor, id, "incident.evidence", func(tx *sqldb.DB, now time.Time, in *Incident) (Step, error) {
@@ -93,7 +93,7 @@ func (s *Service) AddEvidence(ctx context.Context, tenant uint32, actor, id, nam
 		return Step{Action: "evidence", New: e.SHA256, Note: e.Name}, err
 	})
 	if err != nil {
-		return nil, wrap("add evidence", err)
+		return nil, fault.Wrap("add evidence", err)
 	}
 	return e, nil
 }
@@ -111,13 +111,13 @@ func (s *Service) OpenEvidence(ctx context.Context, tenant uint32, id, evidenceI
 		return err
 	})
 	if err != nil {
-		return nil, nil, wrap("open evidence", err)
+		return nil, nil, fault.Wrap("open evidence", err)
 	}
 	if s.files == nil {
 		return nil, nil, fault.New(fault.Unavailable, "this server keeps no files")
 	}
 	r, err := s.files.Get(tenant, vault.Ref{SHA256: e.SHA256, Size: e.Size})
-	return &e, r, wrap("open evidence", err)
+	return &e, r, fault.Wrap("open evidence", err)
 }
 
 func evidenceOf(ctx context.Context, tx *sqldb.DB, incident, id string) (Evidence, error) {
@@ -131,7 +131,7 @@ func evidenceOf(ctx context.Context, tx *sqldb.DB, incident, id string) (Evidenc
 // RemoveEvidence takes a file out of the incident. Its name and hash stay in the
 // timeline, its content in the vault: what was evidence once may be asked for again.
 func (s *Service) RemoveEvidence(ctx context.Context, tenant uint32, actor, id, evidenceID string) error {
-	return wrap("remove evidence", s.work(ctx, tenant, actor, id, "incident.evidence", func(tx *sqldb.DB, _ time.Time, in *Incident) (Step, error) {
+	return fault.Wrap("remove evidence", s.work(ctx, tenant, actor, id, "incident.evidence", func(tx *sqldb.DB, _ time.Time, in *Incident) (Step, error) {
 		e, err := evidenceOf(ctx, tx, in.ID, evidenceID)
 		if err != nil {
 			return Step{}, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -116,7 +117,7 @@ func (s *Service) Figures(ctx context.Context, tenant uint32, from, to, now time
 		return f.present(ctx, tx, tenant, now, place)
 	})
 	if err != nil {
-		return nil, wrap("figures of incidents", err)
+		return nil, fault.Wrap("figures of incidents", err)
 	}
 	f.Acknowledge, f.Contain, f.Resolve = durationsOf(acknowledged.all), durationsOf(contained.all), durationsOf(closed.all)
 	for i := range f.BySeverity {

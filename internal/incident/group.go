@@ -10,6 +10,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/alert"
 	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -122,7 +123,7 @@ func (s *Service) Related(ctx context.Context, tenant uint32, id string) ([]Rela
 		out, err = s.sharing(ctx, tx, tenant, entities, from.Add(-relatedReach), to.Add(relatedReach), in.ID)
 		return err
 	})
-	return out[:min(len(out), maxRelated)], wrap("find related incidents", err)
+	return out[:min(len(out), maxRelated)], fault.Wrap("find related incidents", err)
 }
 
 // sharing returns the incidents, but for one, whose alerts have any of entities, the

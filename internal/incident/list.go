@@ -67,7 +67,7 @@ func (s *Service) List(ctx context.Context, tenant uint32, q Query) (*Page, erro
 		return err
 	})
 	if err != nil {
-		return nil, wrap("list incidents", err)
+		return nil, fault.Wrap("list incidents", err)
 	}
 	return p, nil
 }
@@ -95,7 +95,7 @@ func (s *Service) Stream(ctx context.Context, tenant uint32, f Filter) iter.Seq2
 			return nil
 		})
 		if err != nil && !errors.Is(err, stopped) {
-			yield(Incident{}, wrap("export incidents", err))
+			yield(Incident{}, fault.Wrap("export incidents", err))
 		}
 	}
 }

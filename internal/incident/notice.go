@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/outbox"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
@@ -38,7 +39,7 @@ func (s *Service) NoticeFigures(ctx context.Context, tenant uint32, from, to, no
 	seen := map[string]bool{}
 	for c, err := range sqldb.Stream(ctx, s.db, scanClock, selectClock+` WHERE tenant = $1 AND aware_at >= $2 AND aware_at < $3 AND withdrawn_at IS NULL ORDER BY due_at, id`, int64(tenant), from.UnixMicro(), to.UnixMicro()) {
 		if err != nil {
-			return nil, wrap("count notices", err)
+			return nil, fault.Wrap("count notices", err)
 		}
 		c.DueAt = c.AwareAt.Add(c.limit(deadline, piiDeadline))
 		if !seen[c.Incident] {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -60,7 +61,7 @@ func (s *Service) DraftNotice(ctx context.Context, tenant uint32, actor, id, clo
 		n = noticeOf(d, c)
 		return nil
 	})
-	return n, wrap("draft notice", err)
+	return n, fault.Wrap("draft notice", err)
 }
 
 func noticeOf(d *Detail, c *Clock) *Notice {

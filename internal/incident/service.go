@@ -231,7 +231,7 @@ func (s *Service) Get(ctx context.Context, tenant uint32, id string) (*Detail, e
 		d, err = s.get(ctx, tx, tenant, id)
 		return err
 	})
-	return d, wrap("get incident", err)
+	return d, fault.Wrap("get incident", err)
 }
 
 func (s *Service) get(ctx context.Context, tx *sqldb.DB, tenant uint32, id string) (*Detail, error) {
@@ -282,11 +282,4 @@ func clean(text string, line bool) string {
 			return -1
 		}
 	}, strings.ToValidUTF8(text, "\uFFFD"))
-}
-
-func wrap(doing string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", doing, err)
 }

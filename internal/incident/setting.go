@@ -36,7 +36,7 @@ const maxSLA = 365 * 24 * time.Hour
 // Settings returns the tenant's settings.
 func (s *Service) Settings(ctx context.Context, tenant uint32) (Settings, error) {
 	set, err := s.settings(ctx, s.db, tenant)
-	return set, wrap("read incident settings", err)
+	return set, fault.Wrap("read incident settings", err)
 }
 
 func (s *Service) settings(ctx context.Context, tx *sqldb.DB, tenant uint32) (Settings, error) {
@@ -87,7 +87,7 @@ func (s *Service) SetSettings(ctx context.Context, tenant uint32, actor string, 
 		}
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, Actor: actor, Action: "incidentSettings.update", Detail: map[string]any{"from": now.record(), "to": set.record()}})
 	})
-	return set, wrap("change incident settings", err)
+	return set, fault.Wrap("change incident settings", err)
 }
 
 // record is how the audit log keeps settings.

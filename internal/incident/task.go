@@ -114,7 +114,7 @@ func (s *Service) AddTask(ctx context.Context, tenant uint32, actor, id string, 
 	}
 	taskID, err := uuid.NewV7()
 	if err != nil {
-		return nil, wrap("add task", err)
+		return nil, fault.Wrap("add task", err)
 	}
 	t := &Task{ID: taskID.String(), Status: Todo, CreatedBy: actor}
 	err = s.work(ctx, tenant, actor, id, "incident.task", func(tx *sqldb.DB, now time.Time, in *Incident) (Step, error) {
@@ -136,7 +136,7 @@ func (s *Service) AddTask(ctx context.Context, tenant uint32, actor, id string, 
 		return Step{Action: "task", New: string(t.Status), Note: t.Title}, err
 	})
 	if err != nil {
-		return nil, wrap("add task", err)
+		return nil, fault.Wrap("add task", err)
 	}
 	return t, nil
 }
@@ -165,7 +165,7 @@ func (s *Service) PatchTask(ctx context.Context, tenant uint32, actor, id, taskI
 		return Step{Action: "task", Old: string(before.Status), New: string(t.Status), Note: t.Title}, err
 	})
 	if err != nil {
-		return nil, wrap("change task", err)
+		return nil, fault.Wrap("change task", err)
 	}
 	return &t, nil
 }

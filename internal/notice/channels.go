@@ -59,7 +59,7 @@ func (s *Service) CreateChannel(ctx context.Context, tenant uint32, actor string
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: c.CreatedAt, Actor: actor, Action: "channel.create", Object: c.ID, Detail: describe(c)})
 	})
 	if err != nil {
-		return nil, wrap("create channel", taken(err, "channel"))
+		return nil, fault.Wrap("create channel", taken(err, "channel"))
 	}
 	return s.Channel(ctx, tenant, c.ID)
 }
@@ -227,7 +227,7 @@ func (s *Service) ChangeChannel(ctx context.Context, tenant uint32, actor, id st
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: c.UpdatedAt, Actor: actor, Action: "channel.update", Object: c.ID, Detail: map[string]any{"from": before, "to": describe(c), "url": p.URL != nil}})
 	})
 	if err != nil {
-		return nil, wrap("change channel", taken(err, "channel"))
+		return nil, fault.Wrap("change channel", taken(err, "channel"))
 	}
 	return s.Channel(ctx, tenant, id)
 }
@@ -248,7 +248,7 @@ func (s *Service) store(ctx context.Context, tx *sqldb.DB, c *Channel, anew bool
 
 // DeleteChannel removes the channel and its log. Routes lose it.
 func (s *Service) DeleteChannel(ctx context.Context, tenant uint32, actor, id string) error {
-	return wrap("delete channel", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("delete channel", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		c, err := channelByID(ctx, tx, tenant, id)
 		if err != nil {
 			return err
@@ -377,7 +377,7 @@ func (s *Service) Channels(ctx context.Context, tenant uint32) (kept []Channel, 
 		}
 		return err
 	})
-	return kept, wrap("list channels", err)
+	return kept, fault.Wrap("list channels", err)
 }
 
 // A Target is where a channel's messages go.
@@ -392,7 +392,7 @@ type Target struct {
 func (s *Service) Target(ctx context.Context, tenant uint32, id string) (*Target, error) {
 	c, err := sqldb.One(ctx, s.db, scanChannel, selectChannel+` WHERE id = $1 AND tenant = $2`, id, int64(tenant))
 	if err != nil {
-		return nil, wrap("find channel", err)
+		return nil, fault.Wrap("find channel", err)
 	}
 	t := &Target{Kind: c.Kind, ConnectorID: c.ConnectorID, To: c.To}
 	if c.url != nil {

@@ -120,7 +120,7 @@ func (s *Service) List(ctx context.Context, r Reader, f Filter, ascending bool, 
 		unread, err = s.unread(ctx, tx, r, p)
 		return err
 	})
-	return list, total, unread, wrap("list notices", err)
+	return list, total, unread, fault.Wrap("list notices", err)
 }
 
 // bindReader uses $2, which PostgreSQL wants the type of, where nothing else does.
@@ -136,7 +136,7 @@ func (s *Service) Unread(ctx context.Context, r Reader) (n int64, err error) {
 		n, err = s.unread(ctx, tx, r, p)
 		return err
 	})
-	return n, wrap("count notices", err)
+	return n, fault.Wrap("count notices", err)
 }
 
 func (s *Service) unread(ctx context.Context, tx *sqldb.DB, r Reader, p *Preferences) (int64, error) {
@@ -149,7 +149,7 @@ var errNone = fault.New(fault.NotFound, "no such notice")
 // Get returns one notice of the reader's tenant.
 func (s *Service) Get(ctx context.Context, r Reader, id string) (*Notice, error) {
 	n, err := byID(ctx, s.db, r, id)
-	return n, wrap("get notice", err)
+	return n, fault.Wrap("get notice", err)
 }
 
 func byID(ctx context.Context, db *sqldb.DB, r Reader, id string) (*Notice, error) {
@@ -177,14 +177,14 @@ func (s *Service) Mark(ctx context.Context, r Reader, id string, read bool) (*No
 		return err
 	})
 	if err != nil {
-		return nil, wrap("mark notice", err)
+		return nil, fault.Wrap("mark notice", err)
 	}
 	return n, nil
 }
 
 // ReadAll notes that the reader has read everything that is there now.
 func (s *Service) ReadAll(ctx context.Context, r Reader) error {
-	return wrap("mark notices", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("mark notices", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		last, err := sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT COALESCE(max(seq), 0) FROM notice WHERE tenant = $1`, int64(r.Tenant))
 		if err != nil {
 			return err
@@ -219,7 +219,7 @@ func (s *Service) StreamAll(ctx context.Context, r Reader, f Filter) iter.Seq2[N
 			return nil
 		})
 		if err != nil && !errors.Is(err, stopped) {
-			yield(Notice{}, wrap("stream notices", err))
+			yield(Notice{}, fault.Wrap("stream notices", err))
 		}
 	}
 }
@@ -274,7 +274,7 @@ func preferences(ctx context.Context, db *sqldb.DB, r Reader) (*Preferences, err
 // otherwise.
 func (s *Service) Preferences(ctx context.Context, r Reader) (*Preferences, error) {
 	p, err := preferences(ctx, s.db, r)
-	return p, wrap("read preferences", err)
+	return p, fault.Wrap("read preferences", err)
 }
 
 // SetPreferences replaces what the reader wants. version is that of the preferences that
@@ -317,7 +317,7 @@ func (s *Service) SetPreferences(ctx context.Context, r Reader, p Preferences, v
 		return audit.Record(ctx, tx, audit.Entry{Tenant: r.Tenant, At: s.now(), Actor: r.Actor, Action: "notification.preferences", Object: r.ID, Detail: map[string]any{"inApp": p.InApp, "email": p.Email != nil}})
 	})
 	if err != nil {
-		return nil, wrap("set preferences", err)
+		return nil, fault.Wrap("set preferences", err)
 	}
 	return &p, nil
 }

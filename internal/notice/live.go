@@ -27,7 +27,7 @@ func (s *Service) Follow(ctx context.Context, r Reader, after int64) (*Stream, e
 	if after < 0 {
 		last, err := sqldb.One(ctx, s.db, sqldb.Value[int64], `SELECT seq FROM notice_seq WHERE one = 1`)
 		if err != nil {
-			return nil, wrap("follow notices", err)
+			return nil, fault.Wrap("follow notices", err)
 		}
 		after = last
 	}
@@ -67,7 +67,7 @@ func (st *Stream) Next(ctx context.Context) (list []Notice, more bool, err error
 		}
 		return nil
 	})
-	return list, more, wrap("follow notices", err)
+	return list, more, fault.Wrap("follow notices", err)
 }
 
 // Close ends the stream.

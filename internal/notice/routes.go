@@ -79,7 +79,7 @@ func (r *Route) encode() (filters, channels string) {
 func (s *Service) CreateRoute(ctx context.Context, tenant uint32, actor string, p RoutePatch) (*Route, error) {
 	id, err := newID()
 	if err != nil {
-		return nil, wrap("create route", err)
+		return nil, fault.Wrap("create route", err)
 	}
 	r := &Route{ID: id, Tenant: tenant, Enabled: true, Version: 1, CreatedBy: actor, CreatedAt: s.now()}
 	r.UpdatedAt = r.CreatedAt
@@ -108,7 +108,7 @@ func (s *Service) CreateRoute(ctx context.Context, tenant uint32, actor string, 
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: r.CreatedAt, Actor: actor, Action: "route.create", Object: r.ID, Detail: describeRoute(r)})
 	})
 	if err != nil {
-		return nil, wrap("create route", taken(err, "route"))
+		return nil, fault.Wrap("create route", taken(err, "route"))
 	}
 	return r, nil
 }
@@ -141,7 +141,7 @@ func (s *Service) ChangeRoute(ctx context.Context, tenant uint32, actor, id stri
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: r.UpdatedAt, Actor: actor, Action: "route.update", Object: r.ID, Detail: map[string]any{"from": before, "to": describeRoute(r)}})
 	})
 	if err != nil {
-		return nil, wrap("change route", taken(err, "route"))
+		return nil, fault.Wrap("change route", taken(err, "route"))
 	}
 	return r, nil
 }
@@ -157,7 +157,7 @@ func (s *Service) storeRoute(ctx context.Context, tx *sqldb.DB, r *Route) error 
 
 // DeleteRoute removes the tenant's route.
 func (s *Service) DeleteRoute(ctx context.Context, tenant uint32, actor, id string) error {
-	return wrap("delete route", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("delete route", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		r, err := routeByID(ctx, tx, tenant, id)
 		if err != nil {
 			return err
@@ -215,11 +215,11 @@ func routeByID(ctx context.Context, db *sqldb.DB, tenant uint32, id string) (*Ro
 // Route returns the tenant's route of that id.
 func (s *Service) Route(ctx context.Context, tenant uint32, id string) (*Route, error) {
 	r, err := routeByID(ctx, s.db, tenant, id)
-	return r, wrap("get route", err)
+	return r, fault.Wrap("get route", err)
 }
 
 // Routes returns the tenant's routes in the order of their creation.
 func (s *Service) Routes(ctx context.Context, tenant uint32) ([]Route, error) {
 	list, err := sqldb.All(ctx, s.db, scanRoute, selectRoute+` WHERE tenant = $1 ORDER BY id`, int64(tenant))
-	return list, wrap("list routes", err)
+	return list, fault.Wrap("list routes", err)
 }

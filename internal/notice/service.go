@@ -2,7 +2,6 @@ package notice
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -130,11 +129,4 @@ func stale(what string, given, is int64) error {
 		return fault.New(fault.Conflict, "the %s was changed meanwhile: it is at version %d", what, is).In("version")
 	}
 	return nil
-}
-
-func wrap(doing string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", doing, err)
 }

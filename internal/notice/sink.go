@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/outbox"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 	"github.com/kyra-mdr/kyra/internal/webhook"
@@ -23,7 +24,7 @@ const DigestEvent = "digest"
 // to, in the transaction of the outbox.
 func (s *Service) Sink(ctx context.Context, tx *sqldb.DB, messages []outbox.Message) error {
 	if err := s.insert(ctx, tx, messages); err != nil {
-		return wrap("make notices", err)
+		return fault.Wrap("make notices", err)
 	}
 	known := map[uint32]*routing{}
 	var queued []webhook.Queued
@@ -33,7 +34,7 @@ func (s *Service) Sink(ctx context.Context, tx *sqldb.DB, messages []outbox.Mess
 		if !ok {
 			var err error
 			if to, err = s.routing(ctx, tx, m.Tenant); err != nil {
-				return wrap("find channels", err)
+				return fault.Wrap("find channels", err)
 			}
 			known[m.Tenant] = to
 		}
@@ -44,7 +45,7 @@ func (s *Service) Sink(ctx context.Context, tx *sqldb.DB, messages []outbox.Mess
 				continue
 			}
 			if err := s.gather(ctx, tx, c, m, due); err != nil {
-				return wrap("gather for digest", err)
+				return fault.Wrap("gather for digest", err)
 			}
 		}
 	}
@@ -54,7 +55,7 @@ func (s *Service) Sink(ctx context.Context, tx *sqldb.DB, messages []outbox.Mess
 				continue
 			}
 			if _, err := sqldb.Exec(ctx, tx, `UPDATE notice_channel SET window_at = $2, window_n = $3 WHERE id = $1`, c.ID, c.windowAt.UnixMicro(), c.windowN); err != nil {
-				return wrap("count for digest", err)
+				return fault.Wrap("count for digest", err)
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/kyra-mdr/kyra/internal/audit"
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -55,7 +56,7 @@ func (s *Service) ensure(ctx context.Context, tx *sqldb.DB, tenant uint32) error
 		return err
 	}, `SELECT p.id, p.handle, p.origin, p.number, v.text FROM playbook p JOIN playbook_version v ON v.playbook_id = p.id AND v.number = p.number WHERE p.tenant = $1`, int64(tenant)) {
 		if err != nil {
-			return wrap("read playbooks", err)
+			return fault.Wrap("read playbooks", err)
 		}
 		handle, _ := r[0].(string)
 		have[handle], _ = r[1].(row)
@@ -67,18 +68,18 @@ func (s *Service) ensure(ctx context.Context, tx *sqldb.DB, tenant uint32) error
 		case !ok:
 			p, err := s.insert(ctx, tx, tenant, audit.System, Builtin, b.text, b.doc, true, false)
 			if err != nil {
-				return wrap("add built-in playbook", err)
+				return fault.Wrap("add built-in playbook", err)
 			}
 			if err := audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: p.CreatedAt, Actor: audit.System, Action: "playbook.create", Object: p.ID, Detail: p.record()}); err != nil {
 				return err
 			}
 		case r.origin == Builtin && r.text != b.text:
 			if err := s.keep(ctx, tx, r.id, r.number+1, audit.System, b.text); err != nil {
-				return wrap("renew built-in playbook", err)
+				return fault.Wrap("renew built-in playbook", err)
 			}
 			if _, err := sqldb.Exec(ctx, tx, `UPDATE playbook SET number = $2, name = $3, event = $4, next_at = $5, revision = revision + 1, updated_at = $6 WHERE id = $1`,
 				r.id, r.number+1, b.doc.Name, b.doc.Event, sqldb.Nullable(b.doc.next(s.now())), s.now().UnixMicro()); err != nil {
-				return wrap("renew built-in playbook", err)
+				return fault.Wrap("renew built-in playbook", err)
 			}
 		}
 	}

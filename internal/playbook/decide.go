@@ -64,7 +64,7 @@ func (s *Service) Decide(ctx context.Context, tenant uint32, actor, id string, a
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: actor, Action: action, Object: r.ID, Detail: map[string]any{"playbook": r.Handle, "step": log.Step, "note": a.Note, "repeat": a.Repeat}})
 	})
 	if err != nil {
-		return nil, nil, wrap("answer run", err)
+		return nil, nil, fault.Wrap("answer run", err)
 	}
 	s.poke()
 	return s.GetRun(ctx, tenant, id)
@@ -117,7 +117,7 @@ func (s *Service) Cancel(ctx context.Context, tenant uint32, actor, id string) (
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: actor, Action: "playbook.cancel", Object: r.ID, Detail: map[string]any{"playbook": r.Handle}})
 	})
 	if err != nil {
-		return nil, nil, wrap("cancel run", err)
+		return nil, nil, fault.Wrap("cancel run", err)
 	}
 	return s.GetRun(ctx, tenant, id)
 }

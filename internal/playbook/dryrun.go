@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -33,7 +34,7 @@ func (s *Service) DryRun(ctx context.Context, tenant uint32, id, alertID, incide
 		t, err = s.try(ctx, tx, tenant, p, alertID, incidentID)
 		return err
 	})
-	return t, wrap("try playbook", err)
+	return t, fault.Wrap("try playbook", err)
 }
 
 func (s *Service) try(ctx context.Context, tx *sqldb.DB, tenant uint32, p *Playbook, alertID, incidentID string) (*Trial, error) {

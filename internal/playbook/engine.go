@@ -34,7 +34,7 @@ const (
 func (s *Service) Run(ctx context.Context) error {
 	// What this server held when it last ended is its to take up again at once.
 	if _, err := sqldb.Exec(ctx, s.db, `UPDATE playbook_run SET lease_until = 0 WHERE state = 'RUNNING' AND holder = $1`, s.Holder); err != nil && ctx.Err() == nil {
-		return wrap("take up runs", err)
+		return fault.Wrap("take up runs", err)
 	}
 	var work sync.WaitGroup
 	defer work.Wait()
@@ -137,7 +137,7 @@ func (s *Service) takeOver(ctx context.Context) error {
 			return s.resume(ctx, tx, r)
 		}))
 	}
-	return wrap("take over runs", err)
+	return fault.Wrap("take over runs", err)
 }
 
 func (s *Service) resume(ctx context.Context, tx *sqldb.DB, r *Run) error {

@@ -140,7 +140,7 @@ func (s *Service) GetRun(ctx context.Context, tenant uint32, id string) (*Run, [
 		steps, err = stepsOf(ctx, tx, id)
 		return err
 	})
-	return r, steps, wrap("get run", err)
+	return r, steps, fault.Wrap("get run", err)
 }
 
 // A RunQuery asks for one page of runs, newest first unless Ascending.
@@ -191,7 +191,7 @@ func (s *Service) Runs(ctx context.Context, tenant uint32, q RunQuery) (list []R
 		list, err = sqldb.All(ctx, tx, scanRun, selectRun+where+order+` LIMIT $`+strconv.Itoa(n+1)+` OFFSET $`+strconv.Itoa(n+2), append(args, q.Size, int64(q.Page)*int64(q.Size))...)
 		return err
 	})
-	return list, total, wrap("list runs", err)
+	return list, total, fault.Wrap("list runs", err)
 }
 
 // StreamRuns yields every run that the query chooses, from one snapshot; at most one
@@ -212,7 +212,7 @@ func (s *Service) StreamRuns(ctx context.Context, tenant uint32, q RunQuery) ite
 			return nil
 		})
 		if err != nil && !errors.Is(err, stopped) {
-			yield(Run{}, wrap("export runs", err))
+			yield(Run{}, fault.Wrap("export runs", err))
 		}
 	}
 }

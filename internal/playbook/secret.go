@@ -53,7 +53,7 @@ func (s *Service) SetSecret(ctx context.Context, tenant uint32, actor, name, val
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: secret.UpdatedAt, Actor: actor, Action: "playbookSecret.set", Object: name})
 	})
 	if err != nil {
-		return nil, wrap("set secret", err)
+		return nil, fault.Wrap("set secret", err)
 	}
 	return secret, nil
 }
@@ -63,7 +63,7 @@ func (s *Service) DeleteSecret(ctx context.Context, tenant uint32, actor, name s
 	if !isName(name) {
 		return fault.New(fault.NotFound, "no such secret")
 	}
-	return wrap("delete secret", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("delete secret", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		n, err := sqldb.Exec(ctx, tx, `DELETE FROM playbook_secret WHERE tenant = $1 AND name = $2`, int64(tenant), name)
 		if err == nil && n == 0 {
 			err = fault.New(fault.NotFound, "no such secret")
@@ -80,7 +80,7 @@ func (s *Service) Secrets(ctx context.Context, tenant uint32) ([]Secret, error) 
 	list, err := sqldb.All(ctx, s.db, func(rows *sql.Rows, x *Secret) error {
 		return rows.Scan(&x.Name, sqldb.Micros(&x.UpdatedAt), &x.UpdatedBy)
 	}, `SELECT name, updated_at, updated_by FROM playbook_secret WHERE tenant = $1 ORDER BY name`, int64(tenant))
-	return list, wrap("list secrets", err)
+	return list, fault.Wrap("list secrets", err)
 }
 
 // secretsOf opens the secrets that the step names.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"io/fs"
 	"iter"
 	"log/slog"
@@ -189,7 +188,7 @@ func (s *Service) Create(ctx context.Context, tenant uint32, actor, text string,
 	if sqldb.Violation(err) == sqldb.Unique {
 		return nil, fault.New(fault.Conflict, "there is a playbook with the id %s", d.Handle).Because(err)
 	}
-	return p, wrap("create playbook", err)
+	return p, fault.Wrap("create playbook", err)
 }
 
 func (p *Playbook) record() map[string]any {
@@ -282,7 +281,7 @@ func (s *Service) Change(ctx context.Context, tenant uint32, actor, id string, p
 		return err
 	})
 	if err != nil {
-		return nil, wrap("change playbook", err)
+		return nil, fault.Wrap("change playbook", err)
 	}
 	return p, nil
 }
@@ -304,7 +303,7 @@ func (s *Service) rewrite(ctx context.Context, tx *sqldb.DB, p *Playbook, actor,
 // Delete removes a playbook of the tenant's own with its versions and ended runs. While
 // a run has not ended it is fault.Conflict.
 func (s *Service) Delete(ctx context.Context, tenant uint32, actor, id string) error {
-	return wrap("delete playbook", s.db.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("delete playbook", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		p, err := byID(ctx, tx, tenant, id)
 		if err != nil {
 			return err
@@ -330,7 +329,7 @@ func (s *Service) Delete(ctx context.Context, tenant uint32, actor, id string) e
 func (s *Service) Get(ctx context.Context, tenant uint32, id string) (*Playbook, error) {
 	p, err := byID(ctx, s.db, tenant, id)
 	if err != nil {
-		return nil, wrap("get playbook", err)
+		return nil, fault.Wrap("get playbook", err)
 	}
 	return p, nil
 }
@@ -339,12 +338,12 @@ func (s *Service) Get(ctx context.Context, tenant uint32, id string) (*Playbook,
 func (s *Service) Versions(ctx context.Context, tenant uint32, id string) ([]Version, error) {
 	p, err := byID(ctx, s.db, tenant, id)
 	if err != nil {
-		return nil, wrap("list versions", err)
+		return nil, fault.Wrap("list versions", err)
 	}
 	list, err := sqldb.All(ctx, s.db, func(rows *sql.Rows, v *Version) error {
 		return rows.Scan(&v.Number, &v.Text, sqldb.Micros(&v.CreatedAt), &v.CreatedBy)
 	}, `SELECT number, text, created_at, created_by FROM playbook_version WHERE playbook_id = $1 ORDER BY number DESC LIMIT 200`, p.ID)
-	return list, wrap("list versions", err)
+	return list, fault.Wrap("list versions", err)
 }
 
 // A Filter chooses playbooks; zero fields choose all.
@@ -400,7 +399,7 @@ func (s *Service) Stream(ctx context.Context, tenant uint32, f Filter) iter.Seq2
 	return func(yield func(Playbook, error) bool) {
 		stopped := errors.New("stopped")
 		if err := s.db.Tx(ctx, func(tx *sqldb.DB) error { return s.ensure(ctx, tx, tenant) }); err != nil {
-			yield(Playbook{}, wrap("list playbooks", err))
+			yield(Playbook{}, fault.Wrap("list playbooks", err))
 			return
 		}
 		err := s.db.View(ctx, func(tx *sqldb.DB) error {
@@ -415,7 +414,7 @@ func (s *Service) Stream(ctx context.Context, tenant uint32, f Filter) iter.Seq2
 			return nil
 		})
 		if err != nil && !errors.Is(err, stopped) {
-			yield(Playbook{}, wrap("list playbooks", err))
+			yield(Playbook{}, fault.Wrap("list playbooks", err))
 		}
 	}
 }
@@ -424,11 +423,4 @@ func (f *Filter) chooses(p *Playbook) bool {
 	text := strings.ToLower(p.Handle + "\n" + p.Name + "\n" + p.Document.Description)
 	return (f.Enabled == nil || *f.Enabled == p.Enabled) && (len(f.Events) == 0 || slices.Contains(f.Events, p.Event)) &&
 		(f.Origin == "" || f.Origin == p.Origin) && strings.Contains(text, strings.ToLower(f.Search))
-}
-
-func wrap(doing string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -40,12 +40,12 @@ func (s *Service) Sink(ctx context.Context, tx *sqldb.DB, messages []outbox.Mess
 			list, err = sqldb.All(ctx, tx, func(rows *sql.Rows, r *ready) error { return rows.Scan(&r.id, &r.handle, &r.event, &r.number) },
 				`SELECT id, handle, event, number FROM playbook WHERE tenant = $1 AND enabled ORDER BY id`, int64(m.Tenant))
 			if err != nil {
-				return wrap("find playbooks", err)
+				return fault.Wrap("find playbooks", err)
 			}
 			known[m.Tenant] = list
 		}
 		if err := s.trigger(ctx, tx, m, list); err != nil {
-			return wrap("begin runs", err)
+			return fault.Wrap("begin runs", err)
 		}
 	}
 	return nil
@@ -124,7 +124,7 @@ func (s *Service) Start(ctx context.Context, tenant uint32, actor, id, alertID, 
 		return err
 	})
 	if err != nil {
-		return nil, wrap("start run", err)
+		return nil, fault.Wrap("start run", err)
 	}
 	s.poke()
 	return r, nil
@@ -179,5 +179,5 @@ func (s *Service) schedule(ctx context.Context) error {
 			return err
 		}))
 	}
-	return wrap("begin scheduled runs", err)
+	return fault.Wrap("begin scheduled runs", err)
 }

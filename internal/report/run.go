@@ -75,11 +75,11 @@ func (s *Service) start(ctx context.Context, r *Schedule, actor string, from, to
 	}
 	run, err := s.insert(ctx, s.DB, r, actor, from, to, time.Time{})
 	if err != nil {
-		return nil, nil, wrap("start report", err)
+		return nil, nil, fault.Wrap("start report", err)
 	}
 	j, err := s.begin(ctx, run)
 	if err != nil {
-		return nil, nil, wrap("start report", err)
+		return nil, nil, fault.Wrap("start report", err)
 	}
 	return run, j, nil
 }
@@ -333,7 +333,7 @@ func (s *Service) Open(ctx context.Context, tenant uint32, id, format string) (*
 	for i := range r.Files {
 		if f := &r.Files[i]; format == "" || f.Format == format {
 			file, err := s.Files.Get(tenant, vault.Ref{SHA256: f.SHA256, Size: f.Bytes})
-			return f, file, wrap("open report", err)
+			return f, file, fault.Wrap("open report", err)
 		}
 	}
 	return nil, nil, fault.New(fault.NotFound, "the report was not made as %s", format)

@@ -114,7 +114,7 @@ func (s *Service) List(ctx context.Context, tenant uint32, p Slice) (page []Sche
 		page, err = sqldb.All(ctx, tx, scanSchedule, selectSchedule+` WHERE tenant = $1 ORDER BY lower(name), id LIMIT $2 OFFSET $3`, int64(tenant), p.Size, int64(p.Page)*int64(p.Size))
 		return err
 	})
-	return page, total, wrap("list reports", err)
+	return page, total, fault.Wrap("list reports", err)
 }
 
 // Get returns a report of the tenant, or fault.NotFound.
@@ -127,7 +127,7 @@ func get(ctx context.Context, db *sqldb.DB, tenant uint32, id string) (*Schedule
 	if errors.Is(err, fault.NotFound) {
 		return nil, errNoReport
 	}
-	return &r, wrap("get report", err)
+	return &r, fault.Wrap("get report", err)
 }
 
 // settle checks a schedule against what it names, and reckons when it is due.
@@ -161,7 +161,7 @@ func (s *Service) settle(ctx context.Context, r *Schedule) error {
 func (s *Service) Create(ctx context.Context, tenant uint32, actor string, r Schedule) (*Schedule, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return nil, wrap("create report", err)
+		return nil, fault.Wrap("create report", err)
 	}
 	now := s.now()
 	r.ID, r.Tenant, r.Version, r.CreatedAt, r.UpdatedAt, r.CreatedBy = id.String(), tenant, 1, now, now, actor
@@ -170,7 +170,7 @@ func (s *Service) Create(ctx context.Context, tenant uint32, actor string, r Sch
 	}
 	text, err := r.text()
 	if err != nil {
-		return nil, wrap("create report", err)
+		return nil, fault.Wrap("create report", err)
 	}
 	err = s.DB.Tx(ctx, func(tx *sqldb.DB) error {
 		// Its chain makes changes of one tenant wait for each other: the count holds.
@@ -189,7 +189,7 @@ func (s *Service) Create(ctx context.Context, tenant uint32, actor string, r Sch
 		return taken(err, r.Name)
 	})
 	if err != nil {
-		return nil, wrap("create report", err)
+		return nil, fault.Wrap("create report", err)
 	}
 	return &r, nil
 }
@@ -223,7 +223,7 @@ func (s *Service) Change(ctx context.Context, tenant uint32, actor, id string, v
 	}
 	text, err := r.text()
 	if err != nil {
-		return nil, wrap("change report", err)
+		return nil, fault.Wrap("change report", err)
 	}
 	r.UpdatedAt, r.Version = s.now(), seen+1
 	err = s.DB.Tx(ctx, func(tx *sqldb.DB) error {
@@ -238,7 +238,7 @@ func (s *Service) Change(ctx context.Context, tenant uint32, actor, id string, v
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: r.UpdatedAt, Actor: actor, Action: "report.update", Object: id, Detail: map[string]any{"from": before, "to": r.told()}})
 	})
 	if err != nil {
-		return nil, wrap("change report", err)
+		return nil, fault.Wrap("change report", err)
 	}
 	return r, nil
 }
@@ -255,7 +255,7 @@ func (s *Service) Delete(ctx context.Context, tenant uint32, actor, id string) e
 		}
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: actor, Action: "report.delete", Object: id, Detail: r.told()})
 	})
-	return wrap("delete report", err)
+	return fault.Wrap("delete report", err)
 }
 
 // A Run is a report that was made, or is being made.
@@ -346,7 +346,7 @@ func (s *Service) Runs(ctx context.Context, tenant uint32, f RunFilter, p Slice)
 			err = s.look(ctx, &page[i])
 		}
 	}
-	return page, total, wrap("list report runs", err)
+	return page, total, fault.Wrap("list report runs", err)
 }
 
 // Made returns a run of the tenant, or fault.NotFound.
@@ -358,7 +358,7 @@ func (s *Service) Made(ctx context.Context, tenant uint32, id string) (*Run, err
 	if err == nil {
 		err = s.look(ctx, &r)
 	}
-	return &r, wrap("get report run", err)
+	return &r, fault.Wrap("get report run", err)
 }
 
 // look asks the job of a run that has not ended how far it is.
@@ -379,11 +379,4 @@ func (s *Service) look(ctx context.Context, r *Run) error {
 		r.State, r.Reason, r.EndedAt = j.State, j.Reason, j.EndedAt
 	}
 	return nil
-}
-
-func wrap(doing string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -3,12 +3,12 @@ package risk
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
 	"github.com/kyra-mdr/kyra/internal/audit"
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -26,12 +26,12 @@ func (s *Service) Follow(ctx context.Context) (int, error) {
 	for {
 		tenants, err := sqldb.All(ctx, s.DB, sqldb.Value[int64], `SELECT DISTINCT tenant FROM risk_due`)
 		if err != nil || len(tenants) == 0 {
-			return total, wrap("look for changed alerts", err)
+			return total, fault.Wrap("look for changed alerts", err)
 		}
 		for _, tenant := range tenants {
 			n, err := s.followSome(ctx, uint32(tenant))
 			if err != nil {
-				return total, wrap("follow alerts", err)
+				return total, fault.Wrap("follow alerts", err)
 			}
 			total += n
 		}
@@ -151,7 +151,7 @@ func (s *Service) contribute(ctx context.Context, tx *sqldb.DB, a *alert.Alert, 
 // Recompute has everything that the tenant's alerts contribute looked at anew, as if none
 // of them had been seen.
 func (s *Service) Recompute(ctx context.Context, tenant uint32, actor string) error {
-	return wrap("recompute risk", s.DB.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("recompute risk", s.DB.Tx(ctx, func(tx *sqldb.DB) error {
 		// Ids of alerts are no ids of notes, which are random: a note of the same id is one
 		// that an earlier call made and that is still to be done.
 		if _, err := sqldb.Exec(ctx, tx, `INSERT INTO risk_due (id, tenant, alert) SELECT id, tenant, id FROM alert WHERE tenant = $1 ON CONFLICT DO NOTHING`, int64(tenant)); err != nil {
@@ -162,11 +162,4 @@ func (s *Service) Recompute(ctx context.Context, tenant uint32, actor string) er
 		}
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: actor, Action: "risk.recompute"})
 	}))
-}
-
-func wrap(doing string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -126,7 +126,7 @@ func (s *Service) List(ctx context.Context, tenant uint32, q Query) (*Page, erro
 		p.Entities, err = sqldb.All(ctx, tx, scanEntity, fmt.Sprintf(`%s%s ORDER BY %s %s, id %s LIMIT %d OFFSET %d`, selectEntity, where, column, direction, direction, q.Size, int64(q.Page)*int64(q.Size)), args...)
 		return err
 	})
-	return p, wrap("list risk", err)
+	return p, fault.Wrap("list risk", err)
 }
 
 // Stream yields every entity that the filter chooses, the highest score first, from one
@@ -151,7 +151,7 @@ func (s *Service) Stream(ctx context.Context, tenant uint32, f Filter) iter.Seq2
 			return nil
 		})
 		if err != nil && !errors.Is(err, stopped) {
-			yield(Entity{}, wrap("export risk", err))
+			yield(Entity{}, fault.Wrap("export risk", err))
 		}
 	}
 }
@@ -165,7 +165,7 @@ func (s *Service) Get(ctx context.Context, tenant uint32, id string) (*Detail, e
 		d, err = get(ctx, tx, tenant, id)
 		return err
 	})
-	return d, wrap("get risk", err)
+	return d, fault.Wrap("get risk", err)
 }
 
 func get(ctx context.Context, tx *sqldb.DB, tenant uint32, id string) (*Detail, error) {
@@ -242,7 +242,7 @@ func (s *Service) Patch(ctx context.Context, tenant uint32, actor, id string, p 
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: actor, Action: "risk.update", Object: d.ID, Detail: detail})
 	})
 	if err != nil {
-		return nil, wrap("change risk", err)
+		return nil, fault.Wrap("change risk", err)
 	}
 	return d, nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -165,7 +166,7 @@ func (s *Service) weighing(ctx context.Context, tenant uint32, read func(tx *sql
 	if err == nil && s.Worth != nil && len(keys) > 0 {
 		w.worth, err = s.Worth(ctx, s.DB, tenant, keys)
 	}
-	return w, wrap("weigh alerts", err)
+	return w, fault.Wrap("weigh alerts", err)
 }
 
 func (w *weighing) weigh(alerts []alert.Alert) []Priority {

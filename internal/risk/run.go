@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
@@ -75,7 +76,7 @@ func (s *Service) Refresh(ctx context.Context) error {
 			return nil
 		})
 		if err != nil || n == 0 {
-			return wrap("refresh risk scores", err)
+			return fault.Wrap("refresh risk scores", err)
 		}
 	}
 }
@@ -83,7 +84,7 @@ func (s *Service) Refresh(ctx context.Context) error {
 // sweep forgets what no score and no history needs any more.
 func (s *Service) sweep(ctx context.Context) error {
 	now := s.now()
-	return wrap("sweep risk", s.DB.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("sweep risk", s.DB.Tx(ctx, func(tx *sqldb.DB) error {
 		for _, q := range []struct {
 			text string
 			arg  int64

@@ -66,7 +66,7 @@ func (s *Service) Start(ctx context.Context, slug, to string) (address, held str
 		return "", "", refused(Missing, "there is no identity provider of that name")
 	}
 	if err != nil {
-		return "", "", wrap("read an identity provider", err)
+		return "", "", fault.Wrap("read an identity provider", err)
 	}
 	d, err := s.discover(ctx, p.Issuer, false)
 	if err != nil {
@@ -122,7 +122,7 @@ func (s *Service) Finish(ctx context.Context, held string, a *Answer, from accou
 		return "", "", refused(Missing, "the identity provider has been removed or switched off")
 	}
 	if err != nil {
-		return "", "", wrap("read an identity provider", err)
+		return "", "", fault.Wrap("read an identity provider", err)
 	}
 	if p.Version != w.Version { // it may be another issuer by now
 		return "", "", lost

@@ -8,7 +8,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -253,7 +252,7 @@ func purpose(id string) string { return "sso provider " + id }
 // List returns the tenant's providers, the oldest first.
 func (s *Service) List(ctx context.Context, tenant uint32) ([]Provider, error) {
 	all, err := sqldb.All(ctx, s.DB, scan, columns+` WHERE tenant = $1 ORDER BY created_at, id`, int64(tenant))
-	return all, wrap("list identity providers", err)
+	return all, fault.Wrap("list identity providers", err)
 }
 
 // Get returns one of the tenant's, or fault.NotFound.
@@ -266,14 +265,14 @@ func get(ctx context.Context, db *sqldb.DB, tenant uint32, id string) (*Provider
 	if errors.Is(err, fault.NotFound) {
 		return nil, fault.New(fault.NotFound, "no such identity provider")
 	}
-	return &p, wrap("read an identity provider", err)
+	return &p, fault.Wrap("read an identity provider", err)
 }
 
 // Create adds a provider, whose issuer must answer.
 func (s *Service) Create(ctx context.Context, tenant uint32, actor string, c *Patch) (*Provider, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return nil, wrap("add an identity provider", err)
+		return nil, fault.Wrap("add an identity provider", err)
 	}
 	now := s.now()
 	p := &Provider{
@@ -314,7 +313,7 @@ func (s *Service) Create(ctx context.Context, tenant uint32, actor string, c *Pa
 	if sqldb.Violation(err) == sqldb.Unique {
 		return nil, taken()
 	}
-	return p, wrap("add an identity provider", err)
+	return p, fault.Wrap("add an identity provider", err)
 }
 
 // unclaimed refuses a domain that a provider of another tenant has: whoever types such an
@@ -420,7 +419,7 @@ func (s *Service) Change(ctx context.Context, tenant uint32, actor, id string, c
 		return nil, taken()
 	}
 	if err != nil {
-		return nil, wrap("change an identity provider", err)
+		return nil, fault.Wrap("change an identity provider", err)
 	}
 	return p, nil
 }
@@ -440,7 +439,7 @@ func (s *Service) leave(ctx context.Context, tx *sqldb.DB, tenant uint32, id str
 
 // Delete removes a provider: nobody comes in by it any more.
 func (s *Service) Delete(ctx context.Context, tenant uint32, actor, id string) error {
-	return wrap("remove an identity provider", s.DB.Tx(ctx, func(tx *sqldb.DB) error {
+	return fault.Wrap("remove an identity provider", s.DB.Tx(ctx, func(tx *sqldb.DB) error {
 		p, err := get(ctx, tx, tenant, id)
 		if err != nil {
 			return err
@@ -460,7 +459,7 @@ func (s *Service) Delete(ctx context.Context, tenant uint32, actor, id string) e
 func (s *Service) Offered(ctx context.Context, email string) ([]Provider, error) {
 	all, err := sqldb.All(ctx, s.DB, scan, columns+` WHERE enabled AND (listed OR domains <> '[]') ORDER BY name, id`)
 	if err != nil {
-		return nil, wrap("list identity providers", err)
+		return nil, fault.Wrap("list identity providers", err)
 	}
 	domain := domainOf(email)
 	ours := func(p *Provider) bool { return domain != "" && slices.Contains(p.Domains, domain) }
@@ -483,11 +482,4 @@ func domainOf(email string) string {
 		return ""
 	}
 	return domain
-}
-
-func wrap(doing string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", doing, err)
 }

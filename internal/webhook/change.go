@@ -91,7 +91,7 @@ func (s *Service) Change(ctx context.Context, tenant uint32, actor, id string, p
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: w.UpdatedAt, Actor: actor, Action: "webhook.update", Object: w.ID, Detail: detail})
 	})
 	if err != nil {
-		return nil, wrap("change webhook", taken(err))
+		return nil, fault.Wrap("change webhook", taken(err))
 	}
 	return w, nil
 }
@@ -156,7 +156,7 @@ func (s *Service) Delete(ctx context.Context, tenant uint32, actor, id string) e
 		}
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: actor, Action: "webhook.delete", Object: w.ID, Detail: describe(w)})
 	})
-	return wrap("delete webhook", err)
+	return fault.Wrap("delete webhook", err)
 }
 
 // MaxGrace is how long at most the secret before a rotation signs too.
@@ -190,7 +190,7 @@ func (s *Service) Rotate(ctx context.Context, tenant uint32, actor, id string, g
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: w.UpdatedAt, Actor: actor, Action: "webhook.rotateSecret", Object: w.ID, Detail: map[string]any{"graceHours": grace.Hours()}})
 	})
 	if err != nil {
-		return nil, "", wrap("rotate secret of webhook", err)
+		return nil, "", fault.Wrap("rotate secret of webhook", err)
 	}
 	return w, secret, nil
 }

@@ -29,7 +29,7 @@ func (s *Service) Sink(ctx context.Context, tx *sqldb.DB, messages []outbox.Mess
 		if !ok {
 			var err error
 			if list, err = sqldb.All(ctx, tx, s.scan, selectWebhook+` WHERE tenant = $1 AND owner = '' AND enabled ORDER BY id`, int64(m.Tenant)); err != nil {
-				return wrap("find webhooks", err)
+				return fault.Wrap("find webhooks", err)
 			}
 			hooks[m.Tenant] = list
 		}
@@ -40,7 +40,7 @@ func (s *Service) Sink(ctx context.Context, tx *sqldb.DB, messages []outbox.Mess
 			}
 		}
 	}
-	return wrap("make deliveries", s.insert(ctx, tx, made, of))
+	return fault.Wrap("make deliveries", s.insert(ctx, tx, made, of))
 }
 
 // insert stores pending deliveries of messages. Those that are there already stay.
@@ -121,7 +121,7 @@ func (s *Service) Replay(ctx context.Context, tenant uint32, actor, id, delivery
 		return err
 	})
 	if err != nil {
-		return nil, wrap("replay delivery", err)
+		return nil, fault.Wrap("replay delivery", err)
 	}
 	return d, nil
 }
@@ -201,7 +201,7 @@ func (s *Service) ReplayRange(ctx context.Context, tenant uint32, actor, id stri
 			"from": r.From, "to": r.To, "states": r.States, "again": n.Again, "new": n.New,
 		}})
 	})
-	return n, wrap("replay deliveries", err)
+	return n, fault.Wrap("replay deliveries", err)
 }
 
 // missed makes deliveries of what the webhook wants and was never sent.

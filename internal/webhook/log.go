@@ -42,17 +42,17 @@ func (s *Service) Deliveries(ctx context.Context, tenant uint32, id string, q Lo
 		list, err = sqldb.All(ctx, tx, scanDelivery, selectDelivery+where+order+` LIMIT $7 OFFSET $8`, append(args, q.Size, q.Page*q.Size)...)
 		return err
 	})
-	return list, total, wrap("list deliveries", err)
+	return list, total, fault.Wrap("list deliveries", err)
 }
 
 // Delivery returns one delivery of the tenant's webhook.
 func (s *Service) Delivery(ctx context.Context, tenant uint32, id, delivery string) (*Delivery, error) {
 	w, err := s.byID(ctx, s.db, tenant, id)
 	if err != nil {
-		return nil, wrap("get delivery", err)
+		return nil, fault.Wrap("get delivery", err)
 	}
 	d, err := deliveryByID(ctx, s.db, w.ID, delivery)
-	return d, wrap("get delivery", err)
+	return d, fault.Wrap("get delivery", err)
 }
 
 func deliveryByID(ctx context.Context, db *sqldb.DB, webhook, id string) (*Delivery, error) {
@@ -71,7 +71,7 @@ func deliveryByID(ctx context.Context, db *sqldb.DB, webhook, id string) (*Deliv
 func (s *Service) NewTest(w *Webhook, m *outbox.Message) (*Delivery, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return nil, wrap("test webhook", err)
+		return nil, fault.Wrap("test webhook", err)
 	}
 	now := s.now()
 	return &Delivery{ID: id.String(), WebhookID: w.ID, Event: m.Event, Object: m.Object, Body: s.Render(w.Format, m), CreatedAt: now, NextAt: now, ExpiresAt: now, Attempts: 1}, nil
@@ -98,7 +98,7 @@ func (s *Service) KeepTest(ctx context.Context, w *Webhook, d *Delivery, r Resul
 	if sqldb.Violation(err) == sqldb.ForeignKey {
 		return errNoWebhook // deleted meanwhile
 	}
-	return wrap("keep test", err)
+	return fault.Wrap("keep test", err)
 }
 
 func isKind(err error, k fault.Kind) bool { return err != nil && errors.Is(err, k) }

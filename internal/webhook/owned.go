@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/outbox"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
@@ -47,7 +48,7 @@ func (s *Service) Own(ctx context.Context, tx *sqldb.DB, w *Webhook) error {
 	_, err := sqldb.Exec(ctx, tx, `INSERT INTO webhook (id, tenant, owner, name, url, format, events, filters, enabled, secret, created_at, created_by, updated_at)
 		VALUES ($1, $2, $3, $4, '', '', '[]', '{}', $5, $6, $7, $8, $7)`,
 		w.ID, int64(w.Tenant), string(s.owner), w.Name, w.Enabled, []byte{}, now.UnixMicro(), w.CreatedBy)
-	return wrap("make receiver", err)
+	return fault.Wrap("make receiver", err)
 }
 
 // Owned changes name and state of an object's receiver, in the transaction that changes
@@ -55,7 +56,7 @@ func (s *Service) Own(ctx context.Context, tx *sqldb.DB, w *Webhook) error {
 func (s *Service) Owned(ctx context.Context, tx *sqldb.DB, tenant uint32, id, name string, enabled, anew bool) error {
 	w, err := s.byID(ctx, tx, tenant, id)
 	if err != nil {
-		return wrap("change receiver", err)
+		return fault.Wrap("change receiver", err)
 	}
 	was := w.Enabled
 	if enabled && (!was || anew) {
@@ -63,10 +64,10 @@ func (s *Service) Owned(ctx context.Context, tx *sqldb.DB, tenant uint32, id, na
 	}
 	if _, err := sqldb.Exec(ctx, tx, `UPDATE webhook SET name = $2, enabled = $3, disabled_reason = $4, failures = $5, failing_since = $6, not_before = $7, last_error = $8, updated_at = $9 WHERE id = $1`,
 		id, name, enabled, w.DisabledReason, w.Failures, sqldb.Nullable(w.FailingSince), w.NotBefore.UnixMicro(), w.LastError, s.now().UnixMicro()); err != nil {
-		return wrap("change receiver", err)
+		return fault.Wrap("change receiver", err)
 	}
 	if was && !enabled {
-		return wrap("change receiver", giveUp(ctx, tx, id, s.owner.words().lower+" was disabled"))
+		return fault.Wrap("change receiver", giveUp(ctx, tx, id, s.owner.words().lower+" was disabled"))
 	}
 	return nil
 }
@@ -75,7 +76,7 @@ func (s *Service) Owned(ctx context.Context, tx *sqldb.DB, tenant uint32, id, na
 func (s *Service) Disown(ctx context.Context, tx *sqldb.DB, id string) error {
 	for _, q := range []string{`DELETE FROM webhook_delivery WHERE webhook_id = $1`, `DELETE FROM webhook WHERE id = $1 AND owner <> ''`} {
 		if _, err := sqldb.Exec(ctx, tx, q, id); err != nil {
-			return wrap("remove receiver", err)
+			return fault.Wrap("remove receiver", err)
 		}
 	}
 	return nil
@@ -85,7 +86,7 @@ func (s *Service) Disown(ctx context.Context, tx *sqldb.DB, id string) error {
 func (s *Service) Receivers(ctx context.Context, tx *sqldb.DB, tenant uint32) (map[string]Webhook, error) {
 	list, err := sqldb.All(ctx, tx, s.scan, selectWebhook+` WHERE tenant = $1 AND owner = $2`, int64(tenant), string(s.owner))
 	if err != nil {
-		return nil, wrap("find receivers", err)
+		return nil, fault.Wrap("find receivers", err)
 	}
 	all := make(map[string]Webhook, len(list))
 	for _, w := range list {
@@ -107,5 +108,5 @@ func (s *Service) Queue(ctx context.Context, tx *sqldb.DB, list []Queued) error 
 	for i, q := range list {
 		made[i], of[i] = Delivery{WebhookID: q.Receiver, Body: q.Body}, q.Message
 	}
-	return wrap("queue deliveries", s.insert(ctx, tx, made, of))
+	return fault.Wrap("queue deliveries", s.insert(ctx, tx, made, of))
 }

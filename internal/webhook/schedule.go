@@ -26,7 +26,7 @@ func (s *Service) Due(ctx context.Context, limit int) ([]string, error) {
 	now := s.now().UnixMicro()
 	ids, err := sqldb.All(ctx, s.db, sqldb.Value[string], `SELECT w.id FROM webhook w WHERE w.enabled AND w.not_before <= $1
 		AND EXISTS (SELECT 1 FROM webhook_delivery d WHERE d.webhook_id = w.id AND d.state = 'PENDING' AND d.next_at <= $2 AND `+oldest+`) ORDER BY w.not_before, w.id LIMIT $3`, now, now, limit)
-	return ids, wrap("look for due deliveries", err)
+	return ids, fault.Wrap("look for due deliveries", err)
 }
 
 // Take takes the webhook for holder and returns it with up to limit deliveries that are
@@ -38,20 +38,20 @@ func (s *Service) Take(ctx context.Context, id, holder string, limit int) (*Webh
 		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, nil, wrap("take webhook", err)
+		return nil, nil, fault.Wrap("take webhook", err)
 	}
 	// On SQLite there is one server: whoever held the webhook before has ended.
 	if s.db.Dialect() != sqldb.SQLite && (w.holder != holder || w.leaseUntil.Before(now.Add(Lease/2))) {
 		n, err := sqldb.Exec(ctx, s.db, `UPDATE webhook SET holder = $2, lease_until = $3 WHERE id = $1 AND (holder = $2 OR lease_until < $4)`,
 			id, holder, now.Add(Lease).UnixMicro(), now.UnixMicro())
 		if err != nil || n == 0 {
-			return nil, nil, wrap("take webhook", err)
+			return nil, nil, fault.Wrap("take webhook", err)
 		}
 	}
 	list, err := sqldb.All(ctx, s.db, scanDelivery, selectDelivery+` d WHERE d.webhook_id = $1 AND d.state = 'PENDING' AND d.next_at <= $2
 		AND `+oldest+` ORDER BY d.next_at, d.message_id LIMIT $3`, id, now.UnixMicro(), limit)
 	if err != nil {
-		return nil, nil, wrap("read due deliveries", err)
+		return nil, nil, fault.Wrap("read due deliveries", err)
 	}
 	return &w, list, nil
 }
@@ -137,7 +137,7 @@ func (s *Service) Finish(ctx context.Context, id string, results []Result) (disa
 		disabled = true
 		return s.disable(ctx, tx, &w, now, why)
 	})
-	return disabled, wrap("note deliveries", err)
+	return disabled, fault.Wrap("note deliveries", err)
 }
 
 // note stores one result and counts it in w.
@@ -183,13 +183,13 @@ func later(a, b time.Time) time.Time {
 func (s *Service) Expire(ctx context.Context) (int64, error) {
 	n, err := sqldb.Exec(ctx, s.db, `UPDATE webhook_delivery SET state = 'FAILED', error = CASE WHEN error = '' THEN 'it was not delivered in three days' ELSE error END
 		WHERE state = 'PENDING' AND expires_at <= $1`, s.now().UnixMicro())
-	return n, wrap("give up deliveries", err)
+	return n, fault.Wrap("give up deliveries", err)
 }
 
 // Sweep forgets ended deliveries that were made before the given time.
 func (s *Service) Sweep(ctx context.Context, before time.Time) (int64, error) {
 	n, err := sqldb.Exec(ctx, s.db, `DELETE FROM webhook_delivery WHERE created_at < $1 AND state <> 'PENDING'`, before.UnixMicro())
-	return n, wrap("sweep deliveries", err)
+	return n, fault.Wrap("sweep deliveries", err)
 }
 
 // Waiting returns how many deliveries are pending, of all tenants.

@@ -79,7 +79,7 @@ func (s *Service) Create(ctx context.Context, tenant uint32, actor string, d Dra
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return nil, "", wrap("create webhook", err)
+		return nil, "", fault.Wrap("create webhook", err)
 	}
 	w.ID = id.String()
 	w.CreatedAt = s.now()
@@ -106,7 +106,7 @@ func (s *Service) Create(ctx context.Context, tenant uint32, actor string, d Dra
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: w.CreatedAt, Actor: actor, Action: "webhook.create", Object: w.ID, Detail: describe(w)})
 	})
 	if err != nil {
-		return nil, "", wrap("create webhook", taken(err))
+		return nil, "", fault.Wrap("create webhook", taken(err))
 	}
 	return w, secret, nil
 }
@@ -238,7 +238,7 @@ func isID(s string) bool {
 func (s *Service) Get(ctx context.Context, tenant uint32, id string) (*Webhook, error) {
 	w, err := s.byID(ctx, s.db, tenant, id)
 	if err != nil {
-		return nil, wrap("get webhook", err)
+		return nil, fault.Wrap("get webhook", err)
 	}
 	return w, nil
 }
@@ -256,7 +256,7 @@ type Query struct {
 func (s *Service) List(ctx context.Context, tenant uint32, q Query) (list []Webhook, total int64, err error) {
 	all, err := sqldb.All(ctx, s.db, s.scan, selectWebhook+` WHERE tenant = $1 AND owner = $2 ORDER BY id`, int64(tenant), string(s.owner))
 	if err != nil {
-		return nil, 0, wrap("list webhooks", err)
+		return nil, 0, fault.Wrap("list webhooks", err)
 	}
 	kept := all[:0]
 	for _, w := range all {
@@ -270,10 +270,3 @@ func (s *Service) List(ctx context.Context, tenant uint32, q Query) (list []Webh
 }
 
 func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
-
-func wrap(doing string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", doing, err)
-}
