@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kyra-mdr/kyra/internal/alert"
+	"github.com/kyra-mdr/kyra/internal/arrival"
 	"github.com/kyra-mdr/kyra/internal/connector"
 	"github.com/kyra-mdr/kyra/internal/eventstore/memory"
 	"github.com/kyra-mdr/kyra/internal/notice"
@@ -27,7 +28,7 @@ func telling(t *testing.T, db *sqldb.DB) *rig {
 	}
 	public := func() string { return "https://kyra.example" }
 	return newRig(t, db, func(c *Config) {
-		c.Connectors = connector.New(connector.Config{DB: db, Hooks: c.Hooks, Sealer: sealer, Guard: c.Guard, Render: Renderer(public), Alerts: alert.New(db), Events: &memory.Store{}, Log: slog.New(slog.DiscardHandler), Now: c.Now})
+		c.Connectors = connector.New(connector.Config{DB: db, Hooks: c.Hooks, Sealer: sealer, Guard: c.Guard, Render: Renderer(public), Alerts: alert.New(db), Events: &arrival.Reader{DB: db, Events: &memory.Store{}}, Log: slog.New(slog.DiscardHandler), Now: c.Now})
 		c.Notices = notice.New(notice.Config{DB: db, Hooks: c.Hooks, Sealer: sealer, CheckURL: c.Guard.CheckURL, Render: Renderer(public), Link: Link(public), Log: slog.New(slog.DiscardHandler), Now: c.Now})
 	})
 }
