@@ -32,9 +32,10 @@ const (
 	forwardEvery   = 2 * time.Second
 	forwardAtOnce  = 8                // connectors
 	forwardTurn    = 20 * time.Second // then others have theirs
-	forwardFor     = time.Minute      // one part
-	forwardLease   = 2 * time.Minute  // longer than a turn and its last part
-	forwardRecords = 5_000            // of a part, but for those of one batch
+	forwardFor     = 2 * time.Minute  // one part
+	forwardLease   = 3 * time.Minute  // longer than a turn and its last part
+	forwardRecords = 20_000           // of a part, but for those of one batch: each costs the store a search
+	carefulRecords = 500              // while a receiver fails: it may be too slow for more
 	// giveUpAfter is how long a receiver may fail before events that are older than that go.
 	giveUpAfter = 72 * time.Hour
 	firstPause  = 5 * time.Second
@@ -114,8 +115,12 @@ func (s *Service) forward(ctx context.Context, c *Connector) error {
 	if err := s.beginEvents(ctx, c); err != nil {
 		return fault.Wrap("forward events", err)
 	}
+	most := int64(forwardRecords)
+	if c.Events.FailingSince != nil {
+		most = carefulRecords
+	}
 	for begin := time.Now(); uint64(c.eventsSeq) < stored && time.Since(begin) < forwardTurn && ctx.Err() == nil; { //nolint:gosec // not negative here
-		part, err := s.Events.Next(ctx, c.Tenant, uint64(c.eventsSeq), stored, forwardRecords) //nolint:gosec // as above
+		part, err := s.Events.Next(ctx, c.Tenant, uint64(c.eventsSeq), stored, most) //nolint:gosec // as above
 		if err != nil {
 			return fault.Wrap("forward events", err)
 		}

@@ -221,7 +221,7 @@ func TestForwardGivesUp(t *testing.T) {
 			}
 			return c.Events
 		}
-		for range 6 { // more than a part, and some more
+		for range 2 + forwardRecords/1000 { // more than a part, and some more
 			store.Batch(1, clock, slices.Repeat([]event.Event{arrivaltest.Line("old", clock, "user", "root"), arrivaltest.Line("other", clock, "user", "kim")}, 500)...)
 		}
 		turn(t, s)
@@ -234,14 +234,14 @@ func TestForwardGivesUp(t *testing.T) {
 		}
 		clock = clock.Add(2 * time.Hour)
 		turn(t, s)
-		if x := state(); x.Dropped != 3000 || x.Sent != 0 || x.FailingSince == nil {
+		if x := state(); x.Dropped != 1000+forwardRecords/2 || x.Sent != 0 || x.FailingSince == nil {
 			t.Errorf("after days: %+v", x)
 		}
 		server.setReset(false)
 		clock = clock.Add(10 * time.Minute)
 		turn(t, s)
 		same(t, server.texts(t), "young")
-		if x := state(); x.Dropped != 3000 || x.Sent != 1 || x.FailingSince != nil {
+		if x := state(); x.Dropped != 1000+forwardRecords/2 || x.Sent != 1 || x.FailingSince != nil {
 			t.Errorf("at the end: %+v", x)
 		}
 	})
