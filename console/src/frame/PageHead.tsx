@@ -1,6 +1,8 @@
 import { useEffect, useState, type ReactNode } from "react";
 import { createPortal } from "react-dom";
 
+import css from "./frame.module.css";
+
 /** A page's title and its own controls, drawn into the bar at the top. */
 export function PageHead({ title, children }: { title: string; children?: ReactNode }) {
   const [slot, setSlot] = useState<HTMLElement | null>(null);
@@ -12,7 +14,7 @@ export function PageHead({ title, children }: { title: string; children?: ReactN
   return createPortal(
     <>
       <h1>{title}</h1>
-      {children}
+      {children ? <div className={css.controls}>{children}</div> : null}
     </>,
     slot,
   );

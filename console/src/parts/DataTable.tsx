@@ -8,6 +8,7 @@ import { useKeys } from "~/keys/keys";
 import { useText } from "~/text/text";
 
 import css from "./datatable.module.css";
+import { fitting } from "./fitting";
 import { printed, usePrinting } from "./printing";
 
 export type Column<Row> = {
@@ -61,8 +62,9 @@ export function DataTable<Row>(props: Props<Row>) {
   const { ref: sizeRef, width } = useElementSize();
   const narrow = props.card !== undefined && width > 0 && width < 560;
   const height = narrow ? (props.cardHeight ?? 72) : (props.rowHeight ?? 36);
-  const columns = props.columns.filter((c) => width === 0 || (c.from ?? 0) <= width);
-  const template = `${onSelect ? "36px " : ""}${columns.map((c) => c.width).join(" ")}`;
+  // A row's own padding and the boxes leave less than the whole width.
+  const { columns, tracks } = fitting(props.columns, width === 0 ? 0 : width - 16 - (onSelect ? 36 : 0));
+  const template = `${onSelect ? "36px " : ""}${tracks.join(" ")}`;
 
   const printing = usePrinting();
   const virtual = useVirtualizer({ count: rows.length, getScrollElement: () => scroller.current, estimateSize: () => height, overscan: printing ? printed : 12, getItemKey: (i) => (rows[i] ? rowKey(rows[i]) : i) });

@@ -63,8 +63,8 @@ export default function Incidents() {
             url.set({ view: v }, { replace: true });
           }}
           data={[
-            { value: "board", label: <span className={css.seg}><IconLayoutKanban size={14} aria-hidden /> <span className={css.segName}>{t("board")}</span></span> },
-            { value: "table", label: <span className={css.seg}><IconList size={14} aria-hidden /> <span className={css.segName}>{t("table")}</span></span> },
+            { value: "board", label: <span className={css.seg}><IconLayoutKanban size={14} aria-hidden /> {t("board")}</span> },
+            { value: "table", label: <span className={css.seg}><IconList size={14} aria-hidden /> {t("table")}</span> },
           ]}
         />
       </PageHead>

@@ -1,4 +1,5 @@
 import { SegmentedControl } from "@mantine/core";
+import { useEffect, useRef } from "react";
 
 import { PageHead } from "~/frame/PageHead";
 import { useText } from "~/text/text";
@@ -22,11 +23,16 @@ export default function Sources() {
   const url = useUrl();
   const tab = tabs.find((x) => x === url.get("tab")) ?? "collectors";
   const Shown = shown[tab];
+  const bar = useRef<HTMLDivElement>(null);
+  // On a phone they are longer than the screen.
+  useEffect(() => {
+    bar.current?.querySelector("input:checked")?.parentElement?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [tab]);
   return (
     <>
       <PageHead title={t("title")} />
       {/* More of them than fit beside the title. */}
-      <div className={css.tabs}>
+      <div ref={bar} className={css.tabs}>
         <SegmentedControl
           size="xs"
           aria-label={t("title")}
