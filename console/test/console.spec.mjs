@@ -63,6 +63,17 @@ test("an alert arrives by itself while the queue is open", async () => {
   await rows().filter({ hasText: "203.0.113.79" }).first().waitFor();
 });
 
+test("the inbox tells of it, by a click on the number, too", async () => {
+  const inbox = page.getByRole("button", { name: /[1-9]\d* unread/ });
+  await inbox.waitFor({ timeout: 40_000 });
+  const { width } = await inbox.boundingBox();
+  await inbox.click({ position: { x: width - 8, y: 4 } });
+  await page.getByRole("dialog").getByText("203.0.113.77").first().waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await inbox.evaluate((button) => button.blur());
+});
+
 test("triages by keyboard, with a way back", async () => {
   await page.keyboard.press("j");
   await page.keyboard.press("a");

@@ -41,7 +41,7 @@ export function SidePanel({ label, page, onClose, actions, children }: { label: 
         }}
       />
       <div className={css.bar}>
-        <div className={css.actions}>{actions}</div>
+        <div className={css.actions}>{actions ?? <span className="dim">{label}</span>}</div>
         {page ? (
           <Tooltip label={t("fullPage")}>
             <ActionIcon renderRoot={(props) => <Link to={page} {...props} />} variant="subtle" color="gray" aria-label={t("fullPage")}>

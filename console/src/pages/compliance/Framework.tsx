@@ -46,7 +46,7 @@ export default function FrameworkPage() {
       {
         id: "title",
         header: words("title"),
-        width: "minmax(220px, 1fr)",
+        width: "minmax(220px, 2fr)",
         cell: (c) => (
           <span className={css.two}>
             <span title={c.title}>{c.title}</span>

@@ -83,7 +83,7 @@ export default function Connectors() {
                   of={[
                     [t("kind"), t(`kind.${r.kind}`)],
                     [words("status"), r.enabled ? forms("enabled") : forms("disabled")],
-                    ...Object.entries(r.config).map(([k, v]) => [k, visible(typeof v === "string" ? v : JSON.stringify(v))] as const),
+                    ...Object.entries(r.config).map(([k, v]) => [k, visible(typeof v === "string" ? v : Array.isArray(v) && v.every((x) => typeof x === "string") ? v.join(", ") : JSON.stringify(v))] as const),
                     [t("secrets"), r.secrets.length > 0 ? r.secrets.join(", ") : null],
                     [t("lastError"), r.lastError ? visible(r.lastError) : null],
                     [words("created"), <><Time at={r.createdAt} /> · {visible(r.createdBy)}</>],
@@ -131,6 +131,8 @@ function Actions({ of: r, onEdit, onGone }: { of: Row; onEdit: () => void; onGon
   );
 }
 
+const checks = ["connectivity", "authentication", "dataFlow"] as const;
+
 function Health({ id }: { id: string }) {
   const t = useText("connectors");
   const q = useQuery({ queryKey: ["connectors", id, "health"], queryFn: ({ signal }) => send<Schema<"HealthOutBody">>({ method: "GET", url: `/api/v1/connectors/${id}/health` }, signal) });
@@ -141,7 +143,7 @@ function Health({ id }: { id: string }) {
       <Rows
         label={t("health")}
         head={[t("check"), t("result"), t("latency"), t("says")]}
-        rows={q.data.checks.map((c) => ({ key: c.name, cells: [visible(c.name), <Pill dot={c.status === "ok" ? "good" : c.status === "skipped" ? "off" : "bad"}>{c.status}</Pill>, `${Math.round(c.latencyMs)} ms`, visible(c.message)] }))}
+        rows={q.data.checks.map((c) => ({ key: c.name, cells: [(checks as readonly string[]).includes(c.name) ? t(`check.${c.name as (typeof checks)[number]}`) : visible(c.name), <Pill dot={c.status === "ok" ? "good" : c.status === "skipped" ? "off" : "bad"}>{t(c.status === "ok" ? "health.ok" : c.status === "skipped" ? "health.unknown" : "health.failed")}</Pill>, `${Math.round(c.latencyMs)} ms`, visible(c.message)] }))}
       />
     </section>
   );

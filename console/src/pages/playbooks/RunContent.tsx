@@ -56,7 +56,7 @@ export function RunContent({ id }: { id: string }) {
       {asks && may ? (
         <section className={css.asks}>
           <h2>{t("asks")}</h2>
-          <Block text={visible(JSON.stringify(asks.input, null, 2))} />
+          <Question of={asks.input} />
           {asks.until ? (
             <span className="dim">
               {t("until")} <Time at={asks.until} />
@@ -109,6 +109,18 @@ export function RunContent({ id }: { id: string }) {
           </Button>
         </div>
       ) : null}
+    </>
+  );
+}
+
+/** What is asked in words; what else the step was given stands below. */
+function Question({ of: input }: { of: unknown }) {
+  const { question, expires: _expires, ...rest } = (input ?? {}) as Record<string, unknown>;
+  if (typeof question !== "string") return <Block text={visible(JSON.stringify(input, null, 2))} />;
+  return (
+    <>
+      <p className={css.question}>{visible(question)}</p>
+      {Object.keys(rest).length > 0 ? <Block text={visible(JSON.stringify(rest, null, 2))} /> : null}
     </>
   );
 }

@@ -15,6 +15,8 @@ import { useUrl } from "~/url/url";
 
 import { RiskContent } from "./RiskContent";
 
+import css from "./risk.module.css";
+
 type Row = Schema<"RiskItem">;
 const kinds = ["asset", "identity", "address"] as const;
 export const levels = ["critical", "high", "medium", "low", "none"] as const;
@@ -27,10 +29,10 @@ export const fieldOf = (kind: Row["entityType"]) => (kind === "asset" ? "host" :
 export function Level({ of }: { of: Row["level"] }) {
   const t = useText("risk");
   return (
-    <>
+    <span className={css.level}>
       <SeverityMark of={of === "none" ? "info" : of} />
       {t(`level.${of}`)}
-    </>
+    </span>
   );
 }
 

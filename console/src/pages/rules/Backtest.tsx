@@ -99,7 +99,7 @@ export function Backtest({ yaml, changed, id }: { yaml: string; changed: boolean
               rows?.length ? <Rows key={field} label={t(`by.${field}`)} head={[t(`by.${field}`), t("matches")]} rows={rows.slice(0, 10).map((r) => ({ key: r.value, cells: [<Value key="v" field={field} value={r.value} />, r.matches.toLocaleString(language)] }))} /> : null,
             )}
           </ValueMenu>
-          {got.samples?.length ? <Rows label={t("samples")} head={[t("at"), t("by.host"), t("samples")]} rows={got.samples.map((s) => ({ key: s.id, cells: [exact(s.time), <Raw key="h" text={s.host} />, <Raw key="m" text={s.message} className="mono" />] }))} /> : null}
+          {got.samples?.length ? <Rows label={t("samples")} head={[t("at"), t("by.host"), t("samples")]} rows={got.samples.map((s) => ({ key: s.id, cells: [<time key="t">{exact(s.time)}</time>, <b key="h"><Raw text={s.host} /></b>, <Raw key="m" text={s.message} className="mono" />] }))} /> : null}
         </>
       ) : null}
     </section>

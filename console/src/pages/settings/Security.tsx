@@ -279,7 +279,7 @@ function Sessions() {
           key: s.id,
           cells: [
             <span title={visible(s.agent)}>{deviceOf(s.agent)}</span>,
-            <span className="mono">{visible(s.address)}</span>,
+            <span className="mono" style={{ whiteSpace: "nowrap" }}>{visible(s.address)}</span>,
             <Time at={s.lastUsedAt} className="dim" />,
             <Time at={s.createdAt} className="dim" />,
             s.current ? (

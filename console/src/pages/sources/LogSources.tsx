@@ -77,7 +77,7 @@ function One({ id }: { id: string }) {
     <>
       <section>
         <h2>
-          <Raw text={`${s.source} · ${s.host}`} />
+          <Raw text={[s.source, s.host].filter(Boolean).join(" · ")} />
         </h2>
         <br />
         <Facts
