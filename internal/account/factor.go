@@ -283,13 +283,15 @@ func (s *Service) SecurityOf(ctx context.Context, c *identity.Caller) (*Security
 const freshFor = 10 * time.Minute
 
 // ownable tells whether the caller may change what their account rests on: one tenant's
-// identity provider does not speak for them in others.
+// identity provider does not speak for them in others, nor, of an account that was given to
+// it, in those that it was given to as well.
 func (s *Service) ownable(ctx context.Context, db *sqldb.DB, c *identity.Caller) error {
 	if !c.Bound {
 		return nil
 	}
-	others, err := elsewhere(ctx, db, c.UserID, c.Home)
-	if err == nil && others {
+	others, err := sqldb.One(ctx, db, sqldb.Value[int64], `SELECT count(*) FROM account_member WHERE user_id = $1 AND tenant <> $2 AND status <> $3
+		AND (NOT vouched OR EXISTS (SELECT 1 FROM account_member o WHERE o.user_id = $1 AND o.tenant = $2 AND o.vouched))`, c.UserID, int64(c.Home), string(Invited))
+	if err == nil && others > 0 {
 		return fault.New(fault.Forbidden, "your account belongs to other tenants too: sign in with its password or passkey to change it")
 	}
 	return err

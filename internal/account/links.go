@@ -133,7 +133,8 @@ func (s *Service) Look(ctx context.Context, token string) (*Link, error) {
 }
 
 // Follow uses a link up: somebody sets their password, or, invited with an account that has
-// one, shows it. Another password ends all sessions. name "" keeps the name.
+// one, shows it. Another password ends all sessions; the first one is all that the account
+// signs in with. name "" keeps the name.
 func (s *Service) Follow(ctx context.Context, token, name, password string, from From) (*Link, error) {
 	l, err := s.Look(ctx, token)
 	if err != nil {
@@ -173,22 +174,24 @@ func (s *Service) Follow(ctx context.Context, token, name, password string, from
 			return errLink
 		}
 		action := "user.accept"
-		switch {
-		case join:
-			err = s.pass(ctx, tx, u.Email, from, true)
-		default:
-			err = s.storePassword(ctx, tx, &u, "")
-		}
-		if err != nil {
-			return err
-		}
 		if l.Kind == linkInvite {
-			if !join {
+			if join {
+				if err := s.pass(ctx, tx, u.Email, from, true); err != nil {
+					return err
+				}
+			} else {
 				// Whoever invites somebody holds the link: it must not open other tenants to them.
 				if others, err := elsewhere(ctx, tx, u.ID, l.tenant); err != nil {
 					return err
 				} else if others {
 					return fault.New(fault.Invalid, "Your account has no password yet: sign in as you do elsewhere, set one under Settings › Security, and open this link again").In("password")
+				}
+				// What it has beside may be of another tenant's provider.
+				if err := forsake(ctx, tx, u.ID); err != nil {
+					return err
+				}
+				if err := s.storePassword(ctx, tx, &u, ""); err != nil {
+					return err
 				}
 			}
 			if _, err := sqldb.Exec(ctx, tx, `UPDATE account_member SET status = CASE WHEN status = $1 THEN $2 ELSE status END, vouched = FALSE, changed_at = $3 WHERE tenant = $4 AND user_id = $5`,
@@ -197,6 +200,13 @@ func (s *Service) Follow(ctx context.Context, token, name, password string, from
 			}
 		} else {
 			action = "user.password"
+			// The account may have come to open other tenants since the link was made.
+			if err := s.answerable(ctx, tx, l.tenant, u.ID); err != nil {
+				return err
+			}
+			if err := s.storePassword(ctx, tx, &u, ""); err != nil {
+				return err
+			}
 		}
 		return audit.Record(ctx, tx, audit.Entry{Tenant: l.tenant, At: now, Actor: Actor(u.Email), Action: action, Object: u.ID})
 	})

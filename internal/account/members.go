@@ -191,6 +191,11 @@ func (s *Service) place(ctx context.Context, tx *sqldb.DB, actor string, p *Pers
 	}
 	vouched := p.Vouched
 	if p.Status == Invited && status != Invited { // whoever knows the password has not followed the invitation
+		// Another tenant's invitation that sets a password meanwhile has to be seen: on PostgreSQL
+		// one of the two begins anew.
+		if _, err := sqldb.Exec(ctx, tx, `UPDATE account_user SET version = version WHERE id = $1`, p.ID); err != nil {
+			return err
+		}
 		var err error
 		if vouched, err = shared(ctx, tx, &p.User, p.Tenant); err != nil {
 			return err
@@ -249,7 +254,9 @@ func (s *Service) keepAdmin(ctx context.Context, tx *sqldb.DB, p *Person) error 
 	return err
 }
 
-// Remove takes somebody out of the tenant, and the account with the last place.
+// Remove takes somebody out of the tenant, and the account with the last place. Where what
+// they sign in with opens none of the places that are left, it goes, too: the tenants of
+// those never knew whose it is.
 func (s *Service) Remove(ctx context.Context, tenant uint32, actor, id string) error {
 	return fault.Wrap("remove user", s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		p, err := s.person(ctx, tx, tenant, id)
@@ -277,6 +284,13 @@ func (s *Service) Remove(ctx context.Context, tenant uint32, actor, id string) e
 		}
 		if _, err := sqldb.Exec(ctx, tx, `DELETE FROM account_user WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM account_member m WHERE m.user_id = $1)`, id); err != nil {
 			return err
+		}
+		if left, err := elsewhere(ctx, tx, id, tenant); err != nil {
+			return err
+		} else if !left {
+			if err := forsake(ctx, tx, id); err != nil {
+				return err
+			}
 		}
 		return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: actor, Action: "user.delete", Object: id, Detail: map[string]any{"email": p.Email, "role": p.Role}})
 	}))

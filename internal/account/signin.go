@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/kyra-mdr/kyra/internal/audit"
 	"github.com/kyra-mdr/kyra/internal/fault"
@@ -141,7 +142,20 @@ func (s *Service) home(ctx context.Context, db *sqldb.DB, user, method string) (
 	return nil, elsewhere, nil
 }
 
-// refuse notes a sign-in that failed. Both kinds of account cost the same entries.
+// distance is the further, the less a password has to do with the place: any tenant can make
+// an invitation, or a place that only its provider opens.
+func (m *Member) distance() int {
+	switch {
+	case m.Status == Active && !m.Vouched:
+		return 0
+	case m.Status != Invited:
+		return 1
+	}
+	return 2
+}
+
+// refuse notes a sign-in that failed, in the tenant that a right one is likeliest to open.
+// Both kinds of account cost the same entries.
 func (s *Service) refuse(ctx context.Context, email string, u *User, locked bool) error {
 	e := audit.Entry{At: s.now(), Actor: Actor(email), Action: "session.refuse", Object: u.ID}
 	members, err := membersOf(ctx, s.db, u.ID)
@@ -149,7 +163,7 @@ func (s *Service) refuse(ctx context.Context, email string, u *User, locked bool
 		return orUnavailable("note a refused sign-in", err)
 	}
 	if len(members) > 0 {
-		e.Tenant = members[0].Tenant
+		e.Tenant = slices.MinFunc(members, func(a, b Member) int { return a.distance() - b.distance() }).Tenant
 	}
 	err = s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		if err := audit.Record(ctx, tx, e); err != nil || !locked {

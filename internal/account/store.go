@@ -74,13 +74,29 @@ func elsewhere(ctx context.Context, db *sqldb.DB, user string, tenant uint32) (b
 }
 
 // shared tells whether anybody beside the tenant knows, or may come to know, what the
-// account signs in with.
+// account signs in with. Another tenant's invitation that nobody has followed does not: once
+// the account has a place here, it sets no password.
 func shared(ctx context.Context, db *sqldb.DB, u *User, tenant uint32) (bool, error) {
 	if u.password != "" {
 		return true, nil
 	}
-	n, err := sqldb.One(ctx, db, sqldb.Value[int64], `SELECT (SELECT count(*) FROM account_member WHERE user_id = $1 AND tenant <> $2) + (SELECT count(*) FROM account_passkey WHERE user_id = $1)`, u.ID, int64(tenant))
+	n, err := sqldb.One(ctx, db, sqldb.Value[int64], `SELECT (SELECT count(*) FROM account_member WHERE user_id = $1 AND tenant <> $2 AND status <> $3) + (SELECT count(*) FROM account_passkey WHERE user_id = $1)`, u.ID, int64(tenant), string(Invited))
 	return n > 0, err
+}
+
+// forsake takes away what somebody signs in with: who knows it, or holds it, has nothing to
+// do with the places that it would open.
+func forsake(ctx context.Context, tx *sqldb.DB, user string) error {
+	for _, query := range []string{
+		`UPDATE account_user SET password = '', password_at = NULL, totp = NULL, totp_at = NULL, version = version + 1 WHERE id = $1`,
+		`DELETE FROM account_passkey WHERE user_id = $1`,
+		`DELETE FROM account_recovery WHERE user_id = $1`,
+	} {
+		if _, err := sqldb.Exec(ctx, tx, query, user); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func member(ctx context.Context, db *sqldb.DB, tenant uint32, user string) (Member, error) {
