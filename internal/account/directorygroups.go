@@ -192,6 +192,7 @@ func (s *Service) writeGroup(ctx context.Context, tx *sqldb.DB, tenant uint32, h
 	}
 	before, after := idsOf(had.Members), idsOf(g.Members)
 	touched := map[string]bool{}
+	var off []string // by hand, before the directory came
 	for id := range before {
 		if after[id] {
 			if had.Name != g.Name {
@@ -217,6 +218,9 @@ func (s *Service) writeGroup(ctx context.Context, tx *sqldb.DB, tenant uint32, h
 			return err
 		}
 		if l.Version == 0 { // here before the directory, which speaks of them for the first time
+			if l.offByHand() {
+				off = append(off, id)
+			}
 			if err := s.writeListed(ctx, tx, tenant, id, l); err != nil {
 				return err
 			}
@@ -230,7 +234,15 @@ func (s *Service) writeGroup(ctx context.Context, tx *sqldb.DB, tenant uint32, h
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
-	return s.settle(ctx, tx, tenant, directoryActor, ids...)
+	if err := s.settle(ctx, tx, tenant, directoryActor, ids...); err != nil {
+		return err
+	}
+	for _, id := range off {
+		if err := s.keepOff(ctx, tx, tenant, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // RemoveGroup removes a group; its members lose the role that it gave.

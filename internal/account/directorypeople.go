@@ -301,7 +301,7 @@ func (s *Service) Reprovision(ctx context.Context, tenant uint32, id string, cha
 		if err != nil {
 			return err
 		}
-		was := l.UserName
+		was, kept := l.UserName, l.offByHand()
 		if err := change(l); err != nil {
 			return err
 		}
@@ -324,6 +324,11 @@ func (s *Service) Reprovision(ctx context.Context, tenant uint32, id string, cha
 		if err := s.settle(ctx, tx, tenant, directoryActor, id); err != nil {
 			return err
 		}
+		if kept && l.Active {
+			if err := s.keepOff(ctx, tx, tenant, id); err != nil {
+				return err
+			}
+		}
 		out, err = s.known(ctx, tx, tenant, id)
 		return err
 	})
@@ -331,6 +336,22 @@ func (s *Service) Reprovision(ctx context.Context, tenant uint32, id string, cha
 		return nil, doubled("userName")
 	}
 	return out, fault.Wrap("change a person of a directory", err)
+}
+
+// offByHand tells whether an Admin switched somebody off before the directory spoke of them,
+// and takes it that the directory thinks them active, as of those whom it knows: what they
+// are is not its word.
+func (l *Listed) offByHand() bool {
+	off := l.Version == 0 && !l.Active
+	l.Active = l.Active || off
+	return off
+}
+
+// keepOff sees to it that the directory's first word of somebody who is off by hand counts
+// as one that lets them in, also where no group does yet: it has taken nobody out.
+func (s *Service) keepOff(ctx context.Context, tx *sqldb.DB, tenant uint32, id string) error {
+	_, err := sqldb.Exec(ctx, tx, `UPDATE scim_user SET let_in = TRUE WHERE tenant = $1 AND id = $2`, int64(tenant), id)
+	return err
 }
 
 // keepName leaves somebody who is switched off the name that the directory knew them by,

@@ -209,16 +209,45 @@ func TestSwitchedOffByHand(t *testing.T) {
 		is("deleted and made", hana, account.Active)
 
 		// Off before the directory came.
-		if _, err := b.accounts.Add(ctx, "test", b.a, account.Draft{Email: "jun@example.com", Name: "Jun", Role: identity.Viewer}); err != nil {
-			t.Fatal(err)
+		before := func(email string) string {
+			t.Helper()
+			u, err := b.accounts.Add(ctx, "test", b.a, account.Draft{Email: email, Name: "Jun", Role: identity.Viewer})
+			if err != nil {
+				t.Fatal(err)
+			}
+			by(u.ID, account.Disabled)
+			return u.ID
 		}
-		jun, err := b.accounts.ByEmail(ctx, b.a, "jun@example.com")
-		if err != nil {
-			t.Fatal(err)
+		group := func(op, id string) {
+			b.do("PATCH", "/Groups/"+gid, `{"Operations": [{"op": "`+op+`", "path": "members", "value": [{"value": "`+id+`"}]}]}`).want(204)
 		}
-		by(jun.ID, account.Disabled)
-		says(jun.ID, on)
-		is("its first word", jun.ID, account.Disabled)
+		jun := before("jun@example.com")
+		says(jun, on)
+		is("its first word", jun, account.Disabled)
+		mina := before("min@example.com")
+		group("add", mina)
+		is("a group first", mina, account.Disabled)
+		says(mina, on)
+		is("a group first, then on", mina, account.Disabled)
+		b.do("PATCH", "/Users/"+mina, off).want(200)
+		says(mina, on)
+		is("a group first, then off and on", mina, account.Active)
+		seo := before("seo@example.com")
+		says(seo, `{"displayName": "Seo"}`)
+		says(seo, on)
+		is("a name first, then on", seo, account.Disabled)
+		ahn := before("ahn@example.com")
+		b.do("PATCH", "/Users/"+ahn, off).want(200)
+		says(ahn, on)
+		is("off as its first word, then on", ahn, account.Active)
+		set("")
+		woo := before("woo@example.com")
+		says(woo, on)
+		group("add", woo)
+		is("where a group alone lets in", woo, account.Disabled)
+		group("remove", woo)
+		group("add", woo)
+		is("where a group alone lets in, out and in", woo, account.Active)
 	})
 }
 
