@@ -398,7 +398,7 @@ func (s *Service) rename(ctx context.Context, tx *sqldb.DB, tenant uint32, id st
 		if s.CarryKeys == nil || u.Email == email {
 			break
 		}
-		if err := s.CarryKeys(ctx, tx, members[i].Tenant, Actor(u.Email), Actor(email)); err != nil {
+		if err := withDemo(ctx, tx, members[i].Tenant, func(number uint32) error { return s.CarryKeys(ctx, tx, number, Actor(u.Email), Actor(email)) }); err != nil {
 			return err
 		}
 	}
@@ -483,7 +483,7 @@ func (s *Service) settle(ctx context.Context, tx *sqldb.DB, tenant uint32, actor
 			return err
 		}
 		if !in && s.EndKeys != nil {
-			if err := s.EndKeys(ctx, tx, tenant, actor, Actor(who.Email)); err != nil {
+			if err := withDemo(ctx, tx, tenant, func(number uint32) error { return s.EndKeys(ctx, tx, number, actor, Actor(who.Email)) }); err != nil {
 				return err
 			}
 		}

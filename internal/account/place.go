@@ -27,6 +27,20 @@ func homeOf(ctx context.Context, db *sqldb.DB, tenant uint32) (uint32, error) {
 	return uint32(n), err
 }
 
+// withDemo does something in the tenant, and in its demo tenant where it has one.
+func withDemo(ctx context.Context, db *sqldb.DB, tenant uint32, do func(number uint32) error) error {
+	demos, err := sqldb.All(ctx, db, sqldb.Value[int64], `SELECT number FROM tenant_demo WHERE of_tenant = $1`, int64(tenant))
+	if err != nil {
+		return err
+	}
+	for _, number := range append(demos, int64(tenant)) {
+		if err := do(uint32(number)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // noDemo refuses what would part a demo tenant's people from those of the tenant that it
 // is of.
 func noDemo(ctx context.Context, db *sqldb.DB, tenant uint32) error {

@@ -14,6 +14,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/sqldb"
 	"github.com/kyra-mdr/kyra/internal/sqldb/sqldbtest"
+	"github.com/kyra-mdr/kyra/internal/tenant"
 )
 
 func (b *bench) made(name string) string {
@@ -22,9 +23,11 @@ func (b *bench) made(name string) string {
 }
 
 // key makes an API key of somebody's and returns how it is tried.
-func (b *bench) key(email string) (works func() bool) {
+func (b *bench) key(email string) (works func() bool) { return b.keyOf(b.a, email) }
+
+func (b *bench) keyOf(number uint32, email string) (works func() bool) {
 	b.t.Helper()
-	_, key, err := b.keys.Create(b.t.Context(), b.a, account.Actor(email), identity.Draft{Name: "of " + email, Scope: identity.ReadOnly})
+	_, key, err := b.keys.Create(b.t.Context(), number, account.Actor(email), identity.Draft{Name: "of " + email, Scope: identity.ReadOnly})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -42,8 +45,18 @@ const off = `{"Operations": [{"op": "replace", "value": {"active": false}}]}`
 // A leaver's API keys end, whatever their address was when they made them.
 func TestLeaversKeysEnd(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
+		tenants := tenant.New(b.db)
+		of, err := tenants.ByNumber(t.Context(), b.a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		demo, err := tenants.CreateDemo(t.Context(), "test", of)
+		if err != nil {
+			t.Fatal(err)
+		}
 		hana := b.made("hana@example.com")
 		works := b.key("hana@example.com")
+		inDemo, otherInDemo := b.keyOf(demo.Number, "hana@example.com"), b.keyOf(demo.Number, "boss@example.com")
 		other := b.key("boss@example.com")
 		b.do("PATCH", "/Users/"+hana, `{"Operations": [{"op": "replace", "value": {"userName": "hana.kim@example.com"}}]}`).want(200)
 		if p := b.person(b.a, hana); p.Email != "hana.kim@example.com" || !works() {
@@ -52,6 +65,9 @@ func TestLeaversKeysEnd(t *testing.T) {
 		b.do("PATCH", "/Users/"+hana, off).want(200)
 		if works() || !other() {
 			t.Errorf("theirs works: %t, another's: %t", works(), other())
+		}
+		if inDemo() || !otherInDemo() {
+			t.Errorf("theirs works in the demo data: %t, another's: %t", inDemo(), otherInDemo())
 		}
 
 		// Whom an Admin has switched off by hand, the keys of whom stay.
