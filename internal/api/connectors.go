@@ -26,7 +26,7 @@ type (
 		Secrets       []string       `json:"secrets" nullable:"false" doc:"Names of the secrets that are stored. Nobody can read them again."`
 		ExportedUntil *time.Time     `json:"exportedUntil" nullable:"true" doc:"Of kind s3: alerts that were created and events that were stored before are in the bucket."`
 		EventsSent    *int64         `json:"eventsSent" nullable:"true" doc:"Of kinds s3 and syslog: stored events that were exported or forwarded."`
-		EventsDropped *int64         `json:"eventsDropped" nullable:"true" doc:"Of kinds s3 and syslog: events that were not forwarded, since the receiver failed for three days."`
+		EventsDropped *int64         `json:"eventsDropped" nullable:"true" doc:"Of kinds s3 and syslog: events that were not sent, since the receiver failed for three days or they were removed before."`
 		CreatedAt     time.Time      `json:"createdAt"`
 		CreatedBy     string         `json:"createdBy"`
 		UpdatedAt     time.Time      `json:"updatedAt"`

@@ -189,6 +189,9 @@ func (s *Server) open(ctx context.Context, exe []string) error {
 	s.keeper = retention.New(retention.Config{
 		DB: s.db, Archive: s.archive, Store: s.store, Tenants: tenants, Days: days, Log: s.log, Now: now, MaxBytes: int64(s.cfg.Retention.MaxBytes),
 		Holding: s.requests.Holding,
+		Removing: func(ctx context.Context, tenant uint32, before time.Time) {
+			s.telling.connectors.LetGo(ctx, tenant, before)
+		},
 	})
 	if err := s.openMasking(ctx); err != nil {
 		return err

@@ -61,7 +61,7 @@ type Connector struct {
 // Forwarded tells how it goes with events.
 type Forwarded struct {
 	Sent         int64
-	Dropped      int64      // that could not be sent for days
+	Dropped      int64      // that could not be sent for days, or were removed before
 	FailingSince *time.Time // nil where the last attempt worked
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,26 +44,15 @@ const (
 	maxLine     = 64 << 10 // bytes of a line over TCP and TLS
 )
 
-// runForwards sends events until ctx is done. A receiver that is slow keeps no other waiting.
+// runForwards sends events until ctx is done. A receiver that is slow keeps none of the
+// others waiting but where as many are slow as there are slots.
 func (s *Service) runForwards(ctx context.Context) {
 	tick := time.NewTicker(forwardEvery)
 	defer tick.Stop()
 	var work sync.WaitGroup
 	slots := make(chan struct{}, forwardAtOnce)
 	for {
-		due, err := s.dueForwards(ctx)
-		s.report(ctx, "events are not forwarded", err)
-		for i := range due {
-			select {
-			case slots <- struct{}{}:
-			default: // all are at work: with the next tick
-				continue
-			}
-			work.Go(func() {
-				defer func() { <-slots }()
-				s.report(ctx, "events are not forwarded", s.forward(ctx, &due[i]))
-			})
-		}
+		s.report(ctx, "events are not forwarded", s.forwardDue(ctx, slots, &work))
 		select {
 		case <-ctx.Done():
 			work.Wait()
@@ -70,6 +60,28 @@ func (s *Service) runForwards(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// forwardDue lets every connector that may send events now begin its turn. Where all slots
+// are taken it waits for one: were the rest put off to the next tick, those at the head of
+// the list would be the first again, and who stands behind would never come.
+func (s *Service) forwardDue(ctx context.Context, slots chan struct{}, work *sync.WaitGroup) error {
+	due, err := s.dueForwards(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range due {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		work.Go(func() {
+			defer func() { <-slots }()
+			s.report(ctx, "events are not forwarded", s.forward(ctx, &due[i]))
+		})
+	}
+	return nil
 }
 
 // dueForwards returns the connectors that may send events now, those that waited longest
@@ -94,10 +106,16 @@ func (s *Service) forward(ctx context.Context, c *Connector) error {
 	if err != nil || c.eventsSeq >= 0 && uint64(c.eventsSeq) >= stored {
 		return err
 	}
-	now := s.now()
-	lease := now.Add(forwardLease)
-	n, err := sqldb.Exec(ctx, s.db, `UPDATE connector SET lease_until = $2 WHERE id = $1 AND lease_until = $3`, c.ID, lease.UnixMicro(), c.leaseUntil.UnixMicro())
-	if err != nil || n == 0 { // another server has it
+	if c.eventsSeq >= 0 { // most of what moves a partition on is of other tenants, and worth no writing
+		next, err := s.Events.Next(ctx, c.Tenant, uint64(c.eventsSeq), stored, 1)
+		if err != nil || next.Records == 0 {
+			return fault.Wrap("look for events to forward", err)
+		}
+	}
+	lease := s.now().Add(forwardLease)
+	n, err := sqldb.Exec(ctx, s.db, `UPDATE connector SET lease_until = $2 WHERE id = $1 AND lease_until = $3 AND events_seq = $4 AND version = $5`,
+		c.ID, lease.UnixMicro(), c.leaseUntil.UnixMicro(), c.eventsSeq, c.Version)
+	if err != nil || n == 0 { // another server has it or had its turn, or somebody changed it while it waited for a slot
 		return fault.Wrap("take events to forward", err)
 	}
 	defer func() {
@@ -190,6 +208,7 @@ func (s *Service) passed(ctx context.Context, c *Connector, part arrival.Stretch
 	if sent > 0 {
 		query += `, last_success = $6, last_error = '', failing_since = NULL`
 		args = append(args, at.UnixMicro())
+		c.Events.FailingSince = nil
 	}
 	n, err := sqldb.Exec(context.WithoutCancel(ctx), s.db, query+` WHERE id = $1 AND events_seq = $3`, args...)
 	return n > 0, fault.Wrap("note forwarded events", err)
@@ -206,25 +225,39 @@ func (s *Service) stumble(ctx context.Context, c *Connector, why error) error {
 	pause := min(max(now.Sub(since), firstPause), longPause)
 	pause += rand.N(pause / 4) //nolint:gosec // only spreads attempts
 	s.Log.WarnContext(ctx, "events cannot be forwarded", "connector", c.ID, "tenant", c.Tenant, "pause", pause, "err", why)
-	_, err := sqldb.Exec(context.WithoutCancel(ctx), s.db, `UPDATE connector SET next_at = $2, last_failure = $3, last_error = $4, failing_since = $5 WHERE id = $1`,
-		c.ID, now.Add(pause).UnixMicro(), now.UnixMicro(), outbound.Reason(why), since.UnixMicro())
+	_, err := sqldb.Exec(context.WithoutCancel(ctx), s.db, `UPDATE connector SET next_at = $2, last_failure = $3, last_error = $4, failing_since = COALESCE(failing_since, $3) WHERE id = $1`,
+		c.ID, now.Add(pause).UnixMicro(), now.UnixMicro(), outbound.Reason(why))
 	if err != nil {
 		return fault.Wrap("note events that were not forwarded", err)
 	}
 	if now.Sub(since) < giveUpAfter {
 		return nil
 	}
-	return fault.Wrap("drop events that could not be forwarded", s.giveUp(ctx, c, now.Add(-giveUpAfter)))
+	return fault.Wrap("drop events that could not be forwarded", s.giveUp(ctx, c, now.Add(-giveUpAfter), "they could not be sent for days"))
+}
+
+// LetGo passes over what a tenant's connectors have not reached of what arrived before
+// limit, and counts it: it is about to be removed. That keeps nothing from being removed.
+func (s *Service) LetGo(ctx context.Context, tenant uint32, limit time.Time) {
+	all, err := sqldb.All(ctx, s.db, scan, selectConnector+` WHERE tenant = $1 AND kind IN ('s3', 'syslog') ORDER BY id`, int64(tenant))
+	s.report(ctx, "events that are removed before a connector had them are not counted", err)
+	for i := range all {
+		c := &all[i]
+		if !c.forwards() && !slices.Contains(settings(c.Config).list("contents"), "events") {
+			continue
+		}
+		err := s.beginEvents(ctx, c)
+		if err == nil {
+			err = s.giveUp(ctx, c, limit, "they are removed since their term is over or room is short")
+		}
+		s.report(ctx, "events that are removed before a connector had them are not counted", err)
+	}
 }
 
 // giveUp passes over what arrived before limit, and counts the events in it that would
 // have been sent.
-func (s *Service) giveUp(ctx context.Context, c *Connector, limit time.Time) error {
-	conf, err := s.settings(c)
-	if err != nil {
-		return err
-	}
-	filter, err := filterOf(conf)
+func (s *Service) giveUp(ctx context.Context, c *Connector, limit time.Time, why string) error {
+	filter, err := filterOf(settings(c.Config))
 	if err != nil {
 		return err
 	}
@@ -232,12 +265,20 @@ func (s *Service) giveUp(ctx context.Context, c *Connector, limit time.Time) err
 	if err != nil {
 		return err
 	}
+	dropped := int64(0)
+	defer func() {
+		if dropped > 0 {
+			s.Log.WarnContext(ctx, "events were dropped that a connector had not been sent", "connector", c.ID, "tenant", c.Tenant, "events", dropped, "why", why)
+		}
+	}()
 	most := int64(forwardRecords)
 	for c.eventsSeq >= 0 && uint64(c.eventsSeq) < stored && ctx.Err() == nil {
 		part, err := s.Events.Next(ctx, c.Tenant, uint64(c.eventsSeq), stored, most) //nolint:gosec // not negative here
 		switch {
 		case err != nil:
 			return err
+		case part.Records == 0:
+			return nil
 		case !part.Last.Before(limit) && most > 1: // the end of what is old lies in it
 			most = 1
 			continue
@@ -256,7 +297,7 @@ func (s *Service) giveUp(ctx context.Context, c *Connector, limit time.Time) err
 		if err != nil || !more {
 			return err
 		}
-		s.Log.WarnContext(ctx, "events that could not be forwarded for days were dropped", "connector", c.ID, "tenant", c.Tenant, "events", lost)
+		dropped += lost
 	}
 	return nil
 }

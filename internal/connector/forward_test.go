@@ -27,6 +27,8 @@ type syslogServer struct {
 	mu    sync.Mutex
 	got   []string
 	reset bool // end connections instead of reading them
+	takes int  // of them so many before
+	slow  time.Duration
 }
 
 func newSyslogServer(t *testing.T, l net.Listener) *syslogServer {
@@ -49,7 +51,8 @@ func (s *syslogServer) read(conn net.Conn) {
 	defer conn.Close() //nolint:errcheck // it is a test's
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.reset {
+	time.Sleep(s.slow)
+	if s.takes--; s.reset && s.takes < 0 {
 		if tcp, ok := conn.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0)
 		}
@@ -244,6 +247,165 @@ func TestForwardGivesUp(t *testing.T) {
 		if x := state(); x.Dropped != 1000+forwardRecords/2 || x.Sent != 1 || x.FailingSince != nil {
 			t.Errorf("at the end: %+v", x)
 		}
+	})
+}
+
+// However many connectors there are, and whatever the first of them do: each has its turn.
+func TestEveryConnectorHasItsTurn(t *testing.T) {
+	t.Parallel()
+	clock := time.Date(2026, 4, 22, 8, 0, 0, 0, time.UTC)
+	s := rig(t, sqldbtest.SQLite(t), &clock)
+	store := arrivaltest.New(t, s.Events)
+	var servers []*syslogServer
+	for i := range 2*forwardAtOnce + 1 {
+		server := newSyslogServer(t, listen(t))
+		server.slow = 200 * time.Millisecond
+		servers = append(servers, server)
+		if _, err := s.Create(t.Context(), 1, "test", Draft{Name: fmt.Sprint(i), Kind: Syslog, Config: server.config(`,"query":"*"`)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store.Batch(1, clock, arrivaltest.Line("for all", clock))
+	var work sync.WaitGroup
+	if err := s.forwardDue(t.Context(), make(chan struct{}, forwardAtOnce), &work); err != nil {
+		t.Fatal(err)
+	}
+	work.Wait()
+	for _, server := range servers {
+		same(t, server.texts(t), "for all")
+	}
+}
+
+// What other tenants send through the same partition has nothing written for a tenant
+// that is quiet.
+func TestOthersEventsCostNoWriting(t *testing.T) {
+	t.Parallel()
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		clock := time.Date(2026, 4, 22, 8, 0, 0, 0, time.UTC)
+		s := rig(t, db, &clock)
+		store := arrivaltest.New(t, s.Events)
+		server := newSyslogServer(t, listen(t))
+		if _, err := s.Create(t.Context(), 1, "test", Draft{Name: "SIEM", Kind: Syslog, Config: server.config(`,"query":"*"`)}); err != nil {
+			t.Fatal(err)
+		}
+		at := func() int64 {
+			t.Helper()
+			n, err := sqldb.One(t.Context(), db, sqldb.Value[int64], `SELECT events_seq FROM connector`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		store.Batch(1, clock, arrivaltest.Line("mine", clock))
+		turn(t, s)
+		same(t, server.texts(t), "mine")
+		if n := at(); n != 1 {
+			t.Errorf("after its event: %d", n)
+		}
+		for range 3 {
+			store.Batch(2, clock, arrivaltest.Line("of another tenant", clock))
+			turn(t, s)
+		}
+		if n := at(); n != 1 {
+			t.Errorf("after those of others: %d", n)
+		}
+		store.Batch(1, clock, arrivaltest.Line("mine again", clock))
+		turn(t, s)
+		same(t, server.texts(t), "mine again")
+		if n := at(); n != 5 {
+			t.Errorf("at the end: %d", n)
+		}
+	})
+}
+
+// A failure long ago says nothing about one of now: neither after the receiver took
+// something nor after somebody switched the connector on again.
+func TestForwardGivesUpOnlyAfterFailingAllTheTime(t *testing.T) {
+	t.Parallel()
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		clock := time.Date(2026, 4, 22, 8, 0, 0, 0, time.UTC)
+		s := rig(t, db, &clock)
+		store := arrivaltest.New(t, s.Events)
+		server := newSyslogServer(t, listen(t))
+		server.setReset(true)
+		c, err := s.Create(t.Context(), 1, "test", Draft{Name: "SIEM", Kind: Syslog, Config: server.config(`,"query":"*"`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 { // parts, while it fails
+			store.Batch(1, clock, slices.Repeat([]event.Event{arrivaltest.Line("old", clock)}, carefulRecords)...)
+		}
+		fails := func(sent int64) {
+			t.Helper()
+			turn(t, s)
+			got, err := s.Get(t.Context(), 1, c.ID)
+			if err != nil || got.Events.Dropped != 0 || got.Events.Sent != sent || got.Events.FailingSince == nil || !got.Events.FailingSince.Equal(clock) {
+				t.Fatalf("%+v, %v", got.Events, err)
+			}
+		}
+		fails(0)
+		clock = clock.Add(giveUpAfter + time.Hour)
+		server.mu.Lock()
+		server.takes = 1
+		server.mu.Unlock()
+		fails(carefulRecords)
+		for _, on := range []bool{false, true} {
+			clock = clock.Add(giveUpAfter)
+			if _, err := s.Change(t.Context(), 1, "test", c.ID, Patch{Enabled: &on}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fails(carefulRecords)
+	})
+}
+
+// What is removed before a connector had it is counted: that which it would have sent.
+func TestRemovedBeforeItWasSent(t *testing.T) {
+	t.Parallel()
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		clock := time.Date(2026, 4, 22, 8, 0, 0, 0, time.UTC)
+		s := rig(t, db, &clock)
+		store := arrivaltest.New(t, s.Events)
+		server := newSyslogServer(t, listen(t))
+		c, err := s.Create(t.Context(), 1, "test", Draft{Name: "SIEM", Kind: Syslog, Config: server.config(`,"query":"user:root"`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		bucket, err := s.Create(t.Context(), 1, "test", Draft{Name: "Bucket", Kind: S3, Disabled: true, Config: raw(`{"endpoint":"http://127.0.0.1:1","region":"x","bucket":"logs","accessKey":"k","secretKey":"s","contents":["events"]}`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		turn(t, s)
+		off := false
+		if _, err := s.Change(t.Context(), 1, "test", c.ID, Patch{Enabled: &off}); err != nil {
+			t.Fatal(err)
+		}
+		begin := clock
+		for range 3 {
+			store.Batch(1, clock, arrivaltest.Line("root", clock, "user", "root"), arrivaltest.Line("kim", clock, "user", "kim"))
+			store.Batch(2, clock, arrivaltest.Line("of another tenant", clock, "user", "root"))
+			clock = clock.Add(24 * time.Hour)
+		}
+		dropped := func(id string, want int64) {
+			t.Helper()
+			got, err := s.Get(t.Context(), 1, id)
+			if err != nil || got.Events.Dropped != want {
+				t.Errorf("%s: %+v, want %d dropped, %v", got.Name, got.Events, want, err)
+			}
+		}
+		s.LetGo(t.Context(), 1, begin)
+		dropped(c.ID, 0)
+		for range 2 { // each once
+			s.LetGo(t.Context(), 1, begin.Add(25*time.Hour))
+			dropped(c.ID, 2)
+			dropped(bucket.ID, 4)
+		}
+		on := true
+		if _, err := s.Change(t.Context(), 1, "test", c.ID, Patch{Enabled: &on}); err != nil {
+			t.Fatal(err)
+		}
+		turn(t, s)
+		same(t, server.texts(t), "root")
 	})
 }
 

@@ -256,12 +256,17 @@ func (s *Service) Change(ctx context.Context, tenant uint32, actor, id string, p
 		if c.forwards() && !forwarded { // from now on
 			c.eventsSeq, c.DoneUntil = -1, c.UpdatedAt
 		}
-		if _, err := sqldb.Exec(ctx, tx, `UPDATE connector SET name = $2, settings = $3, secrets = $4, enabled = $5, check_at = 0, next_at = 0, version = version + 1, updated_at = $6, events_seq = $7, done_until = $8 WHERE id = $1`,
+		anew := p.Config != nil || p.Enabled != nil
+		failing := `failing_since`
+		if anew { // how long it failed as it was tells nothing of it as it is
+			failing = `NULL`
+		}
+		if _, err := sqldb.Exec(ctx, tx, `UPDATE connector SET name = $2, settings = $3, secrets = $4, enabled = $5, check_at = 0, next_at = 0, version = version + 1, updated_at = $6, events_seq = $7, done_until = $8, failing_since = `+failing+` WHERE id = $1`,
 			c.ID, c.Name, c.encode(), c.secrets, c.Enabled, c.UpdatedAt.UnixMicro(), c.eventsSeq, c.DoneUntil.UnixMicro()); err != nil {
 			return err
 		}
 		if c.Kind.receives() {
-			if err := s.hooks.Owned(ctx, tx, tenant, c.ID, c.Name, c.Enabled, p.Config != nil || p.Enabled != nil); err != nil {
+			if err := s.hooks.Owned(ctx, tx, tenant, c.ID, c.Name, c.Enabled, anew); err != nil {
 				return err
 			}
 		}

@@ -35,7 +35,7 @@ func (k *Keeper) fitBytes(ctx context.Context, tenants []tenant.Tenant, now time
 		if err != nil {
 			return early, err
 		}
-		until := limit // what arrived before the oldest day of the store goes first
+		until := limit.Truncate(24 * time.Hour) // what arrived before the oldest day of the store goes first
 		if day != nil {
 			until = day.last.Truncate(24 * time.Hour)
 		}
@@ -45,6 +45,11 @@ func (k *Keeper) fitBytes(ctx context.Context, tenants []tenant.Tenant, now time
 			return early, nil
 		}
 		if err == nil && freed == 0 {
+			for _, t := range tenants {
+				if !keep.tenants[t.Number] {
+					k.removing(ctx, t.Number, day.last.Add(time.Microsecond))
+				}
+			}
 			err = k.drop(ctx, Day(day.day))
 		}
 		if err != nil {
@@ -82,7 +87,16 @@ func (k *Keeper) freeArchive(ctx context.Context, tenants []tenant.Tenant, keep 
 			if keep.tenants[t.Number] {
 				continue
 			}
-			n, err := k.Archive.DropBefore(t.Number, at.AddDate(0, 0, 1))
+			next := at.AddDate(0, 0, 1)
+			first, err := k.Archive.Oldest(t.Number)
+			if err != nil {
+				return freed, err
+			}
+			if !first.Before(next) { // nothing of it goes
+				continue
+			}
+			k.removing(ctx, t.Number, next)
+			n, err := k.Archive.DropBefore(t.Number, next)
 			if err != nil {
 				return freed, err
 			}

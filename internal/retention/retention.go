@@ -68,6 +68,10 @@ type Config struct {
 	// and what others have on it is erased at night.
 	Holding func(ctx context.Context) (map[uint32]bool, error)
 
+	// Removing is told before what arrived of a tenant before a time is removed; nil: nobody
+	// is. What is still to be handed on of it is counted.
+	Removing func(ctx context.Context, tenant uint32, before time.Time)
+
 	MaxBytes int64 // of archive and event store together; 0 is no bound
 }
 
@@ -115,7 +119,9 @@ func (k *Keeper) Apply(ctx context.Context) error {
 		if held[t.Number] {
 			continue
 		}
-		if _, err := k.Archive.DropBefore(t.Number, now.AddDate(0, 0, -t.RetentionDays)); err != nil {
+		limit := now.AddDate(0, 0, -t.RetentionDays)
+		k.removing(ctx, t.Number, limit)
+		if _, err := k.Archive.DropBefore(t.Number, limit); err != nil {
 			return fmt.Errorf("tenant %d: %w", t.Number, err)
 		}
 	}
@@ -148,6 +154,12 @@ func (k *Keeper) Apply(ctx context.Context) error {
 		return err
 	}
 	return k.note(ctx, now, early)
+}
+
+func (k *Keeper) removing(ctx context.Context, tenant uint32, before time.Time) {
+	if k.Removing != nil {
+		k.Removing(ctx, tenant, before)
+	}
 }
 
 // note keeps that the terms were applied to the end, and whether something went early.

@@ -191,6 +191,47 @@ func TestBytesGoOldestFirst(t *testing.T) {
 	})
 }
 
+// TestRemovingIsTold: who counts what goes is asked while it is there.
+func TestRemovingIsTold(t *testing.T) {
+	each(t, func(h *house) {
+		there := map[uint32]int{} // events that are there and said to go
+		gone := map[uint32]time.Time{}
+		h.Removing = func(_ context.Context, number uint32, before time.Time) {
+			n := 0
+			for ago := range 121 {
+				if at := h.now.AddDate(0, 0, -ago); at.Before(before) && !at.Before(gone[number]) {
+					err := h.Archive.Since(h.t.Context(), number, uint64(1000-ago-1), uint64(1000-ago), func(archive.Block) bool { n++; return true })
+					if err != nil {
+						h.t.Error(err)
+					}
+				}
+			}
+			if before.After(gone[number]) {
+				gone[number] = before
+			}
+			there[number] += n
+		}
+		for _, ago := range []int{120, 100, 20, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0} {
+			h.arrive(1, h.now.AddDate(0, 0, -ago), ago)
+		}
+		for _, ago := range []int{20, 9, 0} {
+			h.arrive(2, h.now.AddDate(0, 0, -ago), ago)
+		}
+		h.apply()
+		if there[1] != 2 || there[2] != 1 {
+			h.t.Errorf("over their term: %v, want 2 and 1", there)
+		}
+		h.MaxBytes = 1
+		h.apply()
+		if left := h.stored(1); there[1]+left != 13 || left > 3 {
+			h.t.Errorf("for want of room: %d are left, %d were told of 13", left, there[1])
+		}
+		if left := h.stored(2); there[2]+left != 3 || left != 1 {
+			h.t.Errorf("for want of room: %d are left, %d were told of 3", left, there[2])
+		}
+	})
+}
+
 func TestDaysAreBounded(t *testing.T) {
 	each(t, func(h *house) {
 		h.Days.limit = 3
