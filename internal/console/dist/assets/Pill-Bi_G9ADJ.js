@@ -1,1 +1,0 @@
-import{ot as e}from"./text-CTS36Su1.js";var t={pill:`_pill_7pb6b_1`,dot:`_dot_7pb6b_14`},n=e();function r({children:e,dot:r,title:i}){return(0,n.jsxs)(`span`,{className:t.pill,title:i,children:[r?(0,n.jsx)(`i`,{className:t.dot,"data-dot":r,"aria-hidden":!0}):null,e]})}export{r as t};

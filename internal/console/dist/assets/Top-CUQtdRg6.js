@@ -1,0 +1,1 @@
+import{ot as e}from"./text-BPsXEvfI.js";var t={top:`_top_1sem0_1`},n=e();function r({why:e,status:r,children:i}){return(0,n.jsxs)(`div`,{className:t.top,role:r?`status`:void 0,children:[(0,n.jsx)(`p`,{children:e}),i]})}export{r as t};
