@@ -6834,7 +6834,7 @@ export interface components {
             enabled: boolean;
             /**
              * Format: int64
-             * @description Of kinds s3 and syslog: events that were not forwarded, since the receiver failed for three days.
+             * @description Of kinds s3 and syslog: events that were not sent, since the receiver failed for three days or they were removed before.
              */
             eventsDropped: number | null;
             /**
