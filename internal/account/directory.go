@@ -108,7 +108,7 @@ func (s *Service) SetProvisioning(ctx context.Context, tenant uint32, actor stri
 		return err
 	}
 	return fault.Wrap("set provisioning", s.db.Tx(ctx, func(tx *sqldb.DB) error {
-		if err := noDemo(ctx, tx, tenant); err != nil {
+		if err := NoDemo(ctx, tx, tenant); err != nil {
 			return err
 		}
 		now := s.now()
@@ -133,7 +133,7 @@ func (s *Service) NewDirectoryToken(ctx context.Context, tenant uint32, actor st
 	token = directoryToken + secret
 	const visible = len(directoryToken) + 4
 	err = s.db.Tx(ctx, func(tx *sqldb.DB) error {
-		if err := noDemo(ctx, tx, tenant); err != nil {
+		if err := NoDemo(ctx, tx, tenant); err != nil {
 			return err
 		}
 		now := s.now()

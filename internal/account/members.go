@@ -21,6 +21,17 @@ type Person struct {
 	Sessions int64 // that go on in the tenant
 	Passkeys int64
 	Factor   bool // HasFactor
+
+	CameAt *time.Time // by an identity provider of the tenant, the last time
+}
+
+// LastSignIn is when somebody signed in the last time, as far as it is the tenant's to know:
+// of a place that their password does not open, when its provider brought them.
+func (p *Person) LastSignIn() *time.Time {
+	if p.Status == Invited || p.Vouched {
+		return p.CameAt
+	}
+	return p.SignedInAt
 }
 
 // HasFactor tells in SQL of account_user u whether somebody has a second factor here: an
@@ -54,13 +65,13 @@ func sortColumn(sort string) string {
 }
 
 const personColumns = `SELECT ` + userColumns + `, ` + memberColumns + `, (SELECT count(*) FROM account_session s WHERE s.user_id = u.id AND s.tenant = m.tenant),
-	(SELECT count(*) FROM account_passkey k WHERE k.user_id = u.id), ` + HasFactor + `
+	(SELECT count(*) FROM account_passkey k WHERE k.user_id = u.id), ` + HasFactor + `, (SELECT max(i.used_at) FROM sso_identity i WHERE i.user_id = u.id AND i.tenant = m.tenant)
 	FROM account_member m JOIN account_user u ON u.id = m.user_id`
 
 func scanPerson(rows *sql.Rows, p *Person) error {
 	var totpAt *time.Time
 	var tenant int64
-	err := rows.Scan(append(append(p.User.targets(&totpAt), p.Member.targets(&tenant)...), &p.Sessions, &p.Passkeys, &p.Factor)...)
+	err := rows.Scan(append(append(p.User.targets(&totpAt), p.Member.targets(&tenant)...), &p.Sessions, &p.Passkeys, &p.Factor, sqldb.MicrosOrNull(&p.CameAt))...)
 	p.TOTP, p.Tenant = totpAt != nil, uint32(tenant)
 	return err
 }
@@ -131,7 +142,7 @@ func (s *Service) Get(ctx context.Context, tenant uint32, id string) (*Person, e
 func (s *Service) person(ctx context.Context, db *sqldb.DB, tenant uint32, id string) (*Person, error) {
 	p, err := sqldb.One(ctx, db, scanPerson, personColumns+` WHERE m.tenant = $1 AND m.user_id = $2`, int64(tenant), id)
 	if errors.Is(err, fault.NotFound) {
-		if err := noDemo(ctx, db, tenant); err != nil {
+		if err := NoDemo(ctx, db, tenant); err != nil {
 			return nil, err
 		}
 		return nil, errNobody

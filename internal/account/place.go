@@ -16,6 +16,7 @@ import (
 type Place struct {
 	Tenant tenant.Tenant
 	Role   identity.Role
+	Weak   bool // it asks for a second factor, and the session has shown none
 }
 
 // Home gives SQL the tenant whose people come into the tenant $1: of a demo tenant the one
@@ -41,9 +42,9 @@ func withDemo(ctx context.Context, db *sqldb.DB, tenant uint32, do func(number u
 	return nil
 }
 
-// noDemo refuses what would part a demo tenant's people from those of the tenant that it
+// NoDemo refuses what would part a demo tenant's people from those of the tenant that it
 // is of.
-func noDemo(ctx context.Context, db *sqldb.DB, tenant uint32) error {
+func NoDemo(ctx context.Context, db *sqldb.DB, tenant uint32) error {
 	home, err := homeOf(ctx, db, tenant)
 	if err == nil && home != tenant {
 		return fault.New(fault.Conflict, "demo data has no people of its own: switch to the tenant that it belongs to, and do it there")
@@ -51,13 +52,14 @@ func noDemo(ctx context.Context, db *sqldb.DB, tenant uint32) error {
 	return err
 }
 
-// reaches tells whether the caller's session opens an active place of theirs.
-func (s *Service) reaches(ctx context.Context, db *sqldb.DB, c *identity.Caller, m *Member) (bool, error) {
+// reaches tells whether the caller's session opens an active place of theirs, and whether it
+// is weak there.
+func (s *Service) reaches(ctx context.Context, db *sqldb.DB, c *identity.Caller, m *Member) (ok, weak bool, err error) {
 	if c.Bound { // its provider speaks for its own tenant alone
-		return m.Tenant == c.Home, nil
+		return m.Tenant == c.Home, c.Weak, nil
 	}
 	policy, err := s.policy(ctx, db, m.Tenant)
-	return err == nil && policy.opens(m, byPassword), err
+	return err == nil && policy.opens(m, byPassword), policy.SecondFactor && !c.Strong, err
 }
 
 // Places returns the tenants that the caller may look at, by number, and behind each its
@@ -69,10 +71,10 @@ func (s *Service) Places(ctx context.Context, c *identity.Caller) ([]Place, erro
 		return nil, fault.Wrap("list places", err)
 	}
 	all := []Place{}
-	add := func(number uint32, role identity.Role) error {
+	add := func(number uint32, role identity.Role, weak bool) error {
 		t, err := s.Tenants.ByNumber(ctx, number)
 		if err == nil {
-			all = append(all, Place{Tenant: *t, Role: role})
+			all = append(all, Place{Tenant: *t, Role: role, Weak: weak})
 		}
 		return err
 	}
@@ -81,17 +83,19 @@ func (s *Service) Places(ctx context.Context, c *identity.Caller) ([]Place, erro
 		if m.Status != Active {
 			continue
 		}
-		if ok, err := s.reaches(ctx, s.db, c, m); err != nil {
+		ok, weak, err := s.reaches(ctx, s.db, c, m)
+		if err != nil {
 			return nil, fault.Wrap("list places", err)
-		} else if !ok {
+		}
+		if !ok {
 			continue
 		}
-		if err := add(m.Tenant, m.Role); err != nil {
+		if err := add(m.Tenant, m.Role, weak); err != nil {
 			return nil, fault.Wrap("list places", err)
 		}
 		demo, err := s.Tenants.DemoOf(ctx, m.Tenant)
 		if err == nil {
-			err = add(demo.Number, m.Role)
+			err = add(demo.Number, m.Role, weak)
 		}
 		if err != nil && !errors.Is(err, fault.NotFound) { // there is none, or it is just going
 			return nil, fault.Wrap("list places", err)

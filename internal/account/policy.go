@@ -119,7 +119,7 @@ func (s *Service) SetPolicy(ctx context.Context, tenant uint32, actor string, p 
 }
 
 func (s *Service) writePolicy(ctx context.Context, tx *sqldb.DB, tenant uint32, actor string, p *Policy, action string, detail map[string]any) error {
-	if err := noDemo(ctx, tx, tenant); err != nil {
+	if err := NoDemo(ctx, tx, tenant); err != nil {
 		return err
 	}
 	now := s.now()

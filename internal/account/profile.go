@@ -151,7 +151,7 @@ func (s *Service) Switch(ctx context.Context, c *identity.Caller, to uint32) err
 		if err != nil || m.Status != Active {
 			return fault.New(fault.NotFound, "no such tenant")
 		}
-		if ok, err := s.reaches(ctx, tx, c, &m); err != nil {
+		if ok, _, err := s.reaches(ctx, tx, c, &m); err != nil {
 			return err
 		} else if !ok {
 			return fault.New(fault.NotFound, "no such tenant")

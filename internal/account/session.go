@@ -159,7 +159,7 @@ func (s *Service) signed(ctx context.Context, where, arg string) (*Signed, error
 		}
 	}
 	c := s.callerOf(&r.user, &r.member, r.ID, t)
-	c.Weak, c.Bound = policy.SecondFactor && !r.Strong, r.Method == bySSO
+	c.Strong, c.Weak, c.Bound = r.Strong, policy.SecondFactor && !r.Strong, r.Method == bySSO
 	return &Signed{Caller: c, User: r.user, Session: r.Session}, nil
 }
 

@@ -164,7 +164,7 @@ func (s *Service) setPassword(ctx context.Context, u *User, password string) err
 
 // join stores a place in a tenant, and the account where it is new.
 func (s *Service) join(ctx context.Context, tx *sqldb.DB, u *User, m *Member, isNew bool) error {
-	if err := noDemo(ctx, tx, m.Tenant); err != nil {
+	if err := NoDemo(ctx, tx, m.Tenant); err != nil {
 		return err
 	}
 	if isNew {

@@ -2,6 +2,7 @@ package account
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/kyra-mdr/kyra/internal/fault"
@@ -85,6 +86,9 @@ func TestAnotherTenantsPasswordOpensNothing(t *testing.T) {
 					t.Fatalf("%+v, %v", p, err)
 				}
 
+				if p, err := b.Get(ctx, b.b, mallory.UserID); err != nil || (p.LastSignIn() != nil) != strings.HasSuffix(name, "sign-on") {
+					t.Errorf("B learns when they sign in to A: %v, %v", p.LastSignIn(), err)
+				}
 				if err := b.Switch(ctx, &mallory.Caller, b.b); !errors.Is(err, fault.NotFound) {
 					t.Errorf("switched: %v", err)
 				}

@@ -220,7 +220,7 @@ func (a *api) listProviderAlerts(ctx context.Context, c *call, _ *none) (*provid
 		if err != nil {
 			return nil, err
 		}
-		places = slices.DeleteFunc(places, func(p account.Place) bool { _, demo := demos[p.Tenant.Number]; return demo })
+		places = slices.DeleteFunc(places, func(p account.Place) bool { _, demo := demos[p.Tenant.Number]; return demo || p.Weak })
 	}
 	size := c.query.number("size")
 	out := &providerAlertsOut{Body: page[ProviderAlert]{Content: []ProviderAlert{}, Size: size}}

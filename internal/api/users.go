@@ -97,7 +97,7 @@ type (
 func userOf(p *account.Person) UserItem {
 	return UserItem{
 		ID: p.ID, Email: p.Email, Name: p.Name, Role: string(p.Role), Status: string(p.Status), Origin: p.Origin, SecondFactor: p.Factor, Sessions: p.Sessions,
-		CreatedAt: p.AddedAt, CreatedBy: p.AddedBy, LastSignInAt: p.SignedInAt,
+		CreatedAt: p.AddedAt, CreatedBy: p.AddedBy, LastSignInAt: p.LastSignIn(),
 	}
 }
 

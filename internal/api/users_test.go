@@ -143,6 +143,47 @@ func TestSeveralTenants(t *testing.T) {
 	s.do("", "GET", "/api/v1/tenant", "", owner).want(200).is("retentionDays", 30)
 }
 
+// The queue over tenants shows nothing of one that asks for a second factor to a session that
+// has shown none.
+func TestQueueAsksForTheSecondFactorOfEachTenant(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	admin := s.person(s.a, identity.Admin)
+	s.record(s.now(), bruteForce(s.a, "198.51.100.1"), bruteForce(s.b, "198.51.100.2"))
+	if _, err := s.cfg.Accounts.Add(t.Context(), "test", s.b.Number, account.Draft{Email: "admin@a.example", Role: identity.Viewer}); err != nil {
+		t.Fatal(err)
+	}
+	s.do("", "GET", "/api/v1/provider/alerts", "", admin).want(200).is("totalElements", 2)
+	policy, err := s.cfg.Accounts.PolicyOf(t.Context(), s.b.Number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy.SecondFactor = true
+	if err := s.cfg.Accounts.SetPolicy(t.Context(), s.b.Number, "test", policy); err != nil {
+		t.Fatal(err)
+	}
+	s.do("", "GET", "/api/v1/provider/alerts", "", admin).want(200).is("totalElements", 1).is("content.0.tenant.name", "A")
+	secret := s.do("", "POST", "/api/v1/session/second-factor", `{"password":"`+password+`"}`, admin).want(200).text("secret")
+	code, err := totp.GenerateCode(secret, s.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.do("", "POST", "/api/v1/session/second-factor/confirm", `{"code":"`+code+`"}`, admin).want(200)
+	s.do("", "GET", "/api/v1/provider/alerts", "", admin).want(200).is("totalElements", 2)
+}
+
+// Whoever invites an address does not learn when its account signs in to other tenants.
+func TestInvitationTellsNothingOfOtherTenants(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	mallory := s.person(s.a, identity.Admin)
+	s.person(s.b, identity.Analyst)
+	made := s.do("", "POST", "/api/v1/users", `{"email":"analyst@b.example","name":"X","role":"Viewer"}`, mallory).want(201).is("lastSignInAt", nil)
+	at := "/api/v1/users/" + made.text("id")
+	s.do("", "GET", at, "", mallory).want(200).is("lastSignInAt", nil)
+	s.do("", "PATCH", at, `{"status":"disabled"}`, mallory).want(200).is("lastSignInAt", nil)
+}
+
 // What a browser needs to be told stands in every answer.
 func TestAnswersAreNotKeptOrGuessed(t *testing.T) {
 	t.Parallel()

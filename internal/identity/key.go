@@ -92,6 +92,7 @@ type Caller struct {
 	Home      uint32 // the tenant whose people they are of: Tenant, or the one that a demo tenant is of
 	Role      Role   // of the person in the tenant
 	Provider  bool   // an Admin of the tenant that runs the installation
+	Strong    bool   // a second factor was shown
 	Weak      bool   // a second factor is required and none was shown: all they may do is set one up
 	Bound     bool   // the tenant's identity provider vouches for them: the session stays in it and its demo
 }

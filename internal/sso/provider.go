@@ -293,6 +293,9 @@ func (s *Service) Create(ctx context.Context, tenant uint32, actor string, c *Pa
 		return nil, err
 	}
 	err = s.DB.Tx(ctx, func(tx *sqldb.DB) error {
+		if err := account.NoDemo(ctx, tx, tenant); err != nil {
+			return err
+		}
 		n, err := sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT count(*) FROM sso_provider WHERE tenant = $1`, int64(tenant))
 		if err != nil {
 			return err

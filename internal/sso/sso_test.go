@@ -791,6 +791,28 @@ func TestSignInPageIsNotForEveryTenant(t *testing.T) {
 	})
 }
 
+// Nobody comes into a demo tenant but the people of the tenant that it is of: it has no
+// provider, which would keep a short name and a domain for nothing.
+func TestDemoHasNoProvider(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		ctx := t.Context()
+		at := ssotest.New(t, b.time)
+		of, err := b.Accounts.Tenants.ByNumber(ctx, b.b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		demo, err := b.Accounts.Tenants.CreateDemo(ctx, "test", of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = b.Create(ctx, demo.Number, "test", &Patch{Slug: new("demo"), Name: new("Demo"), Issuer: &at.URL, ClientID: &at.Client, DefaultRole: new(identity.Viewer), Creates: new(true)})
+		if !errors.Is(err, fault.Conflict) {
+			t.Errorf("%v", err)
+		}
+		b.provider(b.b, "demo", at, nil)
+	})
+}
+
 // TestDirectoryKnowsThem links by what a directory has said, with no address at all.
 func TestDirectoryKnowsThem(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
