@@ -207,3 +207,44 @@ func TestPasswordSetWhileAnAdminLetsIn(t *testing.T) {
 		t.Errorf("A's password opens B: %+v, %v", p, err)
 	}
 }
+
+// An invitation is for an address: it does not follow the account to another one that its own
+// tenant's directory gives it, whose mail it would go to.
+func TestInvitationStaysWithItsAddress(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		ctx := t.Context()
+		l, err := b.Provision(ctx, b.a, &Listed{UserName: "hana@bank-b.com", Active: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		draft := Draft{Email: "hana@bank-b.com", Name: "Hana", Role: identity.Admin}
+		p, link, err := b.Invite(ctx, b.b, "x", draft)
+		if err != nil || p.ID != l.ID {
+			t.Fatalf("%+v, %v", p, err)
+		}
+		if _, err := b.Reprovision(ctx, b.a, l.ID, func(l *Listed) error { l.Details.Display = "Hana Kim"; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Look(ctx, link); err != nil {
+			t.Errorf("another name: %v", err)
+		}
+		if _, err := b.Reprovision(ctx, b.a, l.ID, func(l *Listed) error { l.UserName = "mallory@a.com"; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if p, _, err := b.NewLink(ctx, b.b, "x", l.ID); !errors.Is(err, fault.NotFound) {
+			t.Errorf("B's invitation goes to %s: %v", p.Email, err)
+		}
+		if _, err := b.Look(ctx, link); !errors.Is(err, errLink) {
+			t.Errorf("the link before: %v", err)
+		}
+		if list, _, err := audit.List(ctx, b.db, b.b, audit.Filter{Action: "user.delete"}); err != nil || len(list) != 1 || list[0].Object != l.ID {
+			t.Errorf("%+v, %v", list, err)
+		}
+		if p, _, err := b.Invite(ctx, b.b, "x", draft); err != nil || p.ID == l.ID {
+			t.Errorf("once more: %+v, %v", p, err)
+		}
+		if p, err := b.Get(ctx, b.a, l.ID); err != nil || p.Email != "mallory@a.com" {
+			t.Errorf("%+v, %v", p, err)
+		}
+	})
+}

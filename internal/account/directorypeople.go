@@ -366,8 +366,8 @@ func (s *Service) keepName(ctx context.Context, tx *sqldb.DB, tenant uint32, l *
 
 // rename gives an account name and address as the directory says, where no other tenant
 // knows it: not even as somebody whom only its provider lets in, since an account's mail
-// goes to its address. The API keys that they made stay theirs. An address that another
-// account has is left where it is.
+// goes to its address. The API keys that they made stay theirs, and others' invitations,
+// which were for the address, end. An address that another account has is left where it is.
 func (s *Service) rename(ctx context.Context, tx *sqldb.DB, tenant uint32, id string, l *Listed) error {
 	email, err := l.email()
 	if err != nil {
@@ -394,15 +394,33 @@ func (s *Service) rename(ctx context.Context, tx *sqldb.DB, tenant uint32, id st
 	if _, err := sqldb.Exec(ctx, tx, `UPDATE account_user SET email = $1, name = $2, version = version + 1 WHERE id = $3`, email, name, id); err != nil {
 		return err
 	}
-	for i := range members {
-		if s.CarryKeys == nil || u.Email == email {
-			break
+	if u.Email != email {
+		for i := range members {
+			if members[i].Tenant == tenant {
+				continue
+			}
+			if err := s.withdraw(ctx, tx, &members[i], u.Email); err != nil {
+				return err
+			}
 		}
-		if err := withDemo(ctx, tx, members[i].Tenant, func(number uint32) error { return s.CarryKeys(ctx, tx, number, Actor(u.Email), Actor(email)) }); err != nil {
-			return err
+		if s.CarryKeys != nil {
+			if err := withDemo(ctx, tx, tenant, func(number uint32) error { return s.CarryKeys(ctx, tx, number, Actor(u.Email), Actor(email)) }); err != nil {
+				return err
+			}
 		}
 	}
 	return audit.Record(ctx, tx, audit.Entry{Tenant: tenant, At: s.now(), Actor: directoryActor, Action: "user.rename", Object: id, Detail: map[string]any{"email": []string{u.Email, email}, "name": []string{u.Name, name}}})
+}
+
+// withdraw takes back an invitation of another tenant, since the account has another address
+// now than the one that it was for.
+func (s *Service) withdraw(ctx context.Context, tx *sqldb.DB, m *Member, email string) error {
+	for _, query := range []string{`DELETE FROM account_link WHERE user_id = $1 AND tenant = $2`, `DELETE FROM account_member WHERE user_id = $1 AND tenant = $2`} {
+		if _, err := sqldb.Exec(ctx, tx, query, m.UserID, int64(m.Tenant)); err != nil {
+			return err
+		}
+	}
+	return audit.Record(ctx, tx, audit.Entry{Tenant: m.Tenant, At: s.now(), Actor: directoryActor, Action: "user.delete", Object: m.UserID, Detail: map[string]any{"email": email, "role": m.Role, "reason": "the account has another address now"}})
 }
 
 // Deprovision takes the place of somebody away as the directory asks: they are switched
