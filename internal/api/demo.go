@@ -31,6 +31,7 @@ type demoOut struct {
 		Of        *string    `json:"of" nullable:"true" format:"uuid" doc:"The tenant whose people may look at it."`
 		Events    int64      `json:"events" doc:"Events in it that can be searched."`
 		JobID     *string    `json:"jobId" nullable:"true" format:"uuid" doc:"The job that loads or removes it now."`
+		Removing  bool       `json:"removing" doc:"That job removes it."`
 		CreatedAt *time.Time `json:"createdAt" nullable:"true"`
 		CreatedBy *string    `json:"createdBy" nullable:"true"`
 
@@ -139,7 +140,7 @@ func (a *api) demoOf(ctx context.Context, t *tenant.Tenant, j *job.Job) (*demoOu
 		}
 	}
 	if j != nil {
-		b.JobID = &j.ID
+		b.JobID, b.Removing = &j.ID, j.Kind == DemoJobs[1]
 	}
 	return out, nil
 }

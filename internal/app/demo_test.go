@@ -19,9 +19,10 @@ import (
 )
 
 type demoState struct {
-	On     bool
-	Events int64
-	JobID  *string
+	On       bool
+	Events   int64
+	JobID    *string
+	Removing bool
 }
 
 // TestDemoSurvives kills the server while it loads the recording: the next start loads the
@@ -149,7 +150,7 @@ func TestDemoComesAndGoes(t *testing.T) {
 
 	var s demoState
 	p.ask(http.MethodPost, "/api/v1/demo", "", http.StatusAccepted, &s)
-	if !s.On || s.JobID == nil {
+	if !s.On || s.JobID == nil || s.Removing {
 		t.Fatalf("loading: %+v", s)
 	}
 	p.ask(http.MethodPost, "/api/v1/demo", "", http.StatusConflict, nil)
@@ -171,6 +172,9 @@ func TestDemoComesAndGoes(t *testing.T) {
 	}
 
 	p.ask(http.MethodDelete, "/api/v1/demo", "", http.StatusAccepted, &s)
+	if s.JobID == nil || !s.Removing {
+		t.Errorf("removing: %+v", s)
+	}
 	eventually(t, "its removal", idle)
 	if s.On || s.Events != 0 || archives() != before {
 		t.Errorf("removed: %+v, %d archives", s, archives())

@@ -4736,7 +4736,7 @@ export interface paths {
         put?: never;
         /**
          * Create a tenant
-         * @description Whoever creates it becomes its Admin, and can switch to it.
+         * @description Whoever creates it becomes its Admin, and can switch to it where their password or passkey has signed them in.
          */
         post: operations["createTenant"];
         delete?: never;
@@ -7452,6 +7452,8 @@ export interface components {
             of: string | null;
             /** @description There is a demo tenant. */
             on: boolean;
+            /** @description That job removes it. */
+            removing: boolean;
             /**
              * Format: uuid
              * @description The tenant that holds the data: switch to it to look at it.

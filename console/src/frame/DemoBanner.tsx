@@ -59,7 +59,7 @@ function Banner() {
       {may ? (
         <UnstyledButton
           className={css.demoAct}
-          disabled={Boolean(demo.data?.jobId)}
+          disabled={demo.data?.removing}
           onClick={() =>
             void confirm({ title: plan("demoOff"), text: plan("demoOffWhy", { name: tenant.name }), action: plan("demoOff") }).then((yes) => {
               if (yes) void act({ call: { method: "DELETE", url: "/api/v1/demo" }, done: plan("demoRemoving"), renews: [["demo"]] });

@@ -72,7 +72,7 @@ export default function Demo() {
                   {t("demoLook")}
                 </Button>
               )}
-              <Button size="xs" variant="default" color="red" disabled={!may || d.jobId !== null} onClick={() => void demo.remove(d.name!)}>
+              <Button size="xs" variant="default" color="red" disabled={!may || d.removing} onClick={() => void demo.remove(d.name!)}>
                 {t("demoOff")}
               </Button>
             </div>
