@@ -10,6 +10,7 @@ import (
 	"github.com/kyra-mdr/kyra/internal/account"
 	"github.com/kyra-mdr/kyra/internal/alert"
 	"github.com/kyra-mdr/kyra/internal/event"
+	"github.com/kyra-mdr/kyra/internal/fault"
 	"github.com/kyra-mdr/kyra/internal/identity"
 	"github.com/kyra-mdr/kyra/internal/logsource"
 	"github.com/kyra-mdr/kyra/internal/source"
@@ -103,7 +104,7 @@ func (a *api) tenants() {
 	handle(a, operation{id: "listTenants", method: http.MethodGet, path: "/tenants", tag: tag, summary: "List all tenants", doc: "For Admins of the installation's own tenant.", params: paging("createdAt")[:2]}, a.listTenants)
 	handle(a, operation{
 		id: "createTenant", method: http.MethodPost, path: "/tenants", tag: tag, summary: "Create a tenant", status: http.StatusCreated,
-		doc: "Whoever creates it becomes its Admin, and can switch to it.",
+		doc: "Whoever creates it becomes its Admin, and can switch to it where their password or passkey has signed them in.",
 	}, a.createTenant)
 	handle(a, operation{id: "changeTenant", method: http.MethodPatch, path: "/tenants/{id}", uuid: true, tag: tag, summary: "Change a tenant and its plan"}, a.changeTenant)
 	handle(a, operation{
@@ -177,6 +178,15 @@ func (a *api) createTenant(ctx context.Context, c *call, in *createTenantIn) (*t
 	plan, p := in.Body.Plan.among("plan", asTexts(tenant.Plans))
 	if p != nil {
 		return nil, p
+	}
+	if c.UserID != "" {
+		who, err := a.Accounts.Get(ctx, c.Home, c.UserID)
+		if err != nil {
+			return nil, err
+		}
+		if who.Vouched { // their password, which others may know, would open it
+			return nil, fault.New(fault.Conflict, "only the identity provider lets you in here, and it opens no other tenant: have an Admin send you a link, follow it, and sign in with your password")
+		}
 	}
 	t, err := a.Tenants.Create(ctx, c.Actor, tenant.Draft{Name: in.Body.Name, Plan: tenant.Plan(plan), RequestsPerMinute: in.Body.RequestsPerMinute, RetentionDays: in.Body.RetentionDays})
 	if err != nil {

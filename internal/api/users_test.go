@@ -9,6 +9,7 @@ import (
 
 	"github.com/kyra-mdr/kyra/internal/account"
 	"github.com/kyra-mdr/kyra/internal/identity"
+	"github.com/kyra-mdr/kyra/internal/sqldb"
 )
 
 func TestInviteAndManagePeople(t *testing.T) {
@@ -170,6 +171,25 @@ func TestQueueAsksForTheSecondFactorOfEachTenant(t *testing.T) {
 	}
 	s.do("", "POST", "/api/v1/session/second-factor/confirm", `{"code":"`+code+`"}`, admin).want(200)
 	s.do("", "GET", "/api/v1/provider/alerts", "", admin).want(200).is("totalElements", 2)
+}
+
+// Whom only the identity provider lets in makes no tenant: their password, which others may
+// know, would open it.
+func TestTenantOfWhomOnlyTheProviderLetsIn(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	admin := s.person(s.a, identity.Admin)
+	for _, query := range []string{`UPDATE account_session SET method = 'sso'`, `UPDATE account_member SET vouched = TRUE`} {
+		if _, err := sqldb.Exec(t.Context(), s.db, query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.do("", "POST", "/api/v1/tenants", `{"name":"C","plan":"MDR"}`, admin).want(409)
+	s.do("", "GET", "/api/v1/tenants", "", admin).want(200).is("totalElements", 2)
+	if _, err := sqldb.Exec(t.Context(), s.db, `UPDATE account_member SET vouched = FALSE`); err != nil {
+		t.Fatal(err)
+	}
+	s.do("", "POST", "/api/v1/tenants", `{"name":"C","plan":"MDR"}`, admin).want(201)
 }
 
 // Whoever invites an address does not learn when its account signs in to other tenants.
