@@ -13,7 +13,9 @@ import { both, exact, useZone } from "~/time/time";
 import type { StoredEvent } from "./data";
 import css from "./search.module.css";
 
-const rowHeight = 29;
+/** Of a line that is not opened, as .eventRow has it. The virtualiser remembers the height
+ *  of each line that has another, for ever: while following there must be none. */
+const rowHeight = 28;
 
 /** Events as lines that open; only those in sight are drawn. */
 export function Events({ events, more, total }: { events: StoredEvent[]; more?: (() => void) | undefined; total: number }) {
