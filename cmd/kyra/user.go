@@ -134,9 +134,13 @@ func addUserAdd(with func(*cobra.Command, func(context.Context, *userWork, []str
 			if draft.Password = strings.TrimRight(line, "\r\n"); draft.Password == "" {
 				return fmt.Errorf("--password-stdin: standard input is empty: %w", errUsage)
 			}
+			begun := time.Now().Truncate(time.Millisecond)
 			u, err := w.accounts.Add(ctx, actor, w.tenant.Number, draft)
 			if err != nil {
 				return err
+			}
+			if u.CreatedAt.Before(begun) {
+				fmt.Fprintf(w.cmd.ErrOrStderr(), "%s has an account already: its password and name stay as they were\n", u.Email)
 			}
 			_, err = fmt.Fprintln(w.cmd.OutOrStdout(), u.ID)
 			return err
