@@ -139,11 +139,11 @@ func same(t *testing.T, got []string, want ...string) {
 func TestEventsAreForwarded(t *testing.T) {
 	t.Parallel()
 	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
-		clock := time.Date(2026, 4, 22, 8, 0, 0, 0, time.UTC)
+		clock := time.Date(2026, 4, 22, 8, 0, 30, 0, time.UTC)
 		s := rig(t, db, &clock)
 		store := arrivaltest.New(t, s.Events)
 		server, whole := newSyslogServer(t, listen(t)), newSyslogServer(t, listen(t))
-		store.Batch(1, clock.Add(-time.Hour), arrivaltest.Line("before", clock, "user", "root"))
+		store.Batch(1, clock.Add(-20*time.Second), arrivaltest.Line("before", clock, "user", "root"))
 		c, err := s.Create(t.Context(), 1, "test", Draft{Name: "SIEM", Kind: Syslog, Config: server.config(`,"query":"user:root"`)})
 		if err != nil {
 			t.Fatal(err)

@@ -96,7 +96,10 @@ func (s *Service) Create(ctx context.Context, tenant uint32, actor string, d Dra
 	c.CreatedAt = s.now()
 	c.UpdatedAt = c.CreatedAt
 	c.secrets = s.sealed(c, secrets)
-	c.DoneUntil = c.CreatedAt.Truncate(time.Minute)
+	c.DoneUntil = c.CreatedAt
+	if c.Kind == S3 { // the names of objects are of whole minutes
+		c.DoneUntil = c.CreatedAt.Truncate(time.Minute)
+	}
 	err = s.db.Tx(ctx, func(tx *sqldb.DB) error {
 		n, err := sqldb.One(ctx, tx, sqldb.Value[int64], `SELECT count(*) FROM connector WHERE tenant = $1`, int64(tenant))
 		if err != nil {
